@@ -56,7 +56,7 @@ def _ingest_all(console: Console, files: dict[str, bytes], first: int | None) ->
         for split in SPLITS:
             contents = first_images(split, files, first) if first else files
             task = progress.add_task(split.repo, total=sum(len(contents[file.name]) for file in split.files))
-            results.append(ingest(client, split, contents, lambda sent, task=task: progress.advance(task, sent)))  # type: ignore[misc]
+            results.append(ingest(client, split, contents, partial(progress.advance, task)))
     return results
 
 
