@@ -57,7 +57,6 @@ def _run(arguments: argparse.Namespace, settings: Settings, console: Console) ->
         case "status":
             return _print_status(commands.status(settings), console)
         case "env":
-            settings = commands.current(settings)
             platforms.prepare(settings)
             for name, value in platforms.client_environment(settings).items():
                 print(f"export {name}={shlex.quote(value)}")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 import sys
 import time
@@ -14,7 +13,6 @@ import psutil
 
 from localcluster import platforms
 from localcluster.errors import LocalClusterError, PortTaken, ServiceNotReady, SettingsError
-from localcluster.files import write_atomically
 from localcluster.processes import ProcessRecord, listener, marked, start_detached, stop
 from localcluster.services import Service
 from localcluster.settings import HOST, REPOSITORY, Settings
@@ -39,34 +37,18 @@ class ServiceStatus:
     since: float | None
 
 
-def current(settings: Settings) -> Settings:
-    """The settings with which the cluster of this home was last started, else the given ones.
-
-    So `env`, `status` and `down` need no `LOCALCLUSTER_*_PORT` to find a cluster that was started with them.
-    """
-    path = settings.home / "run" / "settings.json"
-    if not path.exists() or _running(settings, "supervisor") is None:
-        return settings
-    return Settings.from_environment(json.loads(path.read_text()))
-
-
 def up(settings: Settings, report: Report) -> list[ServiceStatus]:
     """Start what does not run, and return when every service is ready.
 
     Raises PortTaken, ServiceNotReady (with the end of the service's log) or SettingsError.
     """
     with _exclusive(settings):
-        running = current(settings)
-        if running != settings:
-            raise SettingsError(
-                f"the cluster in {settings.home} already runs with other LOCALCLUSTER_* settings; "
-                "unset them, or run `make down` first"
-            )
+        _refuse_another_address(settings)
         services = platforms.services(settings)
         for service in services:
             _check_port(settings, service)
         platforms.prepare(settings)
-        write_atomically(settings.home / "run" / "settings.json", json.dumps(settings.environment()))
+        settings.save()
         if _running(settings, "supervisor") is None:
             start_detached(
                 [sys.executable, "-m", "localcluster", "supervise"],
@@ -81,7 +63,6 @@ def up(settings: Settings, report: Report) -> list[ServiceStatus]:
 def down(settings: Settings, report: Report) -> int:
     """Stop the supervisor, then the services, last started first; returns how many processes ended."""
     with _exclusive(settings):
-        settings = current(settings)
         names = ["supervisor", *(service.name for service in reversed(platforms.services(settings)))]
         stopped = 0
         for name in names:
@@ -99,7 +80,6 @@ def down(settings: Settings, report: Report) -> int:
 
 def status(settings: Settings) -> list[ServiceStatus]:
     """What every service does at this moment."""
-    settings = current(settings)
     return [_status(settings, service) for service in platforms.services(settings)]
 
 
@@ -122,6 +102,17 @@ def _status(settings: Settings, service: Service) -> ServiceStatus:
 def _running(settings: Settings, name: str) -> psutil.Process | None:
     record = ProcessRecord.read(record_path(settings, name))
     return record.process() if record is not None else None
+
+
+def _refuse_another_address(settings: Settings) -> None:
+    kept = Settings.from_environment({"LOCALCLUSTER_HOME": str(settings.home)})
+    if _running(settings, "supervisor") is not None and settings.environment() != kept.environment() | {
+        "LOCALCLUSTER_SERVING_ENV": str(settings.serving_environment)
+    }:
+        raise SettingsError(
+            f"the cluster in {settings.home} already runs with other LOCALCLUSTER_* settings; "
+            "unset them, or run `make down` first"
+        )
 
 
 def _check_port(settings: Settings, service: Service) -> None:

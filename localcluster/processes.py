@@ -97,7 +97,7 @@ def marked(variable: str, value: str) -> Iterator[psutil.Process]:
 
 
 def listener(host: str, port: int) -> str | None:
-    """Who listens on a TCP port: a name and pid, or 'another process' where the system does not tell; None if nobody."""
+    """Who listens on a TCP port: name and pid, 'another process' where the system hides it, None if nobody does."""
     try:
         connections = psutil.net_connections(kind="tcp")
     except psutil.AccessDenied:

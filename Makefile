@@ -1,0 +1,78 @@
+# One target a stage; `make demo` runs them in order.  README explains each; `make help` lists them.
+#
+# The clients find the servers by their own variables.  Where DET_MASTER is set, yours are used (a real cluster);
+# otherwise those of the local cluster (python -m localcluster env).
+SHELL := /bin/sh
+.DEFAULT_GOAL := help
+PYTHON := .venv/bin/python
+CLIENTS := $(if $(DET_MASTER),true,variables=$$($(PYTHON) -m localcluster env) && eval "$$variables")
+export PATH := $(CURDIR)/.venv/bin:$(PATH)
+
+REPORT := build/report
+TRAIN ?= new
+PYTEST := $(PYTHON) -m pytest -q
+
+.PHONY: help env demo data train search register gate image deploy predict up down status logs reset \
+	test test-fast test-long check
+
+help: ## list the targets
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 12
+
+env: ## make .venv and .venv-serving hold what the hashed locks say
+	@requirements/install.sh .venv main.txt tools.txt && requirements/install.sh .venv-serving serving.txt
+	@$(PYTHON) -m localcluster.kubernetes.tools
+
+demo: env ## the main job: raw data to a served model on the local cluster (TRAIN=reuse skips the training)
+	@$(PYTHON) -m demo --train "$(TRAIN)"
+
+data: env ## Fashion-MNIST into the Pachyderm repos (DATA_DIR=folder, FIRST=number of images)
+	@$(CLIENTS) && $(PYTHON) -m data $(if $(DATA_DIR),--folder "$(DATA_DIR)") $(if $(FIRST),--first "$(FIRST)")
+
+train: env ## the const experiment on Determined
+	@$(CLIENTS) && $(PYTHON) -m fmnist.model.submit --config const.yaml $(if $(filter reuse,$(TRAIN)),--reuse)
+
+search: env ## the adaptive experiment on Determined
+	@$(CLIENTS) && $(PYTHON) -m fmnist.model.submit --config adaptive.yaml
+
+register: env ## the trained checkpoint as a version of fashion-classifier
+	@$(CLIENTS) && $(PYTHON) -m fmnist.model.register
+
+gate: env ## the accuracy test against the registered version, with its report
+	@$(CLIENTS) && REPORT_DIR=$(REPORT) $(PYTEST) fmnist/test/test_model_accuracy.py --junitxml=$(REPORT)/junit.xml
+
+image: env ## the registered version as an OCI image
+	@$(CLIENTS) && $(PYTHON) -m deploy.release.image
+
+deploy: env ## the image as a SeldonDeployment; returns when the new version answers
+	@$(CLIENTS) && $(PYTHON) -m deploy.release.apply
+
+predict: env ## real test images through the ingress
+	@$(CLIENTS) && $(PYTHON) -m deploy.release.predict
+
+up: env ## start the local cluster
+	@$(PYTHON) -m localcluster up
+
+down: env ## stop the local cluster; loses nothing
+	@$(PYTHON) -m localcluster down
+
+status: env ## what runs
+	@$(PYTHON) -m localcluster status
+
+logs: env ## the services' logs (SERVICE=name, FOLLOW=1)
+	@$(PYTHON) -m localcluster logs $(SERVICE) $(if $(FOLLOW),--follow)
+
+reset: env ## stop the local cluster and delete its state
+	@$(PYTHON) -m localcluster reset
+
+test: env check ## all tests that need no GPU and no external cluster
+	@$(PYTEST) -n 2 -m "not long"
+
+test-fast: env ## an answer in two minutes
+	@$(PYTEST) -n 2 -m "not slow and not e2e and not long"
+
+test-long: env ## chaos, soak, full data
+	@$(PYTEST) -m long
+
+check: env ## format, lint, types, import rules
+	@$(PYTHON) -m ruff format --check . && $(PYTHON) -m ruff check .
+	@docs/check-types.sh && .venv/bin/lint-imports

@@ -1,0 +1,79 @@
+#!/bin/sh
+# Makes one environment hold exactly what its hashed locks say: requirements/install.sh ENV LOCK [DATA_LOCK]
+#
+# LOCK is installed with its dependencies, DATA_LOCK without (packages that only carry a tool).  Nothing is done where
+# the environment was made from these very locks.  Run it from the repository's root.
+set -eu
+
+environment=$1
+lock=$2
+data_lock=${3:-}
+here=requirements
+uv=build/uv/bin/uv
+is_fitting='import sys, ensurepip; sys.exit(sys.version_info[:2] != (3, 11))'
+
+say() { printf '%s\n' "$*" >&2; }
+
+check_platform() {
+    if [ "$(uname -s)-$(uname -m)" != Linux-x86_64 ]; then
+        say "This runs on Linux x86-64 only (TensorFlow's and Envoy's wheels); this is $(uname -s) $(uname -m)."
+        say "Use a Linux machine or virtual machine, or WSL 2 on Windows."
+        exit 1
+    fi
+    libc=$(getconf GNU_LIBC_VERSION 2>/dev/null || true)
+    minor=${libc#glibc 2.}
+    case $libc in
+        'glibc 2.'*) [ "${minor%%.*}" -ge 31 ] && return ;;
+    esac
+    say "glibc 2.31 or newer is needed; this system has ${libc:-no glibc}. Use Debian 11, Ubuntu 20.04, RHEL 9 or newer."
+    exit 1
+}
+
+bootstrap_uv() {
+    [ -x "$uv" ] && return
+    for python in python3.11 python3; do
+        if command -v "$python" >/dev/null && "$python" -c "$is_fitting" 2>/dev/null; then
+            "$python" -m venv --clear build/uv
+            build/uv/bin/python -m pip install -q --disable-pip-version-check --require-hashes -r "$here/uv.txt"
+            return
+        fi
+    done
+    if command -v uv >/dev/null && uv venv -q --clear --python 3.11 build/uv; then
+        uv pip install -q --python build/uv/bin/python --require-hashes -r "$here/uv.txt"
+        return
+    fi
+    say "Python 3.11 with venv was not found. Install it, then run make again:"
+    say "  Debian 12:      sudo apt-get install python3.11 python3.11-venv"
+    say "  Ubuntu:         sudo add-apt-repository ppa:deadsnakes/ppa && sudo apt-get install python3.11 python3.11-venv"
+    say "  Fedora, RHEL:   sudo dnf install python3.11"
+    say "  anywhere:       install uv (pip install uv), which fetches a Python of its own"
+    exit 1
+}
+
+fingerprint() {
+    { pwd; cat "$here/$lock" ${data_lock:+"$here/$data_lock"}; } | sha256sum | cut -d' ' -f1
+}
+
+mkdir -p build
+exec 9>build/install.lock
+if command -v flock >/dev/null; then flock 9; fi
+
+wanted=$(fingerprint)
+if [ "$(cat "$environment/.fingerprint" 2>/dev/null || true)" = "$wanted" ]; then
+    exit 0
+fi
+check_platform
+started=$(date +%s)
+say "environment $environment: installing from $here/$lock ..."
+# uv does not read pip's settings: hand the index and the certificates on.
+if [ -n "${PIP_INDEX_URL:-}" ]; then export UV_DEFAULT_INDEX="${UV_DEFAULT_INDEX:-$PIP_INDEX_URL}"; fi
+if [ -n "${PIP_CERT:-}" ]; then export SSL_CERT_FILE="${SSL_CERT_FILE:-$PIP_CERT}"; fi
+export UV_LINK_MODE="${UV_LINK_MODE:-copy}"
+bootstrap_uv
+"$uv" venv -q --clear --python build/uv/bin/python "$environment"
+"$uv" pip install -q --python "$environment/bin/python" --require-hashes -r "$here/$lock"
+if [ -n "$data_lock" ]; then
+    "$uv" pip install -q --python "$environment/bin/python" --require-hashes --no-deps -r "$here/$data_lock"
+fi
+printf '%s\n' "$wanted" >"$environment/.fingerprint"
+say "environment $environment: ready after $(($(date +%s) - started)) s"
