@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import secrets
 import tempfile
@@ -37,13 +38,16 @@ def sync_directory(path: Path) -> None:
 
 
 def secret(path: Path) -> str:
-    """Read the random secret kept in `path` (0600), creating it on first use."""
+    """Read the random secret kept in `path` (0600), creating it on first use.
+
+    Whoever comes first decides: linking a finished file fails where another process was quicker.
+    """
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        try:
-            descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        except FileExistsError:
-            return path.read_text().strip()
+        descriptor, name = tempfile.mkstemp(dir=path.parent)
         with os.fdopen(descriptor, "w") as stream:
             stream.write(secrets.token_urlsafe(32))
+        with contextlib.suppress(FileExistsError):
+            os.link(name, path)
+        Path(name).unlink()
     return path.read_text().strip()
