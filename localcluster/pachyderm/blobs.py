@@ -1,0 +1,153 @@
+"""File contents, each stored once under its own hash, so that copies and repeated uploads cost no space.
+
+A blob's id is the BLAKE2b-256 of its bytes (32 bytes; hex on disk).  A blob is streamed to `uploads/`, synced, and
+renamed into `blobs/`; it never changes afterwards.  A rename that no transaction came to refer to is removed by
+`collect` at the next start, and `uploads/` is emptied.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+from localcluster.files import sync_directory
+from localcluster.pachyderm.errors import DataLoss
+
+DIGEST_SIZE = 32
+CHUNK = 1024 * 1024
+
+
+def digest(data: bytes = b"") -> hashlib.blake2b:
+    """Start the hash that Pachyderm uses everywhere (BLAKE2b-256)."""
+    return hashlib.blake2b(data, digest_size=DIGEST_SIZE)
+
+
+@dataclass(frozen=True)
+class Blob:
+    """A stored byte sequence: its id and its size in bytes."""
+
+    id: bytes
+    size: int
+
+
+class BlobWriter:
+    """One upload: write any number of times, then `store` (durable when it returns) or `abandon`."""
+
+    def __init__(self, blobs: Blobs) -> None:
+        self._blobs = blobs
+        self._hash = digest()
+        self._size = 0
+        descriptor, name = tempfile.mkstemp(dir=blobs.uploads)
+        self._path = Path(name)
+        self._stream: IO[bytes] = os.fdopen(descriptor, "wb", buffering=0)
+
+    def write(self, data: bytes) -> None:
+        """Append `data` to the upload."""
+        view = memoryview(data)
+        while view:
+            view = view[self._stream.write(view) :]
+        self._hash.update(data)
+        self._size += len(data)
+
+    def store(self) -> Blob:
+        """Keep the bytes written so far as a blob; they are on the disk when this returns."""
+        blob = Blob(self._hash.digest(), self._size)
+        target = self._blobs.path(blob.id)
+        with self._stream:
+            if not target.exists():
+                os.fsync(self._stream.fileno())
+        if target.exists():
+            self._path.unlink()
+            return blob
+        if not target.parent.exists():
+            target.parent.mkdir(exist_ok=True)
+            sync_directory(target.parent.parent)
+        self._path.replace(target)
+        sync_directory(target.parent)
+        return blob
+
+    def abandon(self) -> None:
+        """Drop the upload; does nothing after `store`."""
+        self._stream.close()
+        self._path.unlink(missing_ok=True)
+
+
+class Blobs:
+    """The blobs of one pachd, below `root`."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root / "blobs"
+        self.uploads = root / "uploads"
+        self.root.mkdir(parents=True, exist_ok=True)
+        self.uploads.mkdir(exist_ok=True)
+
+    def writer(self) -> BlobWriter:
+        """Begin an upload."""
+        return BlobWriter(self)
+
+    def path(self, blob: bytes) -> Path:
+        """Where the blob with this id lies."""
+        name = blob.hex()
+        return self.root / name[:2] / name[2:]
+
+    def size(self, blob: bytes) -> int:
+        """The blob's size in bytes.  Raises DataLoss where it is gone."""
+        try:
+            return self.path(blob).stat().st_size
+        except FileNotFoundError:
+            raise self._lost(blob, "is missing") from None
+
+    def read(self, pieces: list[bytes], offset: int = 0, chunk: int = CHUNK) -> Iterator[bytes]:
+        """Yield the bytes of the blobs one after another from byte `offset` on, at most `chunk` bytes at a time."""
+        for blob in pieces:
+            size = self.size(blob)
+            if offset >= size:
+                offset -= size
+                continue
+            with self.path(blob).open("rb", buffering=0) as stream:
+                stream.seek(offset)
+                left, offset = size - offset, 0
+                while left:
+                    data = stream.read(min(chunk, left))
+                    if not data:
+                        raise self._lost(blob, f"ends {left} bytes early")
+                    left -= len(data)
+                    yield data
+
+    def damaged(self, referenced: set[bytes]) -> Iterator[str]:
+        """Yield one sentence for each referenced blob that is missing or whose bytes no longer have its hash."""
+        for blob in sorted(referenced):
+            actual = digest()
+            try:
+                for data in self.read([blob]):
+                    actual.update(data)
+            except DataLoss as error:
+                yield str(error)
+                continue
+            if actual.digest() != blob:
+                yield str(self._lost(blob, f"has the hash {actual.hexdigest()}"))
+
+    def collect(self, referenced: set[bytes]) -> int:
+        """Remove unfinished uploads and unreferenced blobs; only while no call runs.  Returns their number."""
+        garbage = list(self.uploads.iterdir())
+        for directory in self.root.iterdir():
+            garbage += [path for path in directory.iterdir() if _id(path) not in referenced]
+        for path in garbage:
+            with suppress(FileNotFoundError):
+                path.unlink()
+        return len(garbage)
+
+    def _lost(self, blob: bytes, what: str) -> DataLoss:
+        return DataLoss(f"blob {self.path(blob)} {what}; restore the file from a backup or put its data again")
+
+
+def _id(path: Path) -> bytes:
+    with suppress(ValueError):
+        return bytes.fromhex(path.parent.name + path.name)
+    return b""

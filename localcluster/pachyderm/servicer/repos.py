@@ -1,0 +1,107 @@
+"""Calls on projects, repos and branches."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from betterproto.lib.google.protobuf import Empty
+from pachyderm_sdk.api import pfs
+
+from localcluster.pachyderm.errors import Unimplemented
+from localcluster.pachyderm.servicer import wire
+from localcluster.pachyderm.servicer.session import Session
+from localcluster.pachyderm.state import branches, commits, repos
+from localcluster.pachyderm.state.names import DEFAULT_PROJECT
+
+
+def create_project(request: pfs.CreateProjectRequest, session: Session) -> Empty:
+    with session.write() as tx:
+        repos.create_project(tx, request.project.name, request.description, update=request.update)
+    return Empty()
+
+
+def inspect_project(request: pfs.InspectProjectRequest, session: Session) -> pfs.ProjectInfo:
+    with session.read() as tx:
+        return wire.project_message(repos.get_project(tx, request.project.name or DEFAULT_PROJECT))
+
+
+def inspect_project_v2(request: pfs.InspectProjectV2Request, session: Session) -> pfs.InspectProjectV2Response:
+    return pfs.InspectProjectV2Response(info=inspect_project(request, session), defaults_json="{}")
+
+
+def list_project(request: pfs.ListProjectRequest, session: Session) -> Iterator[pfs.ProjectInfo]:
+    with session.read() as tx:
+        found = repos.list_projects(tx)
+    yield from map(wire.project_message, found)
+
+
+def delete_project(request: pfs.DeleteProjectRequest, session: Session) -> Empty:
+    with session.write() as tx:
+        repos.delete_project(tx, request.project.name, force=request.force)
+    return Empty()
+
+
+def create_repo(request: pfs.CreateRepoRequest, session: Session) -> Empty:
+    with session.write() as tx:
+        repos.create(tx, wire.repo_name(request.repo), request.description, update=request.update)
+    return Empty()
+
+
+def inspect_repo(request: pfs.InspectRepoRequest, session: Session) -> pfs.RepoInfo:
+    with session.read() as tx:
+        return wire.repo_info(tx, repos.get(tx, wire.repo_name(request.repo)))
+
+
+def list_repo(request: pfs.ListRepoRequest, session: Session) -> Iterator[pfs.RepoInfo]:
+    with session.read() as tx:
+        found = repos.list_repos(tx, wire.project_names(request.projects), request.type)
+        if size := request.page.page_size:
+            found.sort(key=lambda repo: repo.name)
+            found = found[request.page.page_index * size :][:size]
+        infos = [wire.repo_info(tx, repo) for repo in found]
+    yield from infos
+
+
+def delete_repo(request: pfs.DeleteRepoRequest, session: Session) -> pfs.DeleteRepoResponse:
+    with session.write() as tx:
+        deleted = repos.delete(tx, wire.repo_name(request.repo), force=request.force)
+    return pfs.DeleteRepoResponse(deleted=deleted)
+
+
+def delete_repos(request: pfs.DeleteReposRequest, session: Session) -> pfs.DeleteReposResponse:
+    projects = wire.project_names(request.projects)
+    with session.write() as tx:
+        doomed = [repo.name for repo in repos.list_repos(tx, projects) if request.all or projects]
+        deleted = [name for name in doomed if repos.delete(tx, name, force=request.force)]
+    return pfs.DeleteReposResponse(repos=[wire.repo_message(name) for name in deleted])
+
+
+def create_branch(request: pfs.CreateBranchRequest, session: Session) -> Empty:
+    if request.trigger:
+        raise Unimplemented("pfs_v2.API/CreateBranch: branch triggers are not served by this pachd")
+    upstream = [(wire.repo_name(branch.repo), branch.name) for branch in request.provenance]
+    named = wire.optional_commit_name(request.head)
+    with session.write() as tx:
+        head = commits.resolve(tx, named) if named else None
+        branches.create(tx, wire.repo_name(request.branch.repo), request.branch.name, head, upstream)
+    return Empty()
+
+
+def inspect_branch(request: pfs.InspectBranchRequest, session: Session) -> pfs.BranchInfo:
+    with session.read() as tx:
+        return wire.branch_info(tx, branches.get(tx, wire.repo_name(request.branch.repo), request.branch.name))
+
+
+def list_branch(request: pfs.ListBranchRequest, session: Session) -> Iterator[pfs.BranchInfo]:
+    with session.read() as tx:
+        found = branches.list_branches(tx, wire.repo_name(request.repo) if request.repo.name else None)
+        if request.reverse:
+            found.reverse()
+        infos = [wire.branch_info(tx, branch) for branch in found]
+    yield from infos
+
+
+def delete_branch(request: pfs.DeleteBranchRequest, session: Session) -> Empty:
+    with session.write() as tx:
+        branches.delete(tx, wire.repo_name(request.branch.repo), request.branch.name, force=request.force)
+    return Empty()

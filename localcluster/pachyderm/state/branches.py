@@ -1,0 +1,176 @@
+"""Branches: named heads, their provenance, and the commits that a new head causes downstream."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from localcluster.pachyderm.errors import BranchNotFound, PachdError
+from localcluster.pachyderm.state import commits, repos
+from localcluster.pachyderm.state.clock import now
+from localcluster.pachyderm.state.commits import Commit, Origin
+from localcluster.pachyderm.state.database import Transaction
+from localcluster.pachyderm.state.names import RepoName, check_name, is_commit_id, new_commit_id
+from localcluster.pachyderm.state.repos import Repo
+
+
+@dataclass(frozen=True)
+class Branch:
+    """A branch; `head` is the row number of its head commit, times in microseconds since 1970."""
+
+    number: int
+    repo: RepoName
+    name: str
+    head: int
+    created: int
+    updated: int
+
+    def __str__(self) -> str:
+        return f"{self.repo}@{self.name}"
+
+
+_SELECT = """
+SELECT b.number, r.project, r.name, r.type, b.name, b.head, b.created, b.updated
+FROM branches b JOIN repos r ON r.number = b.repo
+"""
+
+
+def _branch(row: sqlite3.Row) -> Branch:
+    number, project, name, kind, *rest = row
+    return Branch(number, RepoName(project, name, kind), *rest)
+
+
+def _select(tx: Transaction, where: str, *parameters: object) -> list[Branch]:
+    return [_branch(row) for row in tx.execute(f"{_SELECT} {where}", parameters)]
+
+
+def find(tx: Transaction, repo: Repo, name: str) -> Branch | None:
+    """The branch, or None."""
+    found = _select(tx, "WHERE b.repo=? AND b.name=?", repo.number, name)
+    return found[0] if found else None
+
+
+def get(tx: Transaction, repo_name: RepoName, name: str) -> Branch:
+    """Raises RepoNotFound or BranchNotFound."""
+    branch = find(tx, repos.get(tx, repo_name), name)
+    if branch is None:
+        raise BranchNotFound(repo_name, name)
+    return branch
+
+
+def list_branches(tx: Transaction, repo_name: RepoName | None) -> list[Branch]:
+    """The branches of a repo, or of all repos, newest first."""
+    if repo_name is None:
+        return _select(tx, "ORDER BY b.number DESC")
+    return _select(tx, "WHERE b.repo=? ORDER BY b.number DESC", repos.get(tx, repo_name).number)
+
+
+def direct_provenance(tx: Transaction, branch: Branch) -> list[Branch]:
+    """The branches that `branch` is computed from."""
+    return _select(tx, "JOIN branch_provenance p ON p.upstream = b.number WHERE p.branch=?", branch.number)
+
+
+def provenance(tx: Transaction, branch: Branch) -> list[Branch]:
+    """All branches upstream of `branch`, upstream first."""
+    return _closure(tx, branch, "upstream", "branch")
+
+
+def subvenance(tx: Transaction, branch: Branch) -> list[Branch]:
+    """All branches downstream of `branch`, upstream first."""
+    return _closure(tx, branch, "branch", "upstream")
+
+
+def _closure(tx: Transaction, branch: Branch, to: str, by: str) -> list[Branch]:
+    return _select(
+        tx,
+        "JOIN (WITH RECURSIVE reached(number, depth) AS (SELECT ?, 0 UNION"
+        f" SELECT p.{to}, depth + 1 FROM branch_provenance p JOIN reached ON p.{by} = reached.number)"
+        " SELECT number, max(depth) AS depth FROM reached WHERE depth > 0 GROUP BY number) x"
+        f" ON x.number = b.number ORDER BY x.depth {'DESC' if to == 'upstream' else ''}, b.number",
+        branch.number,
+    )
+
+
+def set_head(tx: Transaction, repo: Repo, name: str, head: Commit) -> Branch:
+    """Point a branch at a commit of its repo, creating the branch where it is missing."""
+    if find(tx, repo, name) is None:
+        check_name(name)
+        if is_commit_id(name):
+            raise PachdError(f'branch name "{name}" cannot be a UUID V4')
+    moment = now()
+    tx.execute(
+        "INSERT INTO branches (repo, name, head, created, updated) VALUES (?, ?, ?, ?, ?)"
+        " ON CONFLICT (repo, name) DO UPDATE SET head=excluded.head, updated=excluded.updated",
+        (repo.number, name, head.number, moment, moment),
+    )
+    return get(tx, repo.name, name)
+
+
+def empty_head(tx: Transaction, repo: Repo, name: str, commit_id: str) -> Commit:
+    """Add the finished empty commit that a branch without data has as its head."""
+    commit = commits.insert(tx, repo, commit_id, name, None, Origin.AUTO)
+    tx.execute("UPDATE commits SET finished=?, complete=1 WHERE number=?", (now(), commit.number))
+    return commit
+
+
+def create(
+    tx: Transaction,
+    repo_name: RepoName,
+    name: str,
+    head: Commit | None,
+    upstream: Sequence[tuple[RepoName, str]],
+) -> Branch:
+    """Make a branch or change one: its provenance becomes `upstream`, its head `head` where one is given.
+
+    A branch with provenance and no head of its own gets an open commit, one with neither an empty finished one.
+    """
+    repo = repos.get(tx, repo_name)
+    commit_id = new_commit_id()
+    sources = [get(tx, *source) for source in upstream]
+    if head is not None and head.repo != repo_name:
+        raise PachdError(f"branch {repo_name}@{name} and its head commit {head} must belong to the same repo")
+    branch = find(tx, repo, name)
+    if branch is None or head is not None:
+        branch = set_head(tx, repo, name, head or empty_head(tx, repo, name, new_commit_id()))
+    for source in sources:
+        if source.number == branch.number or branch.number in {b.number for b in provenance(tx, source)}:
+            raise PachdError(f'branch "{name}" cannot be in its own provenance')
+    tx.execute("DELETE FROM branch_provenance WHERE branch=?", (branch.number,))
+    tx.executemany(
+        "INSERT OR IGNORE INTO branch_provenance VALUES (?, ?)", [(branch.number, s.number) for s in sources]
+    )
+    if head is None:
+        _derive(tx, branch, commit_id)
+    propagate(tx, branch, commit_id)
+    return get(tx, repo_name, name)
+
+
+def delete(tx: Transaction, repo_name: RepoName, name: str, *, force: bool = False) -> None:
+    """Remove a branch; its commits stay.  Raises PachdError where others are computed from it, unless `force`."""
+    branch = get(tx, repo_name, name)
+    downstream = _select(tx, "JOIN branch_provenance p ON p.branch = b.number WHERE p.upstream=?", branch.number)
+    if downstream and not force:
+        names = " ".join(map(str, downstream))
+        raise PachdError(f'branch "{name}" cannot be deleted because it\'s in the direct provenance of [{names}]')
+    tx.execute("DELETE FROM branches WHERE number=?", (branch.number,))
+
+
+def propagate(tx: Transaction, branch: Branch, commit_id: str) -> None:
+    """Start a commit of the same commit set on each branch downstream of one that has a new head."""
+    for downstream in subvenance(tx, branch):
+        _derive(tx, downstream, commit_id)
+
+
+def _derive(tx: Transaction, branch: Branch, commit_id: str) -> None:
+    branch = get(tx, branch.repo, branch.name)
+    heads = {source.head for source in direct_provenance(tx, branch)}
+    known = {
+        row[0] for row in tx.execute("SELECT upstream FROM commit_provenance WHERE commit_number=?", (branch.head,))
+    }
+    if not heads or heads == known:
+        return
+    repo = repos.get(tx, branch.repo)
+    commit = commits.insert(tx, repo, commit_id, branch.name, branch.head, Origin.AUTO)
+    tx.executemany("INSERT INTO commit_provenance VALUES (?, ?)", [(commit.number, head) for head in heads])
+    set_head(tx, repo, branch.name, commit)

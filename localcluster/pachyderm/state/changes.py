@@ -1,0 +1,103 @@
+"""What a ModifyFile stream asks for, and applying it to an open commit in the order asked."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from localcluster.pachyderm.blobs import Blob, Blobs, digest
+from localcluster.pachyderm.errors import FileNotFound
+from localcluster.pachyderm.state import commits, trees
+from localcluster.pachyderm.state.commits import Commit
+from localcluster.pachyderm.state.database import Transaction
+from localcluster.pachyderm.state.names import CommitName, clean_path
+from localcluster.pachyderm.state.trees import Entry, Tree
+
+MOST_PIECES = 64
+"""A file appended to more often than this becomes one new blob."""
+
+
+@dataclass(frozen=True)
+class Append:
+    """Add a blob's bytes to the end of a file, which need not exist."""
+
+    path: str
+    blob: Blob
+
+
+@dataclass(frozen=True)
+class Delete:
+    """Remove a file, or with a trailing slash all files of a directory; nothing to remove is no error."""
+
+    path: str
+
+
+@dataclass(frozen=True)
+class Copy:
+    """Put the file or the directory `source_path` of a commit at `path`, or with `append` at the end of files there."""
+
+    path: str
+    source: CommitName
+    source_path: str
+    append: bool
+
+
+Change = Append | Delete | Copy
+
+
+def apply(tx: Transaction, blobs: Blobs, commit: Commit, changes: Iterable[Change]) -> None:
+    """Apply the changes to an open commit.  Raises FileNotFound where a copy has no source."""
+    tree = Tree(tx, commit.number)
+    for change in changes:
+        match change:
+            case Append(path, blob):
+                pieces = [blob.id] if blob.size else []
+                _append(tx, blobs, commit, tree, Entry(clean_path(path), pieces, blob.size, content_hash(blob.id)))
+            case Delete(path):
+                doomed = [clean_path(path)]
+                if path.endswith("/"):
+                    doomed = [entry.path for entry in tree.files(clean_path(path))]
+                for victim in doomed:
+                    trees.remove(tx, commit, victim)
+            case Copy(path, _, _, append):
+                for entry in _copied(tx, change):
+                    if not append:
+                        trees.remove(tx, commit, entry.path)
+                    _append(tx, blobs, commit, tree, entry)
+
+
+def content_hash(blob_id: bytes) -> bytes:
+    """A file's hash, as upstream's for files under 1 MB: BLAKE2b-256 of the BLAKE2b-256 of its content."""
+    return digest(blob_id).digest()
+
+
+def _append(tx: Transaction, blobs: Blobs, commit: Commit, tree: Tree, new: Entry) -> None:
+    old = tree.file(new.path)
+    if old is None or not old.pieces:
+        trees.put(tx, commit, new)
+    elif new.pieces:
+        pieces = old.pieces + new.pieces
+        if len(pieces) > MOST_PIECES:
+            writer = blobs.writer()
+            for data in blobs.read(pieces):
+                writer.write(data)
+            merged = writer.store()
+            pieces, whole = [merged.id], merged.id
+        else:
+            hasher = digest()
+            for data in blobs.read(pieces):
+                hasher.update(data)
+            whole = hasher.digest()
+        trees.put(tx, commit, Entry(new.path, pieces, old.size + new.size, content_hash(whole)))
+
+
+def _copied(tx: Transaction, change: Copy) -> list[Entry]:
+    source = commits.resolve(tx, change.source)
+    tree = Tree(tx, source.number)
+    origin, target = clean_path(change.source_path), clean_path(change.path)
+    entry = tree.file(origin)
+    found = [entry] if entry else tree.files(origin)
+    if not found:
+        raise FileNotFound(origin, source.repo, source.id)
+    cut = len(origin.rstrip("/"))
+    return [Entry(clean_path(target + e.path[cut:]), e.pieces, e.size, e.hash) for e in found]

@@ -1,0 +1,125 @@
+"""Commit sets (all commits with one id) and the removal of commits: squash keeps their data, drop does not."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from localcluster.pachyderm.errors import CommitSetNotFound, PachdError
+from localcluster.pachyderm.state import branches, commits, repos, trees
+from localcluster.pachyderm.state.commits import Commit, Origin
+from localcluster.pachyderm.state.database import Transaction
+from localcluster.pachyderm.state.names import CommitName, new_commit_id
+
+
+def get(tx: Transaction, commit_set: str) -> list[Commit]:
+    """The commits of a set, upstream first.  Raises CommitSetNotFound."""
+    found = commits.in_set(tx, commit_set)
+    if not found:
+        raise CommitSetNotFound(commit_set)
+    return found
+
+
+def list_sets(tx: Transaction, project: str) -> list[list[Commit]]:
+    """All commit sets that touch a project ("" for any), the one with the newest commit first."""
+    sets: dict[str, list[Commit]] = {}
+    for commit in commits.select(tx, "ORDER BY c.number DESC"):
+        sets.setdefault(commit.id, []).insert(0, commit)
+    return [found for found in sets.values() if not project or any(c.repo.project == project for c in found)]
+
+
+def list_commits(
+    tx: Transaction,
+    repo: repos.RepoName | None,
+    *,
+    to: CommitName | None = None,
+    since: CommitName | None = None,
+    origin: Origin | None = None,
+    started_before: int | None = None,
+    reverse: bool = False,
+    number: int = 0,
+) -> list[Commit]:
+    """Commits of a repo (of all repos: None), newest first; with `to` its line back to `since`, which is left out."""
+    if to and to.reference:
+        found = commits.history(tx, commits.resolve(tx, to))
+    elif since and since.reference:
+        raise PachdError("cannot use `from` commit without `to` commit")
+    elif repo:
+        found = commits.select(tx, "WHERE c.repo=? ORDER BY c.number DESC", repos.get(tx, repo).number)
+    else:
+        found = commits.select(tx, "ORDER BY c.number DESC")
+    if since and since.reference:
+        first = commits.resolve(tx, since)
+        if first.number not in {commit.number for commit in found}:
+            raise PachdError(f"commit {first} is not an ancestor of the `to` commit")
+        found = [commit for commit in found if commit.number > first.number]
+    found = [
+        commit
+        for commit in found
+        if origin in (None, commit.origin) and (started_before is None or commit.started <= started_before)
+    ]
+    if reverse:
+        found.reverse()
+    return found[:number] if number else found
+
+
+def squash(tx: Transaction, doomed: Sequence[Commit]) -> None:
+    """Remove commits and hand their changes to their children.  Raises PachdError where one has no child."""
+    for commit in doomed:
+        if not commits.relations(tx, commit).children:
+            raise PachdError(
+                "cannot squash a commit that has no children as that would cause data loss,"
+                f" use the drop operation instead: {commit}"
+            )
+    for commit in reversed(doomed):
+        children = commits.relations(tx, commit).children
+        trees.merge_into_children(tx, commit, children)
+        tx.execute("UPDATE branches SET head=? WHERE head=?", (children[0].number, commit.number))
+        _remove(tx, commit)
+
+
+def drop(tx: Transaction, doomed: Sequence[Commit]) -> None:
+    """Remove commits and their changes; a branch goes back to the parent.  Raises PachdError where one has a child."""
+    numbers = {commit.number for commit in doomed}
+    for commit in doomed:
+        if {child.number for child in commits.relations(tx, commit).children} - numbers:
+            raise PachdError(f"cannot drop a commit that has children: {commit}")
+    for commit in reversed(doomed):
+        repo = repos.get(tx, commit.repo)
+        for (name,) in tx.execute("SELECT name FROM branches WHERE head=?", (commit.number,)).fetchall():
+            if commit.parent is None:
+                head = branches.empty_head(tx, repo, name, new_commit_id())
+            else:
+                head = commits.get(tx, commit.parent)
+            branches.set_head(tx, repo, name, head)
+        _remove(tx, commit)
+
+
+def _remove(tx: Transaction, commit: Commit) -> None:
+    tx.execute("UPDATE commits SET parent=? WHERE parent=?", (commit.parent, commit.number))
+    tx.execute("DELETE FROM commits WHERE number=?", (commit.number,))
+
+
+def whole_set(tx: Transaction, commit_set: str) -> list[Commit]:
+    """The commits of a set that is to go.  Raises PachdError where commits of other sets were computed from it."""
+    found = get(tx, commit_set)
+    later = {c.id for commit in found for c in commits.relations(tx, commit).subvenance} - {commit_set}
+    if later:
+        raise PachdError(
+            f'commit set "{commit_set}" cannot be dropped because it has subvenant commit sets:'
+            f" [{' '.join(sorted(later))}]"
+        )
+    return found
+
+
+def with_subvenance(tx: Transaction, commit: Commit, verb: str, *, recursive: bool) -> list[Commit]:
+    """A commit that is to go and, with `recursive`, all computed from it; upstream first."""
+    found = {commit.number: commit}
+    waiting = [commit]
+    while waiting:
+        for downstream in commits.relations(tx, waiting.pop()).subvenance:
+            if downstream.number not in found:
+                found[downstream.number] = downstream
+                waiting.append(downstream)
+    if len(found) > 1 and not recursive:
+        raise PachdError(f"cannot {verb} commit ({commit}) with subvenance without recursive")
+    return [found[number] for number in sorted(found)]

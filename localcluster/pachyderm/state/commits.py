@@ -1,0 +1,167 @@
+"""Commits: records, how a caller's words find one, their relations and their listing."""
+
+from __future__ import annotations
+
+import sqlite3
+from dataclasses import dataclass
+from enum import IntEnum
+
+from localcluster.pachyderm.errors import BranchNotFound, CommitNotFound
+from localcluster.pachyderm.state import repos
+from localcluster.pachyderm.state.clock import now
+from localcluster.pachyderm.state.database import Transaction
+from localcluster.pachyderm.state.names import Ancestry, CommitName, RepoName, is_commit_id, parse_ancestry
+from localcluster.pachyderm.state.repos import Repo
+
+
+class Origin(IntEnum):
+    """Who made a commit, numbered as pfs_v2.OriginKind."""
+
+    USER = 1
+    AUTO = 2
+
+
+class CommitState(IntEnum):
+    """How far a commit is, numbered as pfs_v2.CommitState; finishing takes no time here."""
+
+    STARTED = 1
+    READY = 2
+    FINISHING = 3
+    FINISHED = 4
+
+
+@dataclass(frozen=True)
+class Commit:
+    """A commit; times in microseconds since 1970, sizes in bytes; `branch` is the one it was made on."""
+
+    number: int
+    repo: RepoName
+    repo_number: int
+    id: str
+    branch: str
+    parent: int | None
+    origin: Origin
+    description: str
+    started: int
+    finished: int | None
+    error: str
+    size: int
+
+    def __str__(self) -> str:
+        return f"{self.repo}@{self.id}"
+
+
+@dataclass(frozen=True)
+class Relations:
+    """The neighbours of a commit."""
+
+    state: CommitState
+    parent: Commit | None
+    children: list[Commit]
+    provenance: list[Commit]
+    subvenance: list[Commit]
+
+
+_SELECT = """
+SELECT c.number, r.project, r.name, r.type, c.repo, c.id, c.branch, c.parent, c.origin, c.description, c.started,
+  c.finished, c.error, c.size FROM commits c JOIN repos r ON r.number = c.repo
+"""
+
+
+def _commit(row: sqlite3.Row) -> Commit:
+    number, project, name, kind, repo, id_, branch, parent, origin, *rest = row
+    return Commit(number, RepoName(project, name, kind), repo, id_, branch, parent, Origin(origin), *rest)
+
+
+def select(tx: Transaction, where: str, *parameters: object) -> list[Commit]:
+    """The commits `c` that satisfy an SQL condition (with whatever ORDER BY it ends in)."""
+    return [_commit(row) for row in tx.execute(f"{_SELECT} {where}", parameters)]
+
+
+def get(tx: Transaction, number: int) -> Commit:
+    """The commit with this row number, which exists."""
+    return select(tx, "WHERE c.number=?", number)[0]
+
+
+def insert(
+    tx: Transaction, repo: Repo, commit_id: str, branch: str, parent: int | None, origin: Origin, description: str = ""
+) -> Commit:
+    """Add an open commit."""
+    number = tx.execute(
+        "INSERT INTO commits (repo, id, branch, parent, origin, description, started) VALUES (?, ?, ?, ?, ?, ?, ?)",
+        (repo.number, commit_id, branch, parent, origin, description, now()),
+    ).lastrowid
+    assert number is not None
+    return get(tx, number)
+
+
+def resolve(tx: Transaction, name: CommitName, *, parent: bool = False) -> Commit:
+    """The commit that a caller means by an id or a branch, either with `^n` or `.n`; no name at all means an error.
+
+    An id that the repo lacks stands for the commit of this repo in the provenance of the commit set with that id.
+    Raises RepoNotFound, BranchNotFound or CommitNotFound (which says "parent commit" where `parent` is true).
+    """
+    repo = repos.get(tx, name.repo)
+    ancestry = parse_ancestry(name.reference) if name.reference else Ancestry("")
+    commit = _base(tx, repo, ancestry.base, parent=parent)
+    if ancestry.forward is not None:
+        line = history(tx, commit)
+        if not 1 <= ancestry.forward <= len(line):
+            raise CommitNotFound(repo.name, name.reference, parent=parent)
+        return line[-ancestry.forward]
+    for _ in range(ancestry.back):
+        if commit.parent is None:
+            raise CommitNotFound(repo.name, name.reference, parent=parent)
+        commit = get(tx, commit.parent)
+    return commit
+
+
+def _base(tx: Transaction, repo: Repo, base: str, *, parent: bool) -> Commit:
+    if not is_commit_id(base):
+        found = select(tx, "JOIN branches b ON b.head = c.number WHERE b.repo=? AND b.name=?", repo.number, base)
+        if not found:
+            raise BranchNotFound(repo.name, base)
+        return found[0]
+    found = select(tx, "WHERE c.repo=? AND c.id=?", repo.number, base) or select(
+        tx,
+        "WHERE c.repo=? AND c.number IN (WITH RECURSIVE upstream(number) AS ("
+        " SELECT number FROM commits WHERE id=? UNION SELECT p.upstream FROM commit_provenance p"
+        " JOIN upstream u ON p.commit_number = u.number) SELECT number FROM upstream) ORDER BY c.number DESC",
+        repo.number,
+        base,
+    )
+    if not found:
+        raise CommitNotFound(repo.name, base, parent=parent)
+    return found[0]
+
+
+def history(tx: Transaction, commit: Commit) -> list[Commit]:
+    """The commit and its ancestors, youngest first."""
+    return select(
+        tx,
+        "WHERE c.number IN (WITH RECURSIVE line(number, parent) AS ("
+        " SELECT number, parent FROM commits WHERE number=? UNION ALL"
+        " SELECT a.number, a.parent FROM commits a JOIN line ON a.number = line.parent)"
+        " SELECT number FROM line) ORDER BY c.number DESC",
+        commit.number,
+    )
+
+
+def relations(tx: Transaction, commit: Commit) -> Relations:
+    """The commit's state and neighbours."""
+    provenance = select(tx, "JOIN commit_provenance p ON p.upstream = c.number WHERE p.commit_number=?", commit.number)
+    subvenance = select(tx, "JOIN commit_provenance p ON p.commit_number = c.number WHERE p.upstream=?", commit.number)
+    if commit.finished is not None:
+        state = CommitState.FINISHED
+    elif all(upstream.finished is not None for upstream in provenance):
+        state = CommitState.READY
+    else:
+        state = CommitState.STARTED
+    parent = None if commit.parent is None else get(tx, commit.parent)
+    children = select(tx, "WHERE c.parent=? ORDER BY c.number", commit.number)
+    return Relations(state, parent, children, provenance, subvenance)
+
+
+def in_set(tx: Transaction, commit_set: str) -> list[Commit]:
+    """The commits with this id, upstream before downstream."""
+    return select(tx, "WHERE c.id=? ORDER BY c.number", commit_set)

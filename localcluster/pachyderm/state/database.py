@@ -1,0 +1,139 @@
+"""The SQLite file behind pachd: its schema, its transactions, and waiting for the next change.
+
+Every write is one transaction, synced to the disk before it is acknowledged (WAL, synchronous=FULL), so that what
+the caller was told survives kill -9 and a power cut.  Only one process may use the file (`Database` holds a lock).
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import sqlite3
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TypeVar
+
+from localcluster.errors import LocalClusterError
+
+T = TypeVar("T")
+
+Transaction = sqlite3.Connection
+"""An open transaction: what every function of `state` takes first."""
+
+SCHEMA = """
+CREATE TABLE IF NOT EXISTS cluster (id TEXT NOT NULL, deployment_id TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS projects (
+  name TEXT PRIMARY KEY, description TEXT NOT NULL, created INTEGER NOT NULL);
+CREATE TABLE IF NOT EXISTS repos (
+  number INTEGER PRIMARY KEY AUTOINCREMENT,
+  project TEXT NOT NULL REFERENCES projects(name), name TEXT NOT NULL, type TEXT NOT NULL,
+  description TEXT NOT NULL, created INTEGER NOT NULL,
+  UNIQUE (project, name, type));
+CREATE TABLE IF NOT EXISTS commits (
+  number INTEGER PRIMARY KEY AUTOINCREMENT,
+  repo INTEGER NOT NULL REFERENCES repos(number) ON DELETE CASCADE, id TEXT NOT NULL,
+  branch TEXT NOT NULL, parent INTEGER, origin INTEGER NOT NULL, description TEXT NOT NULL,
+  started INTEGER NOT NULL, finished INTEGER, error TEXT NOT NULL DEFAULT '',
+  size INTEGER NOT NULL DEFAULT 0, files INTEGER NOT NULL DEFAULT 0,
+  complete INTEGER NOT NULL DEFAULT 0, layers INTEGER NOT NULL DEFAULT 0, changes INTEGER NOT NULL DEFAULT 0,
+  UNIQUE (repo, id));
+CREATE INDEX IF NOT EXISTS commits_by_id ON commits (id);
+CREATE INDEX IF NOT EXISTS commits_by_parent ON commits (parent);
+CREATE TABLE IF NOT EXISTS commit_provenance (
+  commit_number INTEGER NOT NULL REFERENCES commits(number) ON DELETE CASCADE,
+  upstream INTEGER NOT NULL REFERENCES commits(number) ON DELETE CASCADE,
+  PRIMARY KEY (commit_number, upstream)) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS commits_downstream ON commit_provenance (upstream);
+CREATE TABLE IF NOT EXISTS branches (
+  number INTEGER PRIMARY KEY AUTOINCREMENT,
+  repo INTEGER NOT NULL REFERENCES repos(number) ON DELETE CASCADE, name TEXT NOT NULL,
+  head INTEGER NOT NULL REFERENCES commits(number), created INTEGER NOT NULL, updated INTEGER NOT NULL,
+  UNIQUE (repo, name));
+CREATE INDEX IF NOT EXISTS branches_by_head ON branches (head);
+CREATE TABLE IF NOT EXISTS branch_provenance (
+  branch INTEGER NOT NULL REFERENCES branches(number) ON DELETE CASCADE,
+  upstream INTEGER NOT NULL REFERENCES branches(number) ON DELETE CASCADE,
+  PRIMARY KEY (branch, upstream)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS entries (
+  commit_number INTEGER NOT NULL REFERENCES commits(number) ON DELETE CASCADE,
+  path TEXT NOT NULL, pieces BLOB, size INTEGER NOT NULL, hash BLOB NOT NULL,
+  PRIMARY KEY (commit_number, path)) WITHOUT ROWID;
+"""
+
+
+class Database:
+    """Connections to one SQLite file, one a thread; writers take turns."""
+
+    def __init__(self, path: Path) -> None:
+        """Open or create the file.  Raises LocalClusterError where another process has it open."""
+        self._path = path
+        self._local = threading.local()
+        self._turn = threading.RLock()
+        self._changed = threading.Condition()
+        self._version = 0
+        self._lock = os.open(path.with_suffix(".lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(self._lock)
+            raise LocalClusterError(f"another pachd uses {path}; stop it, or set LOCALCLUSTER_HOME") from None
+        self._connection().executescript(SCHEMA)
+
+    def _connection(self) -> Transaction:
+        connection: Transaction | None = getattr(self._local, "connection", None)
+        if connection is None:
+            connection = sqlite3.connect(self._path, isolation_level=None, check_same_thread=False, timeout=60)
+            connection.row_factory = sqlite3.Row
+            connection.execute("PRAGMA journal_mode=WAL")
+            connection.execute("PRAGMA synchronous=FULL")
+            connection.execute("PRAGMA foreign_keys=ON")
+            self._local.connection = connection
+        return connection
+
+    @contextmanager
+    def read(self) -> Iterator[Transaction]:
+        """A transaction that sees one state of the database throughout."""
+        connection = self._connection()
+        connection.execute("BEGIN")
+        try:
+            yield connection
+        finally:
+            connection.execute("ROLLBACK")
+
+    @contextmanager
+    def write(self) -> Iterator[Transaction]:
+        """A transaction that is durable when the block ends, or undone when it raises."""
+        with self._turn:
+            connection = self._connection()
+            connection.execute("BEGIN IMMEDIATE")
+            try:
+                yield connection
+            except BaseException:
+                connection.execute("ROLLBACK")
+                raise
+            connection.execute("COMMIT")
+        self.wake()
+
+    def wake(self) -> None:
+        """Let every `wait` look again."""
+        with self._changed:
+            self._version += 1
+            self._changed.notify_all()
+
+    def wait(self, look: Callable[[Transaction], T | None], active: Callable[[], bool]) -> T | None:
+        """Call `look` after every change until it answers, or return None once `active` no longer holds.
+
+        Whoever makes `active` false calls `wake`.
+        """
+        while True:
+            version = self._version
+            if not active():
+                return None
+            with self.read() as tx:
+                answer = look(tx)
+            if answer is not None:
+                return answer
+            with self._changed:
+                self._changed.wait_for(lambda seen=version: self._version != seen)

@@ -1,0 +1,187 @@
+"""Reading files: inspect, list, walk, glob and diff, with the directories that the paths imply.
+
+A directory's hash is the BLAKE2b-256 of its children's hashes in walk order, its size the sum of theirs.
+"""
+
+from __future__ import annotations
+
+import posixpath
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from typing import Protocol
+
+from wcmatch import glob as wcglob
+
+from localcluster.pachyderm.blobs import digest
+from localcluster.pachyderm.errors import FileNotFound, PachdError
+from localcluster.pachyderm.state.commits import Commit
+from localcluster.pachyderm.state.database import Transaction
+from localcluster.pachyderm.state.names import clean_path
+from localcluster.pachyderm.state.trees import Entry, Tree
+
+_GLOB = wcglob.GLOBSTAR | wcglob.EXTGLOB | wcglob.BRACE | wcglob.DOTGLOB | wcglob.FORCEUNIX
+
+
+@dataclass(frozen=True)
+class Node:
+    """A file or a directory (its path ends in "/"); size in bytes, hash 32 bytes; `pieces` None for a directory."""
+
+    path: str
+    size: int
+    hash: bytes
+    pieces: list[bytes] | None = None
+
+    @property
+    def is_directory(self) -> bool:
+        """Whether this is a directory."""
+        return self.pieces is None
+
+
+class _Hash(Protocol):
+    def update(self, data: bytes, /) -> None: ...
+    def digest(self) -> bytes: ...
+
+
+class _OpenDirectory:
+    def __init__(self, path: str, place: int) -> None:
+        self.path, self.place = path, place
+        self.size = 0
+        self.hash: _Hash = digest()
+
+    def add(self, node: Node) -> None:
+        self.size += node.size
+        self.hash.update(node.hash)
+
+
+def nodes(entries: Iterable[Entry], root: str = "/") -> list[Node]:
+    """The directory `root` (a clean path) and all below it in walk order, made from its files in path order."""
+    placeholder = Node("", 0, b"")
+    found = [placeholder]
+    stack = [_OpenDirectory(root.rstrip("/") + "/", 0)]
+
+    def close() -> None:
+        done = stack.pop()
+        found[done.place] = Node(done.path, done.size, done.hash.digest())
+        if stack:
+            stack[-1].add(found[done.place])
+
+    for entry in entries:
+        while not entry.path.startswith(stack[-1].path):
+            close()
+        while (slash := entry.path.find("/", len(stack[-1].path))) >= 0:
+            stack.append(_OpenDirectory(entry.path[: slash + 1], len(found)))
+            found.append(placeholder)
+        node = Node(entry.path, entry.size, entry.hash, entry.pieces)
+        stack[-1].add(node)
+        found.append(node)
+    while stack:
+        close()
+    return found
+
+
+def _at(tx: Transaction, commit: Commit, path: str) -> list[Node]:
+    """The file at a path, or the directory with all below it; empty where there is neither."""
+    tree, path = Tree(tx, commit.number), clean_path(path)
+    entry = tree.file(path)
+    if entry:
+        return [Node(entry.path, entry.size, entry.hash, entry.pieces)]
+    entries = tree.files(path)
+    return nodes(entries, path) if entries or path == "/" else []
+
+
+def inspect(tx: Transaction, commit: Commit, path: str) -> Node:
+    """The file or directory at a path, with or without a trailing slash.  Raises FileNotFound."""
+    found = _at(tx, commit, path)
+    if not found:
+        raise FileNotFound(clean_path(path), commit.repo, commit.id)
+    return found[0]
+
+
+def list_files(tx: Transaction, commit: Commit, path: str) -> list[Node]:
+    """A directory's immediate children, or the file itself; empty where there is neither."""
+    found = _at(tx, commit, path)
+    if not found or not found[0].is_directory:
+        return found
+    base = len(found[0].path)
+    return [node for node in found[1:] if "/" not in node.path[base:].rstrip("/")]
+
+
+def walk(tx: Transaction, commit: Commit, path: str) -> list[Node]:
+    """The file, or the directory and all below it, by path.  Raises FileNotFound (not for "/" of an empty commit)."""
+    found = _at(tx, commit, path)
+    if not found:
+        raise FileNotFound(clean_path(path), commit.repo, commit.id)
+    return [] if len(found) == 1 and found[0].path == "/" else found
+
+
+def matcher(pattern: str) -> Callable[[str], bool]:
+    """A test for paths by Pachyderm's globs: `*`, `**`, `?`, `[a-z]`, `[^a]`, `{a,b}` and `@( ) *( ) +( ) ?( ) !( )`."""
+    pattern = "/" + pattern.lstrip("/")
+    if pattern != "/":
+        pattern = pattern.rstrip("/")
+    compiled = wcglob.compile(pattern, flags=_GLOB)
+    return lambda path: bool(compiled.match(path if path == "/" else path.rstrip("/")))
+
+
+def glob(tx: Transaction, commit: Commit, pattern: str, *, contents: bool = False) -> list[Node]:
+    """The files and directories that match, by path; with `contents` also all that lies in matched directories."""
+    if not set(pattern) & set("*?[]{}!()@+^"):
+        found = _at(tx, commit, pattern)
+        return found if contents else found[:1]
+    matches = matcher(pattern)
+    found = [node for node in nodes(Tree(tx, commit.number).files()) if node.path != "/" or pattern.strip("/") == ""]
+    if not contents:
+        return [node for node in found if matches(node.path)]
+    chosen: list[Node] = []
+    inside = ""
+    for node in found:
+        if inside and node.path.startswith(inside):
+            chosen.append(node)
+        elif matches(node.path):
+            chosen.append(node)
+            inside = node.path if node.is_directory else ""
+    return chosen
+
+
+def regular_file(tx: Transaction, commit: Commit, pattern: str) -> Node:
+    """The one file that a path or glob stands for.  Raises FileNotFound, and PachdError on a directory or several."""
+    found = glob(tx, commit, pattern)
+    if not found:
+        raise FileNotFound(clean_path(pattern), commit.repo, commit.id)
+    if len(found) > 1:
+        raise PachdError(f"matched multiple files with {pattern}; name one, or get them as a tar stream")
+    if found[0].is_directory:
+        raise PachdError(f"cannot get directory or non-regular file {found[0].path}; get it as a tar stream")
+    return found[0]
+
+
+def diff(
+    tx: Transaction, new: tuple[Commit, str], old: tuple[Commit, str] | None, *, shallow: bool
+) -> Iterator[tuple[Node | None, Node | None]]:
+    """Pairs (new, old) of what differs between two commits at two paths, by path; None where one side lacks it.
+
+    Where the sides are looked at under different paths, what lies below is paired by its place below them.
+    """
+    before, after = _below(tx, old, shallow=shallow), _below(tx, new, shallow=shallow)
+    for place in sorted(before.keys() | after.keys()):
+        left, right = after.get(place), before.get(place)
+        if left is None or right is None or left.hash != right.hash or left.is_directory != right.is_directory:
+            yield left, right
+
+
+def _below(tx: Transaction, side: tuple[Commit, str] | None, *, shallow: bool) -> dict[str, Node]:
+    if side is None:
+        return {}
+    found = list_files(tx, *side) if shallow else _at(tx, *side)
+    cut = len(clean_path(side[1]).rstrip("/"))
+    return {node.path[cut:]: node for node in found if node.path != "/"}
+
+
+def page(found: list[Node], *, marker: str, number: int, reverse: bool) -> list[Node]:
+    """At most `number` (0: all) of the nodes after the path `marker` (before it in `reverse`)."""
+    if marker:
+        edge = posixpath.normpath(marker)
+        found = [n for n in found if (n.path.rstrip("/") < edge if reverse else n.path.rstrip("/") > edge)]
+    if reverse:
+        found = found[::-1]
+    return found[:number] if number else found

@@ -1,0 +1,94 @@
+"""The life of a commit: start, modify, finish."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from localcluster.pachyderm.blobs import Blobs
+from localcluster.pachyderm.errors import CommitFinished, InvalidArgument, PachdError, ParentNotFinished
+from localcluster.pachyderm.state import branches, changes, commits, repos, trees
+from localcluster.pachyderm.state.branches import Branch
+from localcluster.pachyderm.state.changes import Change
+from localcluster.pachyderm.state.clock import now
+from localcluster.pachyderm.state.commits import Commit, Origin
+from localcluster.pachyderm.state.database import Transaction
+from localcluster.pachyderm.state.names import CommitName, RepoName, is_commit_id, new_commit_id
+
+
+def start(
+    tx: Transaction, repo_name: RepoName, branch_name: str, parent: CommitName | None = None, description: str = ""
+) -> Commit:
+    """Open a commit on a branch (made where it is missing), on the branch's head or on another commit of the repo.
+
+    Raises RepoNotFound, CommitNotFound (parent), ParentNotFinished, and PachdError where the branch is computed.
+    """
+    if not branch_name:
+        raise InvalidArgument("a commit is started on a branch; set branch.name")
+    repo = repos.get(tx, repo_name)
+    branch = branches.find(tx, repo, branch_name)
+    if branch and branches.direct_provenance(tx, branch):
+        raise PachdError(f"cannot start a commit on an output branch: {branch}")
+    base = _parent(tx, repo_name, branch, parent)
+    if base and base.finished is None:
+        raise ParentNotFinished(base)
+    number = base.number if base else None
+    commit = commits.insert(tx, repo, new_commit_id(), branch_name, number, Origin.USER, description)
+    branches.propagate(tx, branches.set_head(tx, repo, branch_name, commit), commit.id)
+    return commit
+
+
+def _parent(tx: Transaction, repo: RepoName, branch: Branch | None, parent: CommitName | None) -> Commit | None:
+    if parent and parent.reference:
+        return commits.resolve(tx, CommitName(repo, parent.id, parent.branch), parent=True)
+    return commits.get(tx, branch.head) if branch else None
+
+
+def finish(tx: Transaction, commit: Commit, description: str = "", error: str = "") -> None:
+    """Close a commit; files and directories that collide become its error.  Raises CommitFinished."""
+    if commit.finished is not None:
+        raise CommitFinished(commit)
+    if not error and (path := trees.collision(tx, commit)):
+        error = f"file / directory path collision ({path})"
+    tx.execute(
+        "UPDATE commits SET finished=?, error=?, description=? WHERE number=?",
+        (now(), error, description or commit.description, commit.number),
+    )
+    if not error:
+        trees.seal(tx, commit)
+
+
+def clear(tx: Transaction, commit: Commit) -> None:
+    """Undo all changes of an open commit.  Raises CommitFinished."""
+    if commit.finished is not None:
+        raise CommitFinished(commit)
+    trees.clear(tx, commit)
+
+
+def modify(tx: Transaction, blobs: Blobs, name: CommitName, asked: Iterable[Change]) -> None:
+    """Apply changes to an open commit, or to a branch whose head is finished (or missing) in a commit of its own.
+
+    Raises CommitFinished where `name` has the id of a finished commit.
+    """
+    commit = writable(tx, name)
+    if commit is None:
+        commit = start(tx, name.repo, name.branch or name.id)
+        changes.apply(tx, blobs, commit, asked)
+        finish(tx, commit)
+    else:
+        changes.apply(tx, blobs, commit, asked)
+
+
+def writable(tx: Transaction, name: CommitName) -> Commit | None:
+    """The open commit that a write to `name` goes to; None where it needs a new commit.  Raises CommitFinished."""
+    repo = repos.get(tx, name.repo)
+    if not name.reference:
+        raise InvalidArgument("set_commit names neither a commit nor a branch")
+    is_branch = not is_commit_id(name.reference) and "^" not in name.reference and "." not in name.reference
+    if is_branch and branches.find(tx, repo, name.reference) is None:
+        return None
+    commit = commits.resolve(tx, name)
+    if commit.finished is None:
+        return commit
+    if is_branch:
+        return None
+    raise CommitFinished(commit)

@@ -1,0 +1,105 @@
+"""Names and paths: what pachd accepts, how it writes them, and how it reads `master^2`."""
+
+from __future__ import annotations
+
+import posixpath
+import re
+import uuid
+from dataclasses import dataclass
+
+from localcluster.pachyderm.errors import PachdError
+
+DEFAULT_PROJECT = "default"
+USER = "user"
+LONGEST_PROJECT_NAME = 51
+
+_NAME = re.compile(r"[a-zA-Z0-9_-]+")
+_COMMIT_ID = re.compile(r"[\da-f]{12}4[\da-f]{19}")
+_ANCESTRY = re.compile(r"(?P<base>[^\^.]+)(?:(?P<carets>\^+)(?P<back>\d*)|\.(?P<forward>\d+))?")
+_PRINTABLE = re.compile(r"[ -~]*")
+_GLOBBING = re.compile(r"[*?\[\]{}!()@+^]")
+
+
+@dataclass(frozen=True, order=True)
+class RepoName:
+    """A repo's full name; `type` is "user", or "spec" and "meta" for a pipeline's own repos."""
+
+    project: str
+    name: str
+    type: str = USER
+
+    def __str__(self) -> str:
+        suffix = "" if self.type == USER else f".{self.type}"
+        return f"{self.project}/{self.name}{suffix}"
+
+
+@dataclass(frozen=True)
+class CommitName:
+    """What a caller calls a commit: an id or a branch, or either with an ancestry suffix, in a repo."""
+
+    repo: RepoName
+    id: str = ""
+    branch: str = ""
+
+    @property
+    def reference(self) -> str:
+        """The id where there is one, else the branch."""
+        return self.id or self.branch
+
+    def __str__(self) -> str:
+        return f"{self.repo}@{self.reference}"
+
+
+@dataclass(frozen=True)
+class Ancestry:
+    """`base`, then `back` steps to older commits, or the `forward`-th commit from the branch's first (from 1)."""
+
+    base: str
+    back: int = 0
+    forward: int | None = None
+
+
+def new_commit_id() -> str:
+    """A fresh id as upstream makes them (uuid4, hex, no dashes); clients tell ids from branches by this form."""
+    return uuid.uuid4().hex
+
+
+def is_commit_id(text: str) -> bool:
+    """Whether `text` has the form of a commit id."""
+    return _COMMIT_ID.fullmatch(text) is not None
+
+
+def parse_ancestry(reference: str) -> Ancestry:
+    """Read `master`, `master^`, `master^^`, `master^2` or `master.1`.  Raises PachdError on anything else."""
+    match = _ANCESTRY.fullmatch(reference)
+    if match is None:
+        raise PachdError(f"invalid commit reference {reference!r}: use <branch>, <id>, <either>^<n> or <branch>.<n>")
+    if match["forward"]:
+        return Ancestry(match["base"], forward=int(match["forward"]))
+    back = len(match["carets"] or "")
+    if match["back"]:
+        back += int(match["back"]) - 1
+    return Ancestry(match["base"], back)
+
+
+def check_name(name: str) -> None:
+    """Raise PachdError unless `name` is fit for a project, a repo or a branch."""
+    if not _NAME.fullmatch(name):
+        raise PachdError(f"name ({name}) invalid: only alphanumeric characters, underscores, and dashes are allowed")
+
+
+def clean_path(path: str) -> str:
+    """The path as stored: a leading slash, no trailing one; "/" for the root."""
+    return posixpath.normpath("/" + path.lstrip("/"))
+
+
+def check_path(path: str) -> None:
+    """Raise PachdError unless a file may be put at `path`."""
+    if not _PRINTABLE.fullmatch(path):
+        raise PachdError(f"path ({path}) invalid: only printable ASCII characters allowed")
+    if found := _GLOBBING.search(path):
+        raise PachdError(f"path ({path}) invalid: globbing character ({found[0]}) not allowed in path")
+    if {".", ".."} & set(path.split("/")):
+        raise PachdError(f"path ({path}) invalid: relative file paths are not allowed")
+    if clean_path(path) == "/" or path.endswith("/"):
+        raise PachdError(f"path ({path}) invalid: a file needs a name")

@@ -1,0 +1,144 @@
+"""Projects and the repos in them."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Collection
+from dataclasses import dataclass
+
+from localcluster.pachyderm.errors import PachdError, ProjectExists, ProjectNotFound, RepoExists, RepoNotFound
+from localcluster.pachyderm.state.clock import now
+from localcluster.pachyderm.state.database import Transaction
+from localcluster.pachyderm.state.names import LONGEST_PROJECT_NAME, RepoName, check_name
+
+
+@dataclass(frozen=True)
+class Project:
+    """A namespace of repos; `created` in microseconds since 1970."""
+
+    name: str
+    description: str
+    created: int
+
+
+@dataclass(frozen=True)
+class Repo:
+    """A repo; `size` is that of the finished head of its branch master, in bytes."""
+
+    number: int
+    name: RepoName
+    description: str
+    created: int
+    size: int
+
+
+def create_project(tx: Transaction, name: str, description: str, *, update: bool = False) -> None:
+    """Make a project, or with `update` change its description."""
+    check_name(name)
+    if len(name) > LONGEST_PROJECT_NAME:
+        raise PachdError(f"project name {name!r} is {len(name)} characters long, more than {LONGEST_PROJECT_NAME}")
+    if update:
+        get_project(tx, name)
+        tx.execute("UPDATE projects SET description=? WHERE name=?", (description, name))
+        return
+    try:
+        tx.execute("INSERT INTO projects VALUES (?, ?, ?)", (name, description, now()))
+    except sqlite3.IntegrityError:
+        raise ProjectExists(name) from None
+
+
+def get_project(tx: Transaction, name: str) -> Project:
+    """Raises ProjectNotFound."""
+    row = tx.execute("SELECT name, description, created FROM projects WHERE name=?", (name,)).fetchone()
+    if row is None:
+        raise ProjectNotFound(name)
+    return Project(*row)
+
+
+def list_projects(tx: Transaction) -> list[Project]:
+    """All projects, by name."""
+    return [Project(*row) for row in tx.execute("SELECT name, description, created FROM projects ORDER BY name")]
+
+
+def delete_project(tx: Transaction, name: str, *, force: bool = False) -> None:
+    """Remove an empty project, or with `force` its repos as well."""
+    get_project(tx, name)
+    repos = list_repos(tx, projects=[name])
+    if repos and not force:
+        names = ", ".join(str(repo.name) for repo in repos)
+        raise PachdError(f"cannot delete project {name}: repos still exist: {names}")
+    for repo in repos:
+        delete(tx, repo.name, force=True)
+    tx.execute("DELETE FROM projects WHERE name=?", (name,))
+
+
+def create(tx: Transaction, name: RepoName, description: str = "", *, update: bool = False) -> Repo:
+    """Make a repo, or with `update` change the description of one that exists."""
+    check_name(name.name)
+    get_project(tx, name.project)
+    existing = find(tx, name)
+    if existing and not update:
+        raise RepoExists(name)
+    tx.execute(
+        "INSERT INTO repos (project, name, type, description, created) VALUES (?, ?, ?, ?, ?)"
+        " ON CONFLICT (project, name, type) DO UPDATE SET description=excluded.description",
+        (name.project, name.name, name.type, description, now()),
+    )
+    return get(tx, name)
+
+
+_SELECT = """
+SELECT r.number, r.project, r.name, r.type, r.description, r.created, coalesce(c.size, 0)
+FROM repos r LEFT JOIN branches b ON b.repo = r.number AND b.name = 'master' LEFT JOIN commits c ON c.number = b.head
+"""
+
+
+def _repo(row: sqlite3.Row) -> Repo:
+    number, project, name, kind, description, created, size = row
+    return Repo(number, RepoName(project, name, kind), description, created, size)
+
+
+def find(tx: Transaction, name: RepoName) -> Repo | None:
+    """The repo, or None."""
+    key = (name.project, name.name, name.type)
+    row = tx.execute(_SELECT + "WHERE r.project=? AND r.name=? AND r.type=?", key).fetchone()
+    return None if row is None else _repo(row)
+
+
+def get(tx: Transaction, name: RepoName) -> Repo:
+    """Raises RepoNotFound."""
+    repo = find(tx, name)
+    if repo is None:
+        raise RepoNotFound(name)
+    return repo
+
+
+def list_repos(tx: Transaction, projects: Collection[str] = (), kind: str = "") -> list[Repo]:
+    """The repos of a type ("" for any) in some projects (none named: all), newest first."""
+    repos = [_repo(row) for row in tx.execute(_SELECT + "ORDER BY r.number DESC")]
+    return [r for r in repos if kind in ("", r.name.type) and (not projects or r.name.project in projects)]
+
+
+def delete(tx: Transaction, name: RepoName, *, force: bool = False) -> bool:
+    """Remove a repo with all its branches and commits (and a pipeline's own repos with it); False if it is not there.
+
+    Raises PachdError where a branch elsewhere has one of its branches in its provenance, unless `force`.
+    """
+    if find(tx, name) is None:
+        return False
+    doomed = "SELECT number FROM repos WHERE project=? AND name=? AND (type=? OR ?='user')"
+    key = (name.project, name.name, name.type, name.type)
+    for upstream, downstream in tx.execute(
+        "SELECT u.name, r.project || '/' || r.name || '@' || d.name FROM branch_provenance p"
+        " JOIN branches u ON u.number = p.upstream JOIN branches d ON d.number = p.branch"
+        f" JOIN repos r ON r.number = d.repo WHERE u.repo IN ({doomed}) AND d.repo NOT IN ({doomed})",
+        (*key, *key),
+    ).fetchall():
+        if not force:
+            raise PachdError(
+                f'branch "{upstream}" cannot be deleted because it\'s in the direct provenance of [{downstream}]'
+            )
+    for table in ("branches", "commits"):
+        tx.execute(f"DELETE FROM {table} WHERE repo IN ({doomed})", key)  # noqa: S608
+    tx.execute(f"DELETE FROM repos WHERE number IN ({doomed})", key)  # noqa: S608
+    return True

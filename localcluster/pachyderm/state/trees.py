@@ -1,0 +1,184 @@
+"""What files a commit holds: layers of changed paths, from the commit down to its nearest complete ancestor.
+
+A commit stores only the paths that it changed (`pieces` NULL: deleted).  Every MOST_LAYERS commits, or once the
+layers hold more changes than there are files, finishing a commit makes it complete: it then stores every path.  So a
+commit costs what it changes, and reading one costs the same after a thousand commits as after one.
+
+A commit that finished with an error is left out of its descendants' layers, as upstream falls back to the last good
+ancestor.
+"""
+
+from __future__ import annotations
+
+import posixpath
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from localcluster.pachyderm.blobs import DIGEST_SIZE
+from localcluster.pachyderm.state.commits import Commit
+from localcluster.pachyderm.state.database import Transaction
+
+MOST_LAYERS = 64
+FEWEST_CHANGES = 256
+"""Below this many changes a commit is not made complete, however few files there are."""
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A file: its path, the blobs whose concatenation it is, its size in bytes and its 32-byte hash."""
+
+    path: str
+    pieces: list[bytes]
+    size: int
+    hash: bytes
+
+
+class Tree:
+    """The files of a commit, or with `inherited` only those it started from, as one transaction sees them."""
+
+    def __init__(self, tx: Transaction, commit: int, *, inherited: bool = False) -> None:
+        rows = tx.execute(
+            "WITH RECURSIVE line(number, parent, complete, error, step) AS ("
+            " SELECT number, parent, complete, error, 0 FROM commits WHERE number=? UNION ALL"
+            " SELECT c.number, c.parent, c.complete, c.error, step + 1"
+            " FROM commits c JOIN line ON c.number = line.parent WHERE NOT line.complete OR (step = 0 AND ?))"
+            " SELECT number, step FROM line WHERE step = 0 OR error = ''",
+            (commit, inherited),
+        )
+        self._tx = tx
+        self.layers = [row["number"] for row in rows if row["step"] or not inherited]
+
+    def file(self, path: str) -> Entry | None:
+        """The file at a clean path."""
+        found = self._select("path = ?", [path])
+        return found[0] if found else None
+
+    def files(self, under: str = "/") -> list[Entry]:
+        """The files below a directory (a clean path), by path."""
+        prefix = under.rstrip("/")
+        return self._select("path > ? AND path < ?", [f"{prefix}/", f"{prefix}0"])
+
+    def files_at(self, paths: Iterable[str]) -> dict[str, Entry]:
+        """Those of the paths that are files."""
+        return {path: entry for path in paths if (entry := self.file(path))}
+
+    def has_files(self, under: str) -> bool:
+        """Whether there is a file below a directory."""
+        return bool(self.files(under))
+
+    def _select(self, condition: str, parameters: list[str]) -> list[Entry]:
+        layers = ",".join(map(str, self.layers))
+        rows = self._tx.execute(
+            "SELECT path, pieces, size, hash FROM (SELECT path, pieces, size, hash, max(commit_number) FROM entries"  # noqa: S608
+            f" WHERE commit_number IN ({layers}) AND {condition} GROUP BY path)"
+            " WHERE pieces IS NOT NULL ORDER BY path",
+            parameters,
+        )
+        return [Entry(path, _unpack(pieces), size, hash_) for path, pieces, size, hash_ in rows]
+
+
+def _unpack(pieces: bytes) -> list[bytes]:
+    return [pieces[at : at + DIGEST_SIZE] for at in range(0, len(pieces), DIGEST_SIZE)]
+
+
+def put(tx: Transaction, commit: Commit, entry: Entry) -> None:
+    """Make `entry` the file at its path in an open commit."""
+    tx.execute(
+        "INSERT OR REPLACE INTO entries VALUES (?, ?, ?, ?, ?)",
+        (commit.number, entry.path, b"".join(entry.pieces), entry.size, entry.hash),
+    )
+
+
+def remove(tx: Transaction, commit: Commit, path: str) -> None:
+    """Make the commit have no file at `path`."""
+    tx.execute("INSERT OR REPLACE INTO entries VALUES (?, ?, NULL, 0, x'')", (commit.number, path))
+
+
+def clear(tx: Transaction, commit: Commit) -> None:
+    """Undo all changes that the open commit made."""
+    tx.execute("DELETE FROM entries WHERE commit_number=?", (commit.number,))
+
+
+def collision(tx: Transaction, commit: Commit) -> str:
+    """A path at which the commit's changes make a file and a directory collide, or ""."""
+    tree = Tree(tx, commit.number)
+    own = [
+        path
+        for (path,) in tx.execute(
+            "SELECT path FROM entries WHERE commit_number=? AND pieces IS NOT NULL ORDER BY path", (commit.number,)
+        )
+    ]
+    directories: set[str] = set()
+    for path in own:
+        above = posixpath.dirname(path)
+        while above != "/" and above not in directories:
+            directories.add(above)
+            above = posixpath.dirname(above)
+    files = tree.files_at(directories)
+    for path in own:
+        above = posixpath.dirname(path)
+        while above != "/":
+            if above in files:
+                return path
+            above = posixpath.dirname(above)
+    inherited = Tree(tx, commit.number, inherited=True).layers
+    if inherited:
+        for path in own:
+            if path in directories or tree.has_files(path):
+                return path
+    return ""
+
+
+def seal(tx: Transaction, commit: Commit) -> None:
+    """Count the files and bytes of a commit that has just finished without error, and complete it where due."""
+    base = Tree(tx, commit.number, inherited=True)
+    size = files = layers = changes = 0
+    if base.layers:
+        size, files, layers, changes = tx.execute(
+            "SELECT size, files, layers, changes FROM commits WHERE number=?", (base.layers[0],)
+        ).fetchone()
+    for path, pieces, own_size in tx.execute(
+        "SELECT path, pieces, size FROM entries WHERE commit_number=?", (commit.number,)
+    ).fetchall():
+        before = base.file(path) if base.layers else None
+        size += own_size - (before.size if before else 0)
+        files += (pieces is not None) - (before is not None)
+        changes += 1
+    layers += 1
+    complete = not base.layers or layers >= MOST_LAYERS or changes > max(files, FEWEST_CHANGES)
+    tx.execute(
+        "UPDATE commits SET size=?, files=?, layers=?, changes=?, complete=? WHERE number=?",
+        (size, files, layers, changes, 0, commit.number),
+    )
+    if complete:
+        make_complete(tx, commit)
+
+
+def make_complete(tx: Transaction, commit: Commit) -> None:
+    """Let the commit store every path, so that reading it needs no ancestor."""
+    for entry in Tree(tx, commit.number, inherited=True).files():
+        tx.execute(
+            "INSERT OR IGNORE INTO entries VALUES (?, ?, ?, ?, ?)",
+            (commit.number, entry.path, b"".join(entry.pieces), entry.size, entry.hash),
+        )
+    tx.execute("DELETE FROM entries WHERE commit_number=? AND pieces IS NULL", (commit.number,))
+    tx.execute("UPDATE commits SET complete=1, layers=0, changes=0 WHERE number=?", (commit.number,))
+
+
+def merge_into_children(tx: Transaction, commit: Commit, children: list[Commit]) -> None:
+    """Hand the commit's changes down to its children, whose files stay what they are when it goes."""
+    complete = tx.execute("SELECT complete FROM commits WHERE number=?", (commit.number,)).fetchone()[0]
+    for child in children:
+        if not commit.error:
+            tx.execute(
+                "INSERT OR IGNORE INTO entries SELECT ?, path, pieces, size, hash FROM entries WHERE commit_number=?",
+                (child.number, commit.number),
+            )
+        if complete and child.finished is not None and not child.error:
+            make_complete(tx, child)
+
+
+def referenced_blobs(tx: Transaction) -> set[bytes]:
+    """The ids of all blobs that any commit refers to."""
+    rows = tx.execute("SELECT DISTINCT pieces FROM entries WHERE pieces IS NOT NULL")
+    return {piece for (pieces,) in rows for piece in _unpack(pieces)}
