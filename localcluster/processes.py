@@ -103,7 +103,7 @@ def listener(host: str, port: int) -> str | None:
     except psutil.AccessDenied:
         return None
     for connection in connections:
-        if connection.status != psutil.CONN_LISTEN or connection.laddr.port != port:
+        if connection.status != psutil.CONN_LISTEN or not connection.laddr or connection.laddr.port != port:
             continue
         if connection.laddr.ip not in (host, "0.0.0.0", "::", "::1"):  # noqa: S104 - compared, not bound
             continue
