@@ -50,11 +50,12 @@ bootstrap_uv() {
     exit 1
 }
 
+# A moved environment is a broken one: its scripts name their interpreter by its full path.
 fingerprint() {
-    { pwd; cat "$here/$lock" ${data_lock:+"$here/$data_lock"}; } | sha256sum | cut -d' ' -f1
+    { (cd -P "$environment" && pwd); cat "$here/$lock" ${data_lock:+"$here/$data_lock"}; } | sha256sum | cut -d' ' -f1
 }
 
-mkdir -p build
+mkdir -p build "$environment"
 exec 9>build/install.lock
 if command -v flock >/dev/null; then flock 9; fi
 
