@@ -13,6 +13,9 @@ from localcluster.settings import HOST, Settings
 
 CONTEXT = "local"
 
+SERVING = b"\x08\x01"
+"""A grpc.health.v1.HealthCheckResponse that says SERVING."""
+
 
 def prepare(settings: Settings) -> None:
     """Create the secret, the state directory and the clients' configuration file."""
@@ -59,7 +62,8 @@ def ready(settings: Settings, timeout: float = 1.5) -> bool:
     """Whether pachd answers its health check within `timeout` seconds."""
     with grpc.insecure_channel(f"{HOST}:{settings.pachyderm_port}") as channel:
         try:
-            return bool(channel.unary_unary("/grpc.health.v1.Health/Check")(b"", timeout=timeout) == b"\x08\x01")
+            check = channel.unary_unary("/grpc.health.v1.Health/Check", bytes, bytes)
+            return bool(check(b"", timeout=timeout) == SERVING)
         except grpc.RpcError:
             return False
 

@@ -32,7 +32,7 @@ class RawMessage:
         return self.data
 
 
-def get_version(request: Empty, session: Session) -> version.Version:
+def get_version(_request: Empty, _session: Session) -> version.Version:
     major, minor, micro = VERSION
     return version.Version(major=major, minor=minor, micro=micro, additional="-local", platform="local cluster")
 
@@ -53,10 +53,10 @@ def inspect_cluster(request: admin.InspectClusterRequest, session: Session) -> a
     )
 
 
-def who_am_i(request: auth.WhoAmIRequest, session: Session) -> auth.WhoAmIResponse:
+def who_am_i(_request: auth.WhoAmIRequest, _session: Session) -> auth.WhoAmIResponse:
     return auth.WhoAmIResponse(username="pach:root")
 
 
-def health(request: RawMessage, session: Session) -> RawMessage:
+def health(_request: RawMessage, _session: Session) -> RawMessage:
     """grpc.health.v1.HealthCheckResponse with status SERVING, whatever service the request names."""
     return RawMessage(SERVING)

@@ -13,13 +13,14 @@ from localcluster.pachyderm.servicer.session import Session, watch
 from localcluster.pachyderm.state import commit_sets, commits, history, repos
 from localcluster.pachyderm.state.commits import CommitState, Origin
 from localcluster.pachyderm.state.database import Transaction
+from localcluster.pachyderm.state.names import CommitName
 
 
 def start_commit(request: pfs.StartCommitRequest, session: Session) -> pfs.Commit:
     parent = request.parent
     repo = request.branch.repo if request.branch.repo.name else parent.repo
     name = wire.repo_name(repo)
-    base = wire.CommitName(name, parent.id or "", parent.branch.name or "")
+    base = CommitName(name, parent.id or "", parent.branch.name or "")
     with session.write() as tx:
         commit = history.start(tx, name, request.branch.name, base, request.description)
     return wire.commit_message(commit)

@@ -47,7 +47,8 @@ def get_file(request: pfs.GetFileRequest, session: Session) -> Iterator[bytes]:
     _no_url(request)
     with session.read() as tx:
         node = files.regular_file(tx, _open(tx, request.file), request.file.path or "/")
-    yield from session.blobs.read(node.pieces or [], request.offset, MESSAGE)
+    for data in session.blobs.read(node.pieces or [], request.offset, MESSAGE):
+        yield wire.bytes_value(data)
 
 
 def get_file_tar(request: pfs.GetFileRequest, session: Session) -> Iterator[bytes]:
@@ -58,7 +59,7 @@ def get_file_tar(request: pfs.GetFileRequest, session: Session) -> Iterator[byte
         found = files.glob(tx, commit, pattern, contents=True)
         if not found:
             files.regular_file(tx, commit, pattern)
-    yield from _batched(_tar(session.blobs, commit, found))
+    yield from map(wire.bytes_value, _batched(_tar(session.blobs, commit, found)))
 
 
 def _no_url(request: pfs.GetFileRequest) -> None:
@@ -95,17 +96,17 @@ def _batched(parts: Iterator[bytes]) -> Iterator[bytes]:
 def inspect_file(request: pfs.InspectFileRequest, session: Session) -> pfs.FileInfo:
     with session.read() as tx:
         commit = _open(tx, request.file)
-        return wire.file_infos(commit, [files.inspect(tx, commit, request.file.path or "/")])[0]
+        return wire.file_info(commit, files.inspect(tx, commit, request.file.path or "/"))
 
 
-def list_file(request: pfs.ListFileRequest, session: Session) -> Iterator[pfs.FileInfo]:
+def list_file(request: pfs.ListFileRequest, session: Session) -> Iterator[bytes]:
     with session.read() as tx:
         commit = _open(tx, request.file)
         found = files.list_files(tx, commit, request.file.path or "/")
     yield from wire.file_infos(commit, _page(found, request))
 
 
-def walk_file(request: pfs.WalkFileRequest, session: Session) -> Iterator[pfs.FileInfo]:
+def walk_file(request: pfs.WalkFileRequest, session: Session) -> Iterator[bytes]:
     with session.read() as tx:
         commit = _open(tx, request.file)
         found = files.walk(tx, commit, request.file.path or "/")
@@ -117,7 +118,7 @@ def _page(found: list[Node], request: pfs.ListFileRequest | pfs.WalkFileRequest)
     return files.page(found, marker=marker, number=request.number, reverse=request.reverse)
 
 
-def glob_file(request: pfs.GlobFileRequest, session: Session) -> Iterator[pfs.FileInfo]:
+def glob_file(request: pfs.GlobFileRequest, session: Session) -> Iterator[bytes]:
     with session.read() as tx:
         commit = commits.resolve(tx, wire.commit_name(request.commit))
         found = files.glob(tx, commit, request.pattern)
@@ -127,24 +128,30 @@ def glob_file(request: pfs.GlobFileRequest, session: Session) -> Iterator[pfs.Fi
 def diff_file(request: pfs.DiffFileRequest, session: Session) -> Iterator[pfs.DiffFileResponse]:
     with session.read() as tx:
         new = _open(tx, request.new_file)
-        if request.old_file.commit.repo.name or request.old_file.commit.branch.repo.name:
-            old, old_path = _open(tx, request.old_file), request.old_file.path or "/"
-        else:
-            old, old_path = (commits.get(tx, new.parent) if new.parent else None), request.new_file.path or "/"
+        named = request.old_file.commit.repo.name or request.old_file.commit.branch.repo.name
+        source = request.old_file if named else request.new_file
+        old: Commit | None = None
+        if named:
+            old = _open(tx, source)
+        elif new.parent is not None:
+            old = commits.get(tx, new.parent)
         pairs = list(
             files.diff(
-                tx, (new, request.new_file.path or "/"), (old, old_path) if old else None, shallow=request.shallow
+                tx,
+                (new, request.new_file.path or "/"),
+                (old, source.path or "/") if old else None,
+                shallow=request.shallow,
             )
         )
     for after, before in pairs:
         response = pfs.DiffFileResponse()
         if after:
-            response.new_file = wire.file_infos(new, [after])[0]
+            response.new_file = wire.file_info(new, after)
         if before and old:
-            response.old_file = wire.file_infos(old, [before])[0]
+            response.old_file = wire.file_info(old, before)
         yield response
 
 
-def fsck(request: pfs.FsckRequest, session: Session) -> Iterator[pfs.FsckResponse]:
+def fsck(_request: pfs.FsckRequest, session: Session) -> Iterator[pfs.FsckResponse]:
     for fault in session.store.fsck():
         yield pfs.FsckResponse(error=fault)

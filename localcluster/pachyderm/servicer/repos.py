@@ -29,7 +29,7 @@ def inspect_project_v2(request: pfs.InspectProjectV2Request, session: Session) -
     return pfs.InspectProjectV2Response(info=inspect_project(request, session), defaults_json="{}")
 
 
-def list_project(request: pfs.ListProjectRequest, session: Session) -> Iterator[pfs.ProjectInfo]:
+def list_project(_request: pfs.ListProjectRequest, session: Session) -> Iterator[pfs.ProjectInfo]:
     with session.read() as tx:
         found = repos.list_projects(tx)
     yield from map(wire.project_message, found)

@@ -10,10 +10,8 @@ from contextlib import contextmanager
 from typing import Any
 
 import grpc
-from betterproto.lib.google.protobuf import BytesValue
 
 from localcluster.pachyderm.errors import PachdError, Unauthenticated, Unimplemented
-from localcluster.pachyderm.servicer import wire
 from localcluster.pachyderm.servicer.calls import CALLS, Call, Kind
 from localcluster.pachyderm.servicer.session import CallerGone, Session
 from localcluster.pachyderm.state.store import Store
@@ -44,7 +42,7 @@ def serve(store: Store, token: str, address: str) -> grpc.Server:
     return server
 
 
-class _Handlers(grpc.GenericRpcHandler):
+class _Handlers(grpc.GenericRpcHandler):  # type: ignore[type-arg]
     def __init__(self, store: Store, token: str) -> None:
         self._store = store
         self._token = token.encode()
@@ -55,13 +53,12 @@ class _Handlers(grpc.GenericRpcHandler):
         return self._handlers.get(method) or grpc.stream_stream_rpc_method_handler(self._unserved(method))
 
     def _handler(self, call: Call) -> grpc.RpcMethodHandler[Any, Any]:
-        encode = wire.encode_bytes if call.response is BytesValue else bytes
         decode = call.request.FromString
         if call.kind is Kind.SERVER_STREAM:
-            return grpc.unary_stream_rpc_method_handler(self._streaming(call), decode, encode)
+            return grpc.unary_stream_rpc_method_handler(self._streaming(call), decode, bytes)
         if call.kind is Kind.CLIENT_STREAM:
-            return grpc.stream_unary_rpc_method_handler(self._unary(call), decode, encode)
-        return grpc.unary_unary_rpc_method_handler(self._unary(call), decode, encode)
+            return grpc.stream_unary_rpc_method_handler(self._unary(call), decode, bytes)
+        return grpc.unary_unary_rpc_method_handler(self._unary(call), decode, bytes)
 
     def _unary(self, call: Call) -> Callable[[Any, grpc.ServicerContext], Any]:
         def answer(request: Any, context: grpc.ServicerContext) -> Any:
@@ -78,24 +75,23 @@ class _Handlers(grpc.GenericRpcHandler):
         return answer
 
     def _unserved(self, method: str) -> Callable[[Any, grpc.ServicerContext], Iterator[Any]]:
-        def answer(_: Any, context: grpc.ServicerContext) -> Iterator[Any]:
-            with self._refusing(None, context):
-                raise Unimplemented(f"{method.lstrip('/')} is not served by the local cluster's pachd")
-            yield
+        def handler(_request: Any, _session: Session) -> Iterator[Any]:
+            raise Unimplemented(f"{method.lstrip('/')} is not served by the local cluster's pachd")
 
-        return answer
+        service, _, name = method.lstrip("/").rpartition("/")
+        return self._streaming(Call(service, name, Kind.SERVER_STREAM, None, None, handler))
 
     @contextmanager
-    def _refusing(self, call: Call | None, context: grpc.ServicerContext) -> Iterator[None]:
+    def _refusing(self, call: Call, context: grpc.ServicerContext) -> Iterator[None]:
         """Check the caller's token, then answer a PachdError raised in the block with its code and words."""
         try:
-            if call is None or not call.open:
+            if not call.open:
                 self._authenticate(context)
             yield
         except PachdError as error:
             context.abort(grpc.StatusCode[error.code], str(error))
         except CallerGone:
-            log.info("%s: the caller went away; nothing was changed", call.name if call else "call")
+            log.info("%s: the caller went away; nothing was changed", call.name)
 
     def _authenticate(self, context: grpc.ServicerContext) -> None:
         token = dict(context.invocation_metadata()).get("authn-token")

@@ -55,6 +55,7 @@ class Upload:
                 case _:
                     raise InvalidArgument("a ModifyFile message has no body")
         self._end_file()
+        self._blobs.sync(change.blob for change in self._changes if isinstance(change, Append))
         return self._changes
 
     def _add(self, add: pfs.AddFile) -> None:

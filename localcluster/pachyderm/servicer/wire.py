@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 
+from betterproto import encode_varint
 from pachyderm_sdk.api import pfs
 
 from localcluster.pachyderm.errors import InvalidArgument
@@ -19,15 +20,13 @@ from localcluster.pachyderm.state.repos import Project, Repo
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
-def encode_bytes(data: bytes) -> bytes:
-    """A google.protobuf.BytesValue on the wire, with one copy of the data where betterproto makes three."""
-    length = len(data)
-    header = bytearray(b"\x0a")
-    while length > 0x7F:
-        header.append(length & 0x7F | 0x80)
-        length >>= 7
-    header.append(length)
-    return bytes(header) + data if data else b""
+def bytes_value(data: bytes) -> bytes:
+    """A google.protobuf.BytesValue already encoded, with one copy of the data where betterproto makes three."""
+    return _delimited(1, data) if data else b""
+
+
+def _delimited(number: int, data: bytes) -> bytes:
+    return b"".join((bytes([number << 3 | 2]), encode_varint(len(data)), data))
 
 
 def time(microseconds: int | None) -> datetime | None:
@@ -129,19 +128,19 @@ def commit_info(tx: Transaction, commit: Commit) -> pfs.CommitInfo:
     return info
 
 
-def file_infos(commit: Commit, nodes: Sequence[Node]) -> list[pfs.FileInfo]:
-    """Files and directories of one commit as listed."""
-    reference, committed = commit_message(commit), time(commit.finished)
-    return [
-        pfs.FileInfo(
-            file=pfs.File(commit=reference, path=node.path),
-            file_type=pfs.FileType.DIR if node.is_directory else pfs.FileType.FILE,
-            committed=committed,
-            size_bytes=node.size,
-            hash=node.hash,
-        )
-        for node in nodes
-    ]
+def file_infos(commit: Commit, nodes: Iterable[Node]) -> Iterator[bytes]:
+    """FileInfo messages already encoded; what those of a commit share is encoded once."""
+    in_commit = bytes(pfs.File(commit=commit_message(commit)))
+    committed = bytes(pfs.FileInfo(committed=time(commit.finished)))
+    for node in nodes:
+        kind = pfs.FileType.DIR if node.is_directory else pfs.FileType.FILE
+        file = _delimited(1, in_commit + _delimited(2, node.path.encode()))
+        yield file + bytes(pfs.FileInfo(file_type=kind, size_bytes=node.size, hash=node.hash)) + committed
+
+
+def file_info(commit: Commit, node: Node) -> pfs.FileInfo:
+    """One file or directory as listed."""
+    return pfs.FileInfo.FromString(next(file_infos(commit, [node])))
 
 
 def project_names(projects: Sequence[pfs.Project]) -> list[str]:

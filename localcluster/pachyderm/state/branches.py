@@ -84,7 +84,7 @@ def subvenance(tx: Transaction, branch: Branch) -> list[Branch]:
 def _closure(tx: Transaction, branch: Branch, to: str, by: str) -> list[Branch]:
     return _select(
         tx,
-        "JOIN (WITH RECURSIVE reached(number, depth) AS (SELECT ?, 0 UNION"
+        "JOIN (WITH RECURSIVE reached(number, depth) AS (SELECT ?, 0 UNION"  # noqa: S608
         f" SELECT p.{to}, depth + 1 FROM branch_provenance p JOIN reached ON p.{by} = reached.number)"
         " SELECT number, max(depth) AS depth FROM reached WHERE depth > 0 GROUP BY number) x"
         f" ON x.number = b.number ORDER BY x.depth {'DESC' if to == 'upstream' else ''}, b.number",

@@ -82,6 +82,7 @@ def _append(tx: Transaction, blobs: Blobs, commit: Commit, tree: Tree, new: Entr
             for data in blobs.read(pieces):
                 writer.write(data)
             merged = writer.store()
+            blobs.sync([merged])
             pieces, whole = [merged.id], merged.id
         else:
             hasher = digest()

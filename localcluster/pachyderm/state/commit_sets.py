@@ -8,7 +8,7 @@ from localcluster.pachyderm.errors import CommitSetNotFound, PachdError
 from localcluster.pachyderm.state import branches, commits, repos, trees
 from localcluster.pachyderm.state.commits import Commit, Origin
 from localcluster.pachyderm.state.database import Transaction
-from localcluster.pachyderm.state.names import CommitName, new_commit_id
+from localcluster.pachyderm.state.names import CommitName, RepoName, new_commit_id
 
 
 def get(tx: Transaction, commit_set: str) -> list[Commit]:
@@ -29,7 +29,7 @@ def list_sets(tx: Transaction, project: str) -> list[list[Commit]]:
 
 def list_commits(
     tx: Transaction,
-    repo: repos.RepoName | None,
+    repo: RepoName | None,
     *,
     to: CommitName | None = None,
     since: CommitName | None = None,

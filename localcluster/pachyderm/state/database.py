@@ -136,4 +136,5 @@ class Database:
             if answer is not None:
                 return answer
             with self._changed:
-                self._changed.wait_for(lambda seen=version: self._version != seen)
+                while self._version == version:
+                    self._changed.wait()

@@ -115,7 +115,7 @@ def walk(tx: Transaction, commit: Commit, path: str) -> list[Node]:
 
 
 def matcher(pattern: str) -> Callable[[str], bool]:
-    """A test for paths by Pachyderm's globs: `*`, `**`, `?`, `[a-z]`, `[^a]`, `{a,b}` and `@( ) *( ) +( ) ?( ) !( )`."""
+    """A test by Pachyderm's globs: `*`, `**`, `?`, `[a-z]`, `[^a]`, `{a,b}` and `@( ) *( ) +( ) ?( ) !( )`."""
     pattern = "/" + pattern.lstrip("/")
     if pattern != "/":
         pattern = pattern.rstrip("/")

@@ -129,7 +129,7 @@ def delete(tx: Transaction, name: RepoName, *, force: bool = False) -> bool:
     doomed = "SELECT number FROM repos WHERE project=? AND name=? AND (type=? OR ?='user')"
     key = (name.project, name.name, name.type, name.type)
     for upstream, downstream in tx.execute(
-        "SELECT u.name, r.project || '/' || r.name || '@' || d.name FROM branch_provenance p"
+        "SELECT u.name, r.project || '/' || r.name || '@' || d.name FROM branch_provenance p"  # noqa: S608
         " JOIN branches u ON u.number = p.upstream JOIN branches d ON d.number = p.branch"
         f" JOIN repos r ON r.number = d.repo WHERE u.repo IN ({doomed}) AND d.repo NOT IN ({doomed})",
         (*key, *key),

@@ -10,9 +10,8 @@ ancestor.
 
 from __future__ import annotations
 
-import posixpath
-from collections.abc import Iterable
 from dataclasses import dataclass
+from pathlib import PurePosixPath
 
 from localcluster.pachyderm.blobs import DIGEST_SIZE
 from localcluster.pachyderm.state.commits import Commit
@@ -58,10 +57,6 @@ class Tree:
         prefix = under.rstrip("/")
         return self._select("path > ? AND path < ?", [f"{prefix}/", f"{prefix}0"])
 
-    def files_at(self, paths: Iterable[str]) -> dict[str, Entry]:
-        """Those of the paths that are files."""
-        return {path: entry for path in paths if (entry := self.file(path))}
-
     def has_files(self, under: str) -> bool:
         """Whether there is a file below a directory."""
         return bool(self.files(under))
@@ -102,31 +97,20 @@ def clear(tx: Transaction, commit: Commit) -> None:
 def collision(tx: Transaction, commit: Commit) -> str:
     """A path at which the commit's changes make a file and a directory collide, or ""."""
     tree = Tree(tx, commit.number)
-    own = [
+    own: list[str] = [
         path
         for (path,) in tx.execute(
             "SELECT path FROM entries WHERE commit_number=? AND pieces IS NOT NULL ORDER BY path", (commit.number,)
         )
     ]
-    directories: set[str] = set()
+    checked: dict[str, bool] = {}
     for path in own:
-        above = posixpath.dirname(path)
-        while above != "/" and above not in directories:
-            directories.add(above)
-            above = posixpath.dirname(above)
-    files = tree.files_at(directories)
-    for path in own:
-        above = posixpath.dirname(path)
-        while above != "/":
-            if above in files:
+        for directory in map(str, PurePosixPath(path).parents):
+            if directory not in checked:
+                checked[directory] = tree.file(directory) is not None
+            if checked[directory]:
                 return path
-            above = posixpath.dirname(above)
-    inherited = Tree(tx, commit.number, inherited=True).layers
-    if inherited:
-        for path in own:
-            if path in directories or tree.has_files(path):
-                return path
-    return ""
+    return next((path for path in own if path not in checked and tree.has_files(path)), "")
 
 
 def seal(tx: Transaction, commit: Commit) -> None:
