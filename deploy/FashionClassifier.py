@@ -1,0 +1,97 @@
+"""The Seldon wrapper: `seldon-core-microservice FashionClassifier --service-type MODEL` serves this class.
+
+It only joins the parts: payload (what a request may be), model (what answers it) and service (what Seldon's
+executor would add, since the deployment runs without one).
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from fashion_classifier import envelope, payload, service
+from fashion_classifier.artifact import read_artifact
+from fashion_classifier.errors import ModelError
+from fashion_classifier.model import Classifier, Probabilities
+from google.protobuf import json_format
+from seldon_core.proto import prediction_pb2
+
+Message = dict[str, Any]
+"""A Seldon message as JSON: `data`, `meta`, `status`."""
+
+
+class FashionClassifier:
+    """Images of clothes in, probabilities of the ten classes out; every answer names the model it comes from."""
+
+    def __init__(self) -> None:
+        """Read and verify the model folder (`MODEL_DIR`).  Raises ModelError.
+
+        Runs once, before gunicorn forks: nothing that holds threads or native state may be created here.
+        """
+        self.artifact = read_artifact(Path(os.environ.get("MODEL_DIR", "/model")))
+        self.model_error_handler = service.blueprint(self)
+        self._classifier: Classifier | None = None
+
+    def load(self) -> None:
+        """Load the model into this worker; Seldon calls it in each one after the fork.  Raises ModelError."""
+        self._classifier = Classifier(self.artifact.model)
+
+    def predict_raw(self, message: Any) -> Any:
+        """Answer one Seldon message: JSON over REST, protobuf over gRPC.  Raises BadInput."""
+        if isinstance(message, prediction_pb2.SeldonMessage):
+            answer = self._predict(json_format.MessageToDict(message))
+            envelope.to_lists(answer["data"])
+            return json_format.ParseDict(answer, prediction_pb2.SeldonMessage())
+        return self._predict(message)
+
+    def send_feedback_raw(self, feedback: Any) -> Any:
+        """Acknowledge a feedback message; Seldon counts its reward.  Raises BadInput for a request it cannot read."""
+        if feedback.request.WhichOneof("data_oneof"):
+            payload.parse(json_format.MessageToDict(feedback.request))
+        meta = envelope.meta({}, self.tags(), [])
+        return json_format.ParseDict({"meta": meta}, prediction_pb2.SeldonMessage())
+
+    def probabilities(self, images: payload.Images) -> Probabilities:
+        """float32 [n, 10] for images uint8 [n, 28, 28].  Raises ModelError before `load()`."""
+        if self._classifier is None:
+            raise ModelError("the model is not loaded yet; wait until /health/status answers 200")
+        return self._classifier.probabilities(images)
+
+    def class_names(self) -> list[str]:
+        """The ten class names in the order of the probabilities."""
+        return list(self.artifact.labels)
+
+    def tags(self) -> dict[str, str]:
+        """Where the answers come from (`meta.tags`)."""
+        return self.artifact.tags()
+
+    def health_status(self) -> str:
+        """Classify a blank image: ready means that the model answers.  Raises ModelError."""
+        self.probabilities(np.zeros((1, payload.SIDE, payload.SIDE), np.uint8))
+        return "ready"
+
+    def init_metadata(self) -> Message:
+        """The model as Seldon's metadata endpoint describes it."""
+        tags = self.tags()
+        return {
+            "name": self.artifact.name,
+            "versions": [tags.get("model_version", "unregistered")],
+            "platform": str(self.artifact.metadata["model"]["runtime"]),
+            "inputs": [{"messagetype": "tensor", "schema": {"shape": [payload.SIDE, payload.SIDE]}}],
+            "outputs": [{"messagetype": "tensor", "schema": {"names": self.class_names(), "shape": [1, 10]}}],
+            "custom": tags,
+        }
+
+    def _predict(self, message: Any) -> Message:
+        request = payload.parse(message)
+        received = envelope.received_meta(message)
+        started = time.perf_counter()
+        probabilities = self.probabilities(request.images)
+        metrics = envelope.metrics(len(request.images), time.perf_counter() - started)
+        return {
+            "data": {"names": self.class_names(), **envelope.data(probabilities, request.kind)},
+            "meta": envelope.meta(received, self.tags(), metrics),
+        }

@@ -1,0 +1,1 @@
+"""What the Seldon wrapper class consists of; imports nothing that the serving environment does not have."""

@@ -1,0 +1,97 @@
+"""The one place that changes how Seldon's Flask app reads and writes bodies, through Flask's own hooks.
+
+Seldon's `get_request` answers 500 where a form field is not JSON, says only "Can't find JSON in data" for every
+other mistake, and reads bodies of any size.  Here each mistake is a BadInput that says what is wrong, and orjson
+reads and writes in place of the standard library (it takes NumPy arrays as they are).
+"""
+
+from __future__ import annotations
+
+import io
+from typing import Any, NoReturn
+
+import orjson
+from flask import Flask, Request, Response, request
+from flask.json.provider import JSONProvider
+from seldon_core.flask_utils import get_request
+from werkzeug.exceptions import RequestEntityTooLarge
+
+from .errors import BadInput
+
+MAX_BODY = 40 * 2**20
+"""Bytes: 10,000 images with every pixel written as `255, `."""
+
+_DRAINED = 4 * MAX_BODY
+_HINT = 'send {"data": {"tensor": {"shape": [28,28], "values": [784 numbers]}}} with Content-Type: application/json'
+
+
+class JsonRequest(Request):
+    """Says why a body is not JSON."""
+
+    def on_json_loading_failure(self, e: ValueError | None) -> NoReturn:
+        """Called by Flask for a wrong content type (None) and for a body that does not parse."""
+        if e is None:
+            raise BadInput(f"the Content-Type is {self.mimetype or 'missing'}; {_HINT}")
+        if not self.get_data():
+            raise BadInput(f"the body is empty; {_HINT}")
+        raise BadInput(f"the body is not JSON: {e}; {_HINT}")
+
+
+class OrjsonProvider(JSONProvider):
+    """Flask's JSON by orjson: ten times faster on tensors, and it refuses NaN as the JSON standard does."""
+
+    def dumps(self, obj: Any, **kwargs: Any) -> str:
+        """Write `obj`, which may hold C-contiguous NumPy arrays."""
+        return self._encode(obj).decode()
+
+    def loads(self, s: str | bytes, **kwargs: Any) -> Any:
+        """Read JSON text.  Raises ValueError."""
+        return orjson.loads(s)
+
+    def response(self, *args: Any, **kwargs: Any) -> Response:
+        """A response with the body of `flask.jsonify`'s arguments."""
+        content = self._encode(self._prepare_response_obj(args, kwargs))
+        response: Response = self._app.response_class(content, mimetype="application/json")
+        return response
+
+    @staticmethod
+    def _encode(obj: Any) -> bytes:
+        return orjson.dumps(obj, option=orjson.OPT_SERIALIZE_NUMPY)
+
+
+def install(app: Flask) -> None:
+    """Make `app` read requests as this module says."""
+    app.request_class = JsonRequest
+    app.json = OrjsonProvider(app)
+
+
+def check_size() -> None:
+    """Refuse a body over MAX_BODY, announced or chunked (Werkzeug 2.2 limits forms only).
+
+    The rest is read and dropped, within reason: a client that is still sending sees a reset connection
+    instead of the answer.
+    """
+    stream = request.environ["wsgi.input"]
+    if request.content_length is None:
+        content = stream.read(MAX_BODY + 1)
+        if len(content) <= MAX_BODY:
+            request.environ["wsgi.input"] = io.BytesIO(content)
+            return
+    elif request.content_length <= MAX_BODY:
+        return
+    remaining = _DRAINED
+    while remaining > 0 and (block := stream.read(2**16)):
+        remaining -= len(block)
+    raise RequestEntityTooLarge(f"the body is larger than {MAX_BODY // 2**20} MiB; send fewer images in one request")
+
+
+def check_form() -> None:
+    """Refuse form fields that Seldon's reader would fail on with a 500: `json=`, and the parts of a multipart body."""
+    if request.mimetype not in ("multipart/form-data", "application/x-www-form-urlencoded") and not request.args:
+        return
+    try:
+        get_request()
+    except (ValueError, RecursionError) as error:
+        raise BadInput(f"a form field is not JSON: {error}; send json=<the message>") from error
+    for file in request.files.values():
+        file.seek(0)

@@ -1,0 +1,20 @@
+"""The exception tree of the served model.
+
+ServingError
+├── BadInput      the client's mistake: answered with 400 and Seldon's `status` object
+└── ModelError    the model folder cannot be served: the worker refuses to start
+"""
+
+from __future__ import annotations
+
+
+class ServingError(Exception):
+    """What failed, where, and what to do next."""
+
+
+class BadInput(ServingError):
+    """The client's mistake: what is wrong with the request and what to send instead."""
+
+
+class ModelError(ServingError):
+    """The model folder is incomplete, damaged, or of another format."""
