@@ -10,7 +10,7 @@ export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
 REPORT := build/report
 TRAIN ?= new
-PYTEST := $(PYTHON) -m pytest -q
+PYTEST := $(PYTHON) -m pytest -q --dist loadgroup
 
 .PHONY: help env demo data train search register gate image deploy predict up down status logs reset \
 	test test-fast test-long check

@@ -1,0 +1,154 @@
+"""The main job on a slice of the data, and what a user types against the cluster that it leaves running.
+
+The tests of this module run in order on one cluster: the first one is `make demo`.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+import requests
+
+from tests.e2e.conftest import Checkout
+
+pytestmark = [pytest.mark.e2e, pytest.mark.slow, pytest.mark.timeout(900), pytest.mark.xdist_group("chain")]
+
+SLICE = {"FIRST": "3000", "TRAIN_FLAGS": "--config hyperparameters.epochs=2", "ACCURACY_THRESHOLD": "0.5"}
+
+
+@pytest.fixture(scope="module")
+def demo(checkout: Checkout) -> str:
+    """What `make demo` printed."""
+    return checkout.make("demo", *(f"{name}={value}" for name, value in SLICE.items()), timeout=600)
+
+
+@pytest.fixture
+def clients(checkout: Checkout, demo: str) -> Checkout:
+    """The checkout with the clients' variables, after the demo."""
+    return checkout.clients()
+
+
+def predictions_url(clients: Checkout) -> str:
+    port = clients.environment["LOCALCLUSTER_INGRESS_PORT"]
+    return f"http://127.0.0.1:{port}/seldon/default/fashion-classifier/api/v1.0/predictions"
+
+
+def predict(clients: Checkout) -> requests.Response:
+    payload = {"data": {"names": ["feature1"], "tensor": {"shape": [28, 28], "values": [0] * 784}}}
+    return requests.post(predictions_url(clients), json=payload, timeout=30, proxies={"http": ""})
+
+
+def test_every_stage_says_when_it_starts_and_how_long_it_took(demo: str) -> None:
+    for number in range(1, 9):
+        assert f"{number}/8  " in demo
+    assert demo.count("done in") == 8
+
+
+def test_the_second_demo_reuses_what_is_there(checkout: Checkout, demo: str) -> None:
+    again = checkout.make("demo", "TRAIN=reuse", *(f"{name}={value}" for name, value in SLICE.items()))
+    assert again.count("unchanged, no new commit") == 2
+    versions = checkout.clients().run("det", "model", "list-versions", "fashion-classifier", "--json").stdout
+    assert len(json.loads(versions)) == 1
+
+
+def test_det_shows_what_the_demo_made(clients: Checkout) -> None:
+    assert "determined" in clients.run("det", "user", "whoami").stdout
+    assert "COMPLETED" in clients.run("det", "experiment", "list").stdout
+    described = clients.run("det", "experiment", "describe", "1").stdout
+    assert "fashion" in described.lower()
+    assert "validation_accuracy" in clients.run("det", "trial", "describe", "--metrics", "1").stdout
+    assert clients.run("det", "experiment", "logs", "1").stdout.strip()
+    assert clients.run("det", "trial", "logs", "1").stdout.strip()
+    clients.run("det", "experiment", "wait", "1")
+    assert "fashion-classifier" in clients.run("det", "model", "list").stdout
+    assert "fashion-classifier" in clients.run("det", "model", "describe", "fashion-classifier").stdout
+
+
+def test_det_downloads_the_registered_checkpoint(clients: Checkout, tmp_path: Path) -> None:
+    uuid = json.loads((clients.directory / "build" / "model.json").read_text())["checkpoint_uuid"]
+    assert uuid in clients.run("det", "checkpoint", "describe", uuid).stdout
+    clients.run("det", "checkpoint", "download", uuid, "-o", str(tmp_path / "checkpoint"))
+    serving = tmp_path / "checkpoint" / "serving"
+    assert sorted(path.name for path in serving.iterdir()) == [
+        "SHA256SUMS",
+        "labels.json",
+        "metadata.json",
+        "model.tflite",
+    ]
+
+
+def test_kubectl_shows_what_the_demo_deployed(clients: Checkout) -> None:
+    clients.run(
+        "kubectl", "wait", "--for=jsonpath={.status.state}=Available", "sdep/fashion-classifier", "--timeout=30s"
+    )
+    assert "fashion-classifier" in clients.run("kubectl", "get", "sdep,pods").stdout
+    assert "Available" in clients.run("kubectl", "describe", "sdep", "fashion-classifier").stdout
+    assert clients.run("kubectl", "logs", "-l", "seldon-deployment-id=fashion-classifier").stdout.strip()
+    service = clients.run("kubectl", "get", "svc", "istio-ingressgateway", "-n", "istio-system").stdout
+    assert clients.environment["LOCALCLUSTER_INGRESS_PORT"] in service
+
+
+def test_an_answer_carries_its_provenance(clients: Checkout) -> None:
+    answer = predict(clients).json()
+    model = json.loads((clients.directory / "build" / "model.json").read_text())
+    assert answer["meta"]["tags"]["model_version"] == str(model["version"])
+    assert answer["meta"]["tags"]["checkpoint"] == model["checkpoint_uuid"]
+    assert len(answer["data"]["names"]) == 10
+
+
+def test_the_report_has_versions_and_results(clients: Checkout) -> None:
+    report = json.loads((clients.directory / "build" / "report" / "report.json").read_text())
+    assert 0.5 <= report["accuracy"] <= 1
+    for name in ("report.md", "report.html", "junit.xml"):
+        assert (clients.directory / "build" / "report" / name).stat().st_size > 500
+
+
+@pytest.mark.parametrize("service", ["pachyderm", "determined", "kubernetes", "ingress"])
+def test_a_killed_service_comes_back_with_all_it_had(clients: Checkout, service: str) -> None:
+    before = clients.run("det", "model", "list-versions", "fashion-classifier", "--json").stdout
+    record = json.loads((clients.directory / ".localcluster" / "run" / f"{service}.json").read_text())
+    os.kill(record["pid"], signal.SIGKILL)
+    clients.make("up")
+    deadline = time.monotonic() + 60
+    while clients.run("make", "status", check=False).returncode != 0:
+        assert time.monotonic() < deadline, f"{service} did not come back"
+        time.sleep(0.2)
+    assert clients.run("det", "model", "list-versions", "fashion-classifier", "--json").stdout == before
+    assert predict(clients).status_code == 200
+
+
+def test_every_socket_listens_on_the_loopback_address_only(clients: Checkout) -> None:
+    home = str(clients.directory / ".localcluster")
+    addresses = {
+        connection.laddr.ip
+        for process in psutil.process_iter()
+        if process.is_running() and belongs(process, home)
+        for connection in process.net_connections("inet")
+        if connection.status == psutil.CONN_LISTEN
+    }
+    assert addresses == {"127.0.0.1"}
+
+
+def belongs(process: psutil.Process, home: str) -> bool:
+    try:
+        return process.environ().get("LOCALCLUSTER_MEMBER") == home
+    except (psutil.AccessDenied, psutil.NoSuchProcess):
+        return False
+
+
+def test_down_ends_every_process_and_up_brings_everything_back(clients: Checkout) -> None:
+    home = str(clients.directory / ".localcluster")
+    clients.make("down")
+    assert [process for process in psutil.process_iter() if belongs(process, home)] == []
+    clients.make("up")
+    clients.run(
+        "kubectl", "wait", "--for=jsonpath={.status.state}=Available", "sdep/fashion-classifier", "--timeout=60s"
+    )
+    assert predict(clients).status_code == 200
+    assert clients.make("data", "FIRST=3000").count("unchanged, no new commit") == 2
