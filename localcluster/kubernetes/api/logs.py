@@ -1,0 +1,90 @@
+"""`kubectl logs`: the files that the kubelet lets each container write to."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+from starlette.concurrency import run_in_threadpool
+
+from localcluster.kubernetes.errors import BadRequest, NotServed
+from localcluster.kubernetes.layout import Layout
+from localcluster.kubernetes.state.kinds import POD, Object
+from localcluster.kubernetes.state.store import Store
+
+_CHUNK = 1 << 16
+_POLL_SECONDS = 0.2
+
+
+def open_log(store: Store, layout: Layout, pod: Object, query: dict[str, str]) -> AsyncIterator[bytes]:
+    """The bytes that the query asks for; raises BadRequest where there is no such log, NotServed for other options."""
+    for option in ("sinceSeconds", "sinceTime", "timestamps"):
+        if query.get(option, "false") != "false":
+            raise NotServed(f"the option {option} of pods/log")
+    container = query.get("container") or pod["spec"]["containers"][0]["name"]
+    name = pod["metadata"]["name"]
+    if container not in {each["name"] for each in pod["spec"]["containers"]}:
+        raise BadRequest(f"container {container} is not valid for pod {name}")
+    restarts, waiting = _run(pod, container)
+    previous = query.get("previous") == "true"
+    path = layout.log(pod["metadata"]["uid"], container, restarts - previous)
+    if not path.exists():
+        if previous:
+            raise BadRequest(f'previous terminated container "{container}" in pod "{name}" not found')
+        raise BadRequest(
+            f'container "{container}" in pod "{name}" is waiting to start: {waiting or "ContainerCreating"}'
+        )
+    start = _tail(path, int(query["tailLines"])) if query.get("tailLines") else 0
+    return _read(store, pod, container, path, start, follow=query.get("follow") == "true" and not previous)
+
+
+def _run(pod: Object, container: str) -> tuple[int, str]:
+    for status in pod.get("status", {}).get("containerStatuses", []):
+        if status["name"] == container:
+            return status["restartCount"], status["state"].get("waiting", {}).get("reason", "")
+    return 0, ""
+
+
+def _tail(path: Path, lines: int) -> int:
+    """Where the last `lines` lines begin."""
+    with path.open("rb") as stream:
+        position = stream.seek(0, 2)
+        wanted = lines + 1
+        while position > 0 and wanted > 0:
+            size = min(_CHUNK, position)
+            stream.seek(position - size)
+            block = stream.read(size)
+            if position == path.stat().st_size and not block.endswith(b"\n"):
+                wanted -= 1
+            while wanted > 0 and (end := block.rfind(b"\n")) >= 0:
+                wanted -= 1
+                if wanted == 0:
+                    return position - size + end + 1
+                block = block[:end]
+            position -= size
+    return 0
+
+
+async def _read(
+    store: Store, pod: Object, container: str, path: Path, start: int, *, follow: bool
+) -> AsyncIterator[bytes]:
+    with path.open("rb") as stream:
+        stream.seek(start)
+        ended = not follow
+        while True:
+            while block := stream.read(_CHUNK):
+                yield block
+            if ended:
+                return
+            ended = not await run_in_threadpool(_still_running, store, pod, container, path)
+            if not ended:
+                await asyncio.sleep(_POLL_SECONDS)
+
+
+def _still_running(store: Store, pod: Object, container: str, path: Path) -> bool:
+    metadata = pod["metadata"]
+    current = store.find(POD, metadata["namespace"], metadata["name"])
+    if current is None or current["metadata"]["uid"] != metadata["uid"]:
+        return False
+    return path.stem == str(_run(current, container)[0])

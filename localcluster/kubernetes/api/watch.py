@@ -1,0 +1,85 @@
+"""Watches: the history of the store, then every change as it happens, one JSON object a line."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+
+from starlette.concurrency import run_in_threadpool
+
+from localcluster.kubernetes.api.tables import table
+from localcluster.kubernetes.errors import Expired
+from localcluster.kubernetes.state.kinds import Kind, Object
+from localcluster.kubernetes.state.selectors import Predicate
+from localcluster.kubernetes.state.store import Store
+
+DEFAULT_SECONDS = 1800
+"""How long a watch lasts if the client does not say; a real server chooses 30 to 60 minutes."""
+
+
+class Hub:
+    """Wakes the waiting watches of one event loop when a thread has changed the store."""
+
+    def __init__(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._changed = asyncio.Event()
+
+    def notify(self) -> None:
+        """Safe to call from any thread, also after the loop has ended."""
+        if not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(self._wake)
+
+    def ticket(self) -> asyncio.Event:
+        """An event that the next change sets; take it before reading the store."""
+        return self._changed
+
+    def _wake(self) -> None:
+        self._changed.set()
+        self._changed = asyncio.Event()
+
+
+@dataclass(frozen=True)
+class Watch:
+    """What one client wants to see; `version` "" or "0" begins with the present objects."""
+
+    store: Store
+    hub: Hub
+    kind: Kind
+    namespace: str
+    matches: Predicate
+    version: str
+    seconds: float
+    as_table: bool
+
+    async def lines(self) -> AsyncIterator[bytes]:
+        """The events, until the time is over or the history cannot be followed (an ERROR event)."""
+        deadline = asyncio.get_running_loop().time() + self.seconds
+        titles = True
+        version = int(self.version or 0)
+        if version == 0:
+            items, version = await run_in_threadpool(self.store.all, self.kind, self.namespace)
+            for item in filter(self.matches, items):
+                yield self._line("ADDED", item, titles)
+                titles = False
+        while True:
+            changed = self.hub.ticket()
+            try:
+                changes, version = await run_in_threadpool(self.store.since, self.kind, self.namespace, version)
+            except Expired as error:
+                yield json.dumps({"type": "ERROR", "object": error.status()}).encode() + b"\n"
+                return
+            for change in changes:
+                if self.matches(change.item):
+                    yield self._line(change.type, change.item, titles)
+                    titles = False
+            try:
+                await asyncio.wait_for(changed.wait(), deadline - asyncio.get_running_loop().time())
+            except TimeoutError:
+                return
+
+    def _line(self, type_: str, item: Object, titles: bool) -> bytes:
+        version = item["metadata"]["resourceVersion"]
+        shown = table(self.kind, [item], version, titles=titles) if self.as_table else item
+        return json.dumps({"type": type_, "object": shown}).encode() + b"\n"

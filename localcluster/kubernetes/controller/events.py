@@ -1,0 +1,48 @@
+"""Events, as `kubectl describe` and `kubectl get events` show them: repeated ones are counted, old ones dropped."""
+
+from __future__ import annotations
+
+import hashlib
+from datetime import UTC, datetime, timedelta
+
+from localcluster.kubernetes.errors import NotFound
+from localcluster.kubernetes.state.kinds import EVENT, Object
+from localcluster.kubernetes.state.store import Store, now
+
+KEPT = timedelta(hours=1)
+
+
+def record(store: Store, item: Object, component: str, reason: str, message: str, *, warning: bool = False) -> None:
+    """Note that something happened to `item`; the same again only raises the count."""
+    metadata = item["metadata"]
+    namespace = metadata.get("namespace") or "default"
+    digest = hashlib.sha256(f"{metadata['uid']} {reason} {message}".encode()).hexdigest()[:16]
+    name = f"{metadata['name'][:200]}.{digest}"
+
+    def again(event: Object) -> Object:
+        return event | {"count": event["count"] + 1, "lastTimestamp": now()}
+
+    try:
+        store.update(EVENT, namespace, name, again)
+    except NotFound:
+        involved = {"kind": item["kind"], "apiVersion": item["apiVersion"], "namespace": namespace}
+        event = {
+            "metadata": {"name": name, "namespace": namespace},
+            "involvedObject": involved | {key: metadata[key] for key in ("name", "uid")},
+            "reason": reason,
+            "message": message,
+            "type": "Warning" if warning else "Normal",
+            "source": {"component": component},
+            "count": 1,
+            "firstTimestamp": now(),
+            "lastTimestamp": now(),
+        }
+        store.create(EVENT, event)
+
+
+def drop_old(store: Store) -> None:
+    """Delete the events that nobody added to for an hour."""
+    limit = datetime.now(UTC) - KEPT
+    for event in store.all(EVENT)[0]:
+        if datetime.fromisoformat(event.get("lastTimestamp") or event["metadata"]["creationTimestamp"]) < limit:
+            store.remove(EVENT, event)

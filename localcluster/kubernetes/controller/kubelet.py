@@ -1,0 +1,373 @@
+"""Runs Pods: pulls, starts, probes, restarts and ends their containers, and writes what it sees into their status.
+
+Every step looks at the Pod and at the process records, never at memory alone: a controller that was killed goes on
+where it was.  `sync` never waits; pulls and probes run in a few threads and are looked at in later rounds.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import signal
+import time
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from localcluster.kubernetes.controller import events, images, probes, processes
+from localcluster.kubernetes.controller.containers import ConfigError, command, environment, working_directory
+from localcluster.kubernetes.errors import ImageError
+from localcluster.kubernetes.layout import Layout
+from localcluster.kubernetes.state.kinds import POD, Object
+from localcluster.kubernetes.state.store import Store, now
+
+PORTS_ANNOTATION = "localcluster/ports"
+"""On a Pod: container port -> the port really listened on, as JSON.  The endpoints of a Service come from here."""
+
+FIRST_BACKOFF, LONGEST_BACKOFF = 1.0, 60.0
+STABLE_SECONDS = 60.0
+"""A container that ran this long begins with the shortest back-off again."""
+
+UNTIL_READY_SECONDS = 0.25
+"""Readiness is asked this often, and at once, until the first success: being ready early is never wrong."""
+
+DRAIN_SECONDS = 5.0
+"""How long to wait for Envoy to take note that a Pod is leaving, if Envoy cannot be asked."""
+
+
+@dataclass
+class _Container:
+    """What is known of one container beyond its record; lost and found again on a restart of the controller."""
+
+    pull: Future[images.Image] | None = None
+    probe: dict[str, Future[str]] = field(default_factory=dict)
+    next_probe: dict[str, float] = field(default_factory=dict)
+    failures: dict[str, int] = field(default_factory=dict)
+    ready: bool = False
+    was_ready: bool = False
+    problem: tuple[str, str] | None = None
+    backoff: float = FIRST_BACKOFF
+    not_before: float = 0.0
+    last: Object | None = None
+    buried: int = 0
+    known: float = field(default_factory=time.monotonic)
+
+
+class Kubelet:
+    """The containers of one machine; `routed_ports` says which ports Envoy sends requests to, None if unknown."""
+
+    def __init__(
+        self, store: Store, layout: Layout, serving: Path, routed_ports: Callable[[], set[int] | None]
+    ) -> None:
+        self._store = store
+        self._layout = layout
+        self._serving = serving
+        self._routed_ports = routed_ports
+        self._containers: dict[tuple[str, str], _Container] = {}
+        self._leaving: dict[str, tuple[float, bool]] = {}
+        self._pool = ThreadPoolExecutor(4, thread_name_prefix="kubelet")
+
+    def adopt(self) -> None:
+        """At the start: end the processes that no record knows, keep the others."""
+        processes.end_strays(self._layout.root / "pods")
+
+    def sync(self) -> None:
+        """One round over all Pods."""
+        pods = self._store.all(POD)[0]
+        self._forget_all_but({pod["metadata"]["uid"] for pod in pods})
+        for pod in pods:
+            if pod["metadata"].get("deletionTimestamp"):
+                self._end(pod)
+            else:
+                self._run(pod)
+
+    def stop(self, grace: float) -> None:
+        """End all containers gracefully, keep the Pods: the next start runs them again."""
+        self._pool.shutdown(cancel_futures=True)
+        running = []
+        for pod in self._store.all(POD)[0]:
+            for container in pod["spec"]["containers"]:
+                directory = self._directory(pod, container)
+                if process := processes.load(directory):
+                    process.signal(signal.SIGTERM)
+                    running.append((directory, process))
+            statuses = [self._waiting(pod, each, "NodeShutdown", "") for each in pod["spec"]["containers"]]
+            self._store.set_status(POD, pod, self._status(pod, statuses))
+        processes.wait_for_end([process for _, process in running], grace)
+        for directory, process in running:
+            process.kill()
+            (directory / "process.json").unlink()
+
+    def _directory(self, pod: Object, container: Object) -> Path:
+        return self._layout.container(pod["metadata"]["uid"], container["name"])
+
+    def _run(self, pod: Object) -> None:
+        statuses = [self._container(pod, container) for container in pod["spec"]["containers"]]
+        ports: dict[str, int] = {}
+        for container in pod["spec"]["containers"]:
+            if process := processes.load(self._directory(pod, container)):
+                ports |= process.ports
+        self._announce_ports(pod, ports)
+        self._store.set_status(POD, pod, self._status(pod, statuses))
+
+    def _container(self, pod: Object, container: Object) -> Object:
+        """Bring one container one step further; returns its status."""
+        process = processes.load(self._directory(pod, container))
+        state = self._state(pod, container, process)
+        if process is not None and process.alive:
+            if time.monotonic() - state.known > STABLE_SECONDS:
+                state.backoff = FIRST_BACKOFF
+            self._probe(pod, container, state, process)
+            return self._running(pod, container, state, process)
+        if process is not None and state.buried != process.pid:
+            self._died(pod, container, state, process)
+        if time.monotonic() < state.not_before and state.problem:
+            return self._waiting(pod, container, *state.problem)
+        try:
+            image = self._pulled(pod, container, state)
+            if image is None:
+                return self._waiting(pod, container, *(state.problem or ("ContainerCreating", "")))
+            process = self._start(pod, container, image, process)
+        except ImageError as error:
+            events.record(self._store, pod, "kubelet", "Failed", f"Failed to pull image: {error}", warning=True)
+            self._back_off(state, "ImagePullBackOff" if state.problem else "ErrImagePull", str(error))
+        except ConfigError as error:
+            events.record(self._store, pod, "kubelet", "Failed", str(error), warning=True)
+            self._back_off(state, "CreateContainerConfigError", str(error))
+        except OSError as error:
+            events.record(self._store, pod, "kubelet", "Failed", f"Error: {error}", warning=True)
+            self._back_off(state, "RunContainerError", str(error))
+        else:
+            fresh = _Container(backoff=state.backoff, last=state.last)
+            self._containers[pod["metadata"]["uid"], container["name"]] = fresh
+            return self._running(pod, container, fresh, process)
+        return self._waiting(pod, container, *(state.problem or ("", "")))
+
+    def _state(self, pod: Object, container: Object, process: processes.Process | None) -> _Container:
+        """What is known of the container; of an adopted one, that it was ready."""
+        key = (pod["metadata"]["uid"], container["name"])
+        if key not in self._containers:
+            before = _status_of(pod, container)
+            same = process is not None and before.get("containerID") == f"process://{process.pid}"
+            self._containers[key] = _Container(ready=same and before["ready"])
+        return self._containers[key]
+
+    def _back_off(self, state: _Container, reason: str, message: str) -> None:
+        state.problem = (reason, message)
+        state.not_before = time.monotonic() + state.backoff
+        state.backoff = min(state.backoff * 2, LONGEST_BACKOFF)
+
+    def _pulled(self, pod: Object, container: Object, state: _Container) -> images.Image | None:
+        reference = container.get("image", "")
+        if state.pull is None:
+            state.pull = self._pool.submit(images.pull, self._layout.images, self._layout.rootfs, reference)
+        if not state.pull.done():
+            return None
+        done, state.pull = state.pull, None
+        image = done.result()
+        events.record(
+            self._store, pod, "kubelet", "Pulled", f'Successfully pulled image "{reference}" ({image.digest})'
+        )
+        return image
+
+    def _start(
+        self, pod: Object, container: Object, image: images.Image, before: processes.Process | None
+    ) -> processes.Process:
+        directory = self._directory(pod, container)
+        directory.mkdir(parents=True, exist_ok=True)
+        for probe in ("readinessProbe", "livenessProbe"):
+            if set(container.get(probe) or {}) & {"exec", "grpc"}:
+                raise ConfigError(f"exec and grpc probes are not served by the local cluster ({probe})")
+        declared = [str(port["containerPort"]) for port in container.get("ports") or []]
+        taken = {port for other in self._store.all(POD)[0] for port in pod_ports(other).values()}
+        ports = dict(zip(declared, processes.free_ports(len(declared), taken), strict=True))
+        restarts = before.restarts + 1 if before else 0
+        self._layout.log(pod["metadata"]["uid"], container["name"], restarts - 2).unlink(missing_ok=True)
+        argv = command(container, image, self._serving)
+        values = environment(self._store, pod, container, image, ports, self._serving, directory)
+        cwd = working_directory(container, image)
+        log = self._layout.log(pod["metadata"]["uid"], container["name"], restarts)
+        pid, created = processes.start(directory, argv, values, cwd, log)
+        process = processes.Process(pid, created, now(), restarts, ports, image.digest)
+        process.save(directory)
+        events.record(self._store, pod, "kubelet", "Started", f"Started container {container['name']}")
+        return process
+
+    def _died(self, pod: Object, container: Object, state: _Container, process: processes.Process) -> None:
+        code = process.exit_code
+        process.kill()
+        state.buried = process.pid
+        state.last = {
+            "terminated": {
+                "exitCode": 255 if code is None else code,
+                "reason": "Completed" if code == 0 else "Error",
+                "message": ""
+                if code is not None
+                else "ended while the controller was away; its exit code is not known",
+                "startedAt": process.started_at,
+                "finishedAt": now(),
+            }
+        }
+        text = f"Back-off restarting failed container {container['name']} in pod {pod['metadata']['name']}"
+        events.record(self._store, pod, "kubelet", "BackOff", text, warning=True)
+        self._back_off(state, "CrashLoopBackOff", f"{text}; exit code {code}")
+        state.ready = False
+
+    def _probe(self, pod: Object, container: Object, state: _Container, process: processes.Process) -> None:
+        for name in ("readinessProbe", "livenessProbe"):
+            probe = container.get(name) or ({"tcpSocket": {}} if name == "readinessProbe" else None)
+            port = process.ports.get(str(probes.declared_port(probe, container) if probe else ""))
+            port = port or next(iter(process.ports.values()), None)
+            if probe is None or port is None:
+                state.ready = state.ready or name == "readinessProbe"
+                continue
+            if future := state.probe.get(name):
+                if not future.done():
+                    continue
+                self._judge(pod, container, state, process, name, probe, state.probe.pop(name).result())
+            delay = 0 if name == "readinessProbe" else probe.get("initialDelaySeconds", 0)
+            if time.monotonic() >= max(state.next_probe.get(name, 0.0), state.known + delay):
+                period = probe.get("periodSeconds", 10)
+                hurry = name == "readinessProbe" and not state.was_ready
+                state.next_probe[name] = time.monotonic() + (UNTIL_READY_SECONDS if hurry else period)
+                state.probe[name] = self._pool.submit(probes.check, probe, port)
+
+    def _judge(
+        self,
+        pod: Object,
+        container: Object,
+        state: _Container,
+        process: processes.Process,
+        name: str,
+        probe: Object,
+        failure: str,
+    ) -> None:
+        if not failure:
+            state.failures[name] = 0
+            if name == "readinessProbe":
+                state.ready = state.was_ready = True
+            return
+        state.failures[name] = state.failures.get(name, 0) + 1
+        if state.failures[name] < probe.get("failureThreshold", 3):
+            return
+        if name == "livenessProbe":
+            text = f"Container {container['name']} failed liveness probe, will be restarted: {failure}"
+            events.record(self._store, pod, "kubelet", "Killing", text, warning=True)
+            process.signal(signal.SIGKILL)
+        elif state.ready:
+            events.record(self._store, pod, "kubelet", "Unhealthy", f"Readiness probe failed: {failure}", warning=True)
+            state.ready = False
+
+    def _running(self, pod: Object, container: Object, state: _Container, process: processes.Process) -> Object:
+        return {
+            "name": container["name"],
+            "image": container.get("image", ""),
+            "imageID": process.image_digest,
+            "containerID": f"process://{process.pid}",
+            "ready": state.ready,
+            "started": True,
+            "restartCount": process.restarts,
+            "state": {"running": {"startedAt": process.started_at}},
+            "lastState": state.last or _status_of(pod, container).get("lastState", {}),
+        }
+
+    def _waiting(self, pod: Object, container: Object, reason: str, message: str) -> Object:
+        process = processes.load(self._directory(pod, container))
+        state = self._containers.get((pod["metadata"]["uid"], container["name"]))
+        return {
+            "name": container["name"],
+            "image": container.get("image", ""),
+            "imageID": process.image_digest if process else "",
+            "ready": False,
+            "started": False,
+            "restartCount": process.restarts if process else 0,
+            "state": {"waiting": {"reason": reason} | ({"message": message} if message else {})},
+            "lastState": (state.last if state else None) or _status_of(pod, container).get("lastState", {}),
+        }
+
+    def _status(self, pod: Object, containers: list[Object]) -> Object:
+        before = pod.get("status", {})
+        ready = all(status["ready"] for status in containers)
+        running = all("running" in status["state"] for status in containers)
+        facts = {"PodScheduled": True, "Initialized": True, "ContainersReady": ready, "Ready": ready}
+        return {
+            "phase": "Running" if running or any(status["restartCount"] for status in containers) else "Pending",
+            "conditions": [condition(before, name, value) for name, value in facts.items()],
+            "containerStatuses": containers,
+            "hostIP": "127.0.0.1",
+            "podIP": "127.0.0.1",
+            "podIPs": [{"ip": "127.0.0.1"}],
+            "startTime": before.get("startTime") or now(),
+            "qosClass": "BestEffort",
+        }
+
+    def _announce_ports(self, pod: Object, ports: dict[str, int]) -> None:
+        if ports != pod_ports(pod):
+            metadata = pod["metadata"]
+
+            def annotate(old: Object) -> Object:
+                old["metadata"].setdefault("annotations", {})[PORTS_ANNOTATION] = json.dumps(ports)
+                return old
+
+            self._store.update(POD, metadata["namespace"], metadata["name"], annotate)
+
+    def _end(self, pod: Object) -> None:
+        """One step of a Pod's end: wait until Envoy has let go of it, SIGTERM, wait for its requests, SIGKILL."""
+        uid, grace = pod["metadata"]["uid"], pod["metadata"].get("deletionGracePeriodSeconds", 30)
+        found = [processes.load(self._directory(pod, container)) for container in pod["spec"]["containers"]]
+        running = [process for process in found if process and process.alive]
+        begun, signalled = self._leaving.setdefault(uid, (time.monotonic(), False))
+        if running and not signalled:
+            routed = self._routed_ports()
+            ports = {port for process in running for port in process.ports.values()}
+            gone = routed is not None and not routed & ports
+            if not gone and time.monotonic() < begun + min(DRAIN_SECONDS, grace):
+                return
+            events.record(self._store, pod, "kubelet", "Killing", "Stopping containers")
+            for process in running:
+                process.signal(signal.SIGTERM)
+            self._leaving[uid] = (time.monotonic(), True)
+            return
+        if any(process.serving() for process in running) and time.monotonic() < begun + grace:
+            return
+        self._store.remove(POD, pod)
+
+    def _forget_all_but(self, known: set[str]) -> None:
+        """End and delete what is left of Pods that are gone, also of those deleted without grace."""
+        for directory in (self._layout.root / "pods").glob("*"):
+            if directory.name not in known:
+                for container in directory.glob("*"):
+                    if process := processes.load(container):
+                        process.kill()
+                shutil.rmtree(directory, ignore_errors=True)
+        self._leaving = {uid: value for uid, value in self._leaving.items() if uid in known}
+        self._containers = {key: value for key, value in self._containers.items() if key[0] in known}
+
+
+def pod_ports(pod: Object) -> dict[str, int]:
+    """Container port -> the port really listened on."""
+    ports: dict[str, int] = json.loads((pod["metadata"].get("annotations") or {}).get(PORTS_ANNOTATION, "{}"))
+    return ports
+
+
+def is_ready(pod: Object) -> bool:
+    """Whether a Pod may get requests: ready and not on its way out."""
+    if pod["metadata"].get("deletionTimestamp"):
+        return False
+    return any(c["type"] == "Ready" and c["status"] == "True" for c in pod.get("status", {}).get("conditions", []))
+
+
+def condition(before: Object, name: str, value: bool, reason: str = "", message: str = "") -> Object:
+    """A condition whose lastTransitionTime moves only when its status does; `before` is the earlier status object."""
+    status = "True" if value else "False"
+    old: Object = next((each for each in before.get("conditions", []) if each["type"] == name), {})
+    since = old["lastTransitionTime"] if old.get("status") == status else now()
+    texts = {key: text for key, text in (("reason", reason), ("message", message)) if text}
+    return {"type": name, "status": status, "lastTransitionTime": since} | texts
+
+
+def _status_of(pod: Object, container: Object) -> Object:
+    """The container's part of the Pod's status, as last written."""
+    statuses: list[Object] = pod.get("status", {}).get("containerStatuses", [])
+    return next((status for status in statuses if status["name"] == container["name"]), {})

@@ -1,0 +1,248 @@
+"""Seldon's operator: what a SeldonDeployment asks for, as the Deployments, Services and VirtualService that it makes.
+
+Names, labels, ports and environment as Seldon Core 1.17.1 gives them with `seldon.io/no-engine: "true"`; defaults are
+computed here at every round and never written back to the SeldonDeployment.
+"""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+import json
+from dataclasses import dataclass
+from typing import Any
+
+from localcluster.kubernetes.state.kinds import DEPLOYMENT, SELDON, SERVICE, VIRTUAL_SERVICE, Object
+from localcluster.kubernetes.state.seldon import SERVICE_NAME
+
+FIRST_HTTP_PORT, FIRST_GRPC_PORT, FIRST_METRICS_PORT = 9000, 9500, 6000
+_GRPC_PATHS = ".*tensorflow.*|.*seldon.protos.*|.*inference.*"
+_ROLES = {
+    "MODEL": "model", "ROUTER": "router", "COMBINER": "combiner", "TRANSFORMER": "transformer",
+    "OUTPUT_TRANSFORMER": "output-transformer",
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Desired:
+    """Everything one SeldonDeployment owns; the first service of `services` belongs to the first predictor."""
+
+    deployments: list[Object]
+    services: list[Object]
+    virtual_service: Object
+
+
+def derive(item: Object) -> Desired:
+    """Compute the wanted objects, without anything the server fills in."""
+    deployments, services = [], []
+    names = dict.fromkeys(c["name"] for p in item["spec"]["predictors"] for c in _containers(p))
+    numbers = {name: index for index, name in enumerate(names)}
+    for predictor in item["spec"]["predictors"]:
+        http, grpc = _ports(predictor, numbers)
+        service = service_name(item, predictor)
+        services.append(_service(item, service, {"seldon-app": service}, http, grpc))
+        for index, part in enumerate(predictor.get("componentSpecs") or []):
+            deployments.append(_deployment(item, predictor, index, part, numbers))
+            for container in part["spec"]["containers"]:
+                own = _short(f"{service}-{container['name']}")
+                selector = {f"seldon-app-svc-{container['name']}": own}
+                services.append(_service(item, own, selector, *_container_ports(container, numbers)))
+    return Desired(deployments, services, _virtual_service(item, numbers))
+
+
+def service_name(item: Object, predictor: Object) -> str:
+    """The name of a predictor's Service."""
+    wanted = (predictor.get("annotations") or {}).get(SERVICE_NAME)
+    return wanted or _short(f"{item['metadata']['name']}-{predictor['name']}")
+
+
+def endpoint(item: Object, service: Object) -> Object:
+    """The `serviceStatus` entry of a Service."""
+    name, ports = service["metadata"]["name"], {port["name"]: port["port"] for port in service["spec"]["ports"]}
+    host = f"{name}.{item['metadata']['namespace']}"
+    return {"svcName": name, "httpEndpoint": f"{host}:{ports['http']}", "grpcEndpoint": f"{host}:{ports['grpc']}"}
+
+
+def address(item: Object, service: Object) -> Object:
+    """The `address` of the status: the first predictor's Service inside the cluster, for the protocol spoken."""
+    node = item["spec"]["predictors"][0]["graph"]["name"]
+    paths = {"tensorflow": f"/v1/models/{node}:predict", "v2": f"/v2/models/{node}/infer"}
+    paths["kfserving"] = paths["v2"]
+    path = paths.get(item["spec"].get("protocol", ""), "/api/v1.0/predictions")
+    host = f"{service['metadata']['name']}.{item['metadata']['namespace']}.svc.cluster.local"
+    return {"url": f"http://{host}:{service['spec']['ports'][0]['port']}{path}"}
+
+
+def _short(name: str) -> str:
+    return name if len(name) <= 63 else "seldon-" + hashlib.md5(name.encode(), usedforsecurity=False).hexdigest()
+
+
+def _containers(predictor: Object) -> list[Object]:
+    return [container for part in predictor.get("componentSpecs") or [] for container in part["spec"]["containers"]]
+
+
+def _nodes(node: Object) -> list[Object]:
+    return [node, *(inner for child in node.get("children") or [] for inner in _nodes(child))]
+
+
+def _ports(predictor: Object, numbers: dict[str, int]) -> tuple[int, int]:
+    """HTTP and gRPC port of the container that serves the predictor (its graph's root)."""
+    root = next(each for each in _containers(predictor) if each["name"] == predictor["graph"]["name"])
+    return _container_ports(root, numbers)
+
+
+def _container_ports(container: Object, numbers: dict[str, int]) -> tuple[int, int]:
+    declared = {port.get("name"): port["containerPort"] for port in container.get("ports") or []}
+    number = numbers[container["name"]]
+    return declared.get("http", FIRST_HTTP_PORT + number), declared.get("grpc", FIRST_GRPC_PORT + number)
+
+
+def _metadata(item: Object, name: str, labels: dict[str, str]) -> Object:
+    owner = SELDON.reference | {"name": item["metadata"]["name"], "uid": item["metadata"]["uid"]}
+    return {
+        "name": name,
+        "namespace": item["metadata"]["namespace"],
+        "labels": {
+            "app.kubernetes.io/managed-by": "seldon-core",
+            "seldon-deployment-id": _short(item["metadata"]["name"]),
+        }
+        | labels,
+        "ownerReferences": [owner | {"controller": True, "blockOwnerDeletion": True}],
+    }
+
+
+def _service(item: Object, name: str, selector: dict[str, str], http: int, grpc: int) -> Object:
+    ports = [
+        {"name": label, "port": port, "targetPort": port, "protocol": "TCP"}
+        for label, port in (("http", http), ("grpc", grpc))
+    ]
+    spec = {"type": "ClusterIP", "clusterIP": "None", "ports": ports, "selector": selector}
+    return SERVICE.reference | {"metadata": _metadata(item, name, selector), "spec": spec}
+
+
+def _deployment(item: Object, predictor: Object, index: int, part: Object, numbers: dict[str, int]) -> Object:
+    given = part.get("metadata") or {}
+    service = service_name(item, predictor)
+    suffix = given.get("name") or "-".join(container["name"] for container in part["spec"]["containers"])
+    name = _short(f"{item['metadata']['name']}-{predictor['name']}-{index}-{suffix}")
+    labels = {"version": predictor["name"]} | (predictor.get("labels") or {}) | (given.get("labels") or {})
+    labels |= {
+        "app": name,
+        "seldon-deployment-id": _short(item["metadata"]["name"]),
+        "fluentd": "true",
+        "seldon-app": service,
+    }
+    pod = copy.deepcopy(part["spec"])
+    nodes = {node["name"]: node for node in _nodes(predictor["graph"])}
+    for container in pod["containers"]:
+        labels[f"seldon-app-svc-{container['name']}"] = _short(f"{service}-{container['name']}")
+        if node := nodes.get(container["name"]):
+            labels[f"seldon.io/{_ROLES.get(node.get('type', 'MODEL'), 'model')}"] = "true"
+            _equip(item, predictor, node, container, numbers)
+    if predictor.get("shadow"):
+        labels["seldon.io/shadow"] = "true"
+    pod.setdefault("terminationGracePeriodSeconds", 20)
+    annotations = (
+        (item["spec"].get("annotations") or {})
+        | (predictor.get("annotations") or {})
+        | (given.get("annotations") or {})
+    )
+    template = {"metadata": {"labels": labels, "annotations": annotations}, "spec": pod}
+    levels = (part.get("replicas"), predictor.get("replicas"), item["spec"].get("replicas"), 1)
+    spec = {
+        "replicas": next(level for level in levels if level is not None),
+        "selector": {
+            "matchLabels": {"app": name, "seldon-app": service, "seldon-deployment-id": labels["seldon-deployment-id"]}
+        },
+        "template": template,
+        "strategy": {"type": "RollingUpdate", "rollingUpdate": {"maxUnavailable": "10%", "maxSurge": "25%"}},
+        "progressDeadlineSeconds": predictor.get("progressDeadlineSeconds", 600),
+    }
+    return DEPLOYMENT.reference | {"metadata": _metadata(item, name, labels), "spec": spec}
+
+
+def _equip(item: Object, predictor: Object, node: Object, container: Object, numbers: dict[str, int]) -> None:
+    """Give a node's container its ports, probe and environment."""
+    http, grpc = _container_ports(container, numbers)
+    ports = container.setdefault("ports", [])
+    declared = {port.get("name"): port["containerPort"] for port in ports}
+    metrics = declared.get("metrics", FIRST_METRICS_PORT + numbers[container["name"]])
+    for name, number in (("http", http), ("grpc", grpc), ("metrics", metrics)):
+        if name not in declared:
+            ports.append({"name": name, "containerPort": number, "protocol": "TCP"})
+    ports.sort(key=lambda port: port.get("name") != "http")
+    is_grpc = (node.get("endpoint") or {}).get("type") == "GRPC" or item["spec"].get("transport") == "grpc"
+    container.setdefault("imagePullPolicy", "IfNotPresent")
+    probe = {
+        "tcpSocket": {"port": "grpc" if is_grpc else "http"},
+        "periodSeconds": 5,
+        "failureThreshold": 3,
+        "timeoutSeconds": 1,
+    }
+    container.setdefault("readinessProbe", probe | {"initialDelaySeconds": 20})
+    container.setdefault("livenessProbe", probe | {"initialDelaySeconds": 60})
+    labels = {"version": predictor["name"]} | (predictor.get("labels") or {})
+    weak = {
+        "PREDICTIVE_UNIT_SERVICE_PORT": grpc if is_grpc else http,
+        "PREDICTIVE_UNIT_HTTP_SERVICE_PORT": http,
+        "MLSERVER_HTTP_PORT": http,
+        "PREDICTIVE_UNIT_GRPC_SERVICE_PORT": grpc,
+        "MLSERVER_GRPC_PORT": grpc,
+        "PREDICTIVE_UNIT_METRICS_SERVICE_PORT": metrics,
+        "PREDICTIVE_UNIT_METRICS_ENDPOINT": "/prometheus",
+        "MLSERVER_METRICS_PORT": metrics,
+        "MLSERVER_METRICS_ENDPOINT": "/prometheus",
+    } | ({"PREDICTIVE_UNIT_PARAMETERS": _json(node["parameters"])} if node.get("parameters") else {})
+    strong = {
+        "PREDICTIVE_UNIT_ID": node["name"],
+        "MLSERVER_MODEL_NAME": node["name"],
+        "PREDICTIVE_UNIT_IMAGE": container.get("image", ""),
+        "PREDICTOR_ID": predictor["name"],
+        "PREDICTOR_LABELS": _json(labels),
+        "SELDON_DEPLOYMENT_ID": item["metadata"]["name"],
+        "SELDON_EXECUTOR_ENABLED": "true",
+    }
+    own = container.get("env") or []
+    users = {variable["name"] for variable in own}
+    container["env"] = [
+        *({"name": name, "value": str(value)} for name, value in weak.items() if name not in users),
+        *own,
+        *({"name": name, "value": value} for name, value in strong.items()),
+    ]
+
+
+def _json(value: Any) -> str:
+    return json.dumps(value, sort_keys=True, separators=(",", ":"))
+
+
+def _virtual_service(item: Object, numbers: dict[str, int]) -> Object:
+    metadata, annotations = item["metadata"], item["metadata"].get("annotations") or {}
+    name, namespace = metadata["name"], metadata["namespace"]
+    prefix: Object = {"match": [{"uri": {"prefix": f"/seldon/{namespace}/{name}/"}}], "rewrite": {"uri": "/"}}
+    headers = {"seldon": {"exact": name}, "namespace": {"exact": namespace}}
+    routes = (prefix, {"match": [{"uri": {"regex": _GRPC_PATHS}, "headers": headers}]})
+    for index, route in enumerate(routes):
+        route["route"] = []
+        for predictor in item["spec"]["predictors"]:
+            port = _ports(predictor, numbers)[index]
+            host = service_name(item, predictor)
+            destination = {"host": host, "subset": predictor["name"], "port": {"number": port}}
+            if not predictor.get("shadow"):
+                route["route"].append({"destination": destination, "weight": predictor.get("traffic", 0)})
+                continue
+            route["mirror"] = destination
+            if predictor.get("traffic", 0) > 0:
+                route["mirrorPercentage"] = {"value": float(predictor["traffic"])}
+        if retries := annotations.get("seldon.io/istio-retries"):
+            seconds = annotations.get("seldon.io/istio-retries-timeout", "1")
+            route["retries"] = {
+                "attempts": int(retries),
+                "perTryTimeout": f"{seconds}s",
+                "retryOn": "gateway-error,connect-failure,refused-stream",
+            }
+    spec = {
+        "hosts": [annotations.get("seldon.io/istio-host", "*")],
+        "gateways": [annotations.get("seldon.io/istio-gateway", "seldon-gateway")],
+        "http": list(routes),
+    }
+    return VIRTUAL_SERVICE.reference | {"metadata": _metadata(item, _short(name), {}), "spec": spec}

@@ -1,0 +1,141 @@
+"""Reconciles SeldonDeployments: creates and updates what the operator derives, in Seldon's order, and tells the status.
+
+Services and Deployments first; routes only when every Deployment is ready; what left the spec is removed after that.
+So new weights and new versions take effect when they can answer, and old ones leave when nothing is sent to them.
+"""
+
+from __future__ import annotations
+
+from localcluster.kubernetes.controller import events
+from localcluster.kubernetes.controller.kubelet import condition
+from localcluster.kubernetes.controller.operator import Desired, address, derive, endpoint
+from localcluster.kubernetes.errors import ApiError
+from localcluster.kubernetes.state.kinds import BY_NAME, DEPLOYMENT, POD, SELDON, SERVICE, VIRTUAL_SERVICE, Object
+from localcluster.kubernetes.state.selectors import labels_match
+from localcluster.kubernetes.state.store import Store
+
+COMPONENT = "seldon-controller-manager"
+_TROUBLE = ("ErrImagePull", "ImagePullBackOff", "CrashLoopBackOff", "CreateContainerConfigError", "RunContainerError")
+
+
+def sync(store: Store) -> None:
+    """One round over all SeldonDeployments; one that fails is `Failed` and does not keep the others back."""
+    for item in store.all(SELDON)[0]:
+        if item["metadata"].get("deletionTimestamp"):
+            continue
+        try:
+            _reconcile(store, item)
+        except (ApiError, ValueError) as error:
+            events.record(store, item, COMPONENT, "InternalError", str(error), warning=True)
+            _report(store, item, {"state": "Failed", "description": str(error)})
+
+
+def _reconcile(store: Store, item: Object) -> None:
+    desired = derive(item)
+    for wanted in (*desired.services, *desired.deployments):
+        _ensure(store, item, wanted)
+    namespace = item["metadata"]["namespace"]
+    deployments = [store.get(DEPLOYMENT, namespace, wanted["metadata"]["name"]) for wanted in desired.deployments]
+    ready = all(map(_is_ready, deployments))
+    if ready:
+        _ensure(store, item, desired.virtual_service)
+        _remove_others(store, item, desired)
+    _report(store, item, _status(store, item, desired, deployments, ready))
+
+
+def _ensure(store: Store, item: Object, wanted: Object) -> None:
+    """Create an object, or make an existing one what it should be."""
+    kind, metadata = BY_NAME[wanted["kind"]], wanted["metadata"]
+    found = store.find(kind, metadata["namespace"], metadata["name"])
+    if found is None:
+        store.create(kind, wanted)
+        events.record(store, item, COMPONENT, f"Create{kind.name}", f'Created {kind.name} "{metadata["name"]}"')
+    elif found["spec"] != wanted["spec"] or found["metadata"].get("labels") != metadata["labels"]:
+
+        def change(old: Object) -> Object:
+            return old | {"spec": wanted["spec"], "metadata": old["metadata"] | {"labels": metadata["labels"]}}
+
+        store.update(kind, metadata["namespace"], metadata["name"], change)
+        events.record(store, item, COMPONENT, f"Update{kind.name}", f'Updated {kind.name} "{metadata["name"]}"')
+
+
+def _remove_others(store: Store, item: Object, desired: Desired) -> None:
+    for kind, wanted in ((DEPLOYMENT, desired.deployments), (SERVICE, desired.services)):
+        names = {each["metadata"]["name"] for each in wanted}
+        for found in store.all(kind, item["metadata"]["namespace"])[0]:
+            metadata = found["metadata"]
+            mine = any(owner["uid"] == item["metadata"]["uid"] for owner in metadata.get("ownerReferences", []))
+            if mine and metadata["name"] not in names:
+                store.delete(kind, metadata["namespace"], metadata["name"])
+                events.record(store, item, COMPONENT, f"Delete{kind.name}", f'Deleted {kind.name} "{metadata["name"]}"')
+
+
+def _is_ready(deployment: Object) -> bool:
+    status, wanted = deployment.get("status", {}), deployment["spec"]["replicas"]
+    current = status.get("observedGeneration") == deployment["metadata"]["generation"]
+    updated = status.get("updatedReplicas", 0) == status.get("replicas", 0) == wanted
+    return current and updated and status.get("readyReplicas", 0) == wanted and not status.get("unavailableReplicas")
+
+
+def _status(store: Store, item: Object, desired: Desired, deployments: list[Object], ready: bool) -> Object:
+    before, namespace = item.get("status", {}), item["metadata"]["namespace"]
+    routed = store.find(VIRTUAL_SERVICE, namespace, desired.virtual_service["metadata"]["name"]) is not None
+    state, description = ("Available", "") if ready else ("Creating", _trouble(store, item))
+    conditions = [c for deployment in deployments for c in deployment.get("status", {}).get("conditions", [])]
+    failed = [c["type"] for c in conditions if c["status"] == "False"]
+    if "Progressing" in failed and "Available" in failed:
+        state = "Failed"
+        description = "Deployment is no longer progressing and not available. " + description
+    available: Object = next((c for c in conditions if c["type"] == "Available"), {})
+    facts = {
+        "DeploymentsReady": (ready, available.get("reason", ""), available.get("message", "")),
+        "HpasReady": (True, "No HPAs defined", ""),
+        "KedaReady": (True, "No KEDA resources defined", ""),
+        "PdbsReady": (True, "No PDBs defined", ""),
+        "Ready": (ready and routed, "", ""),
+        "ServicesReady": (True, "All services created", ""),
+        "istioVirtualServicesReady": (
+            routed,
+            "All VirtualServices created" if routed else "Not all VirtualServices created",
+            "",
+        ),
+    }
+    return {
+        "state": state,
+        "description": description.strip(),
+        "replicas": deployments[0].get("status", {}).get("replicas", 0) if deployments else 0,
+        "address": address(item, desired.services[0]),
+        "conditions": [condition(before, name, *fact) for name, fact in facts.items()],
+        "deploymentStatus": {
+            each["metadata"]["name"]: {
+                "replicas": each.get("status", {}).get("replicas", 0),
+                "availableReplicas": each.get("status", {}).get("availableReplicas", 0),
+            }
+            for each in deployments
+        },
+        "serviceStatus": {each["metadata"]["name"]: endpoint(item, each) for each in desired.services},
+    }
+
+
+def _trouble(store: Store, item: Object) -> str:
+    """Why a Pod of the SeldonDeployment does not start, if the kubelet says so."""
+    wanted = {"seldon-deployment-id": item["metadata"]["name"]}
+    for pod in store.all(POD, item["metadata"]["namespace"])[0]:
+        for status in pod.get("status", {}).get("containerStatuses", []) if labels_match(pod, wanted) else []:
+            waiting = status["state"].get("waiting", {})
+            if waiting.get("reason") in _TROUBLE:
+                return f"pod {pod['metadata']['name']}: {waiting['reason']}: {waiting.get('message', '')}"
+    return ""
+
+
+def _report(store: Store, item: Object, status: Object) -> None:
+    """Write the status, unless the spec it speaks of is no longer the current one."""
+    metadata = item["metadata"]
+
+    def change(old: Object) -> Object:
+        if old["metadata"]["generation"] != metadata["generation"] or old["metadata"]["uid"] != metadata["uid"]:
+            return old
+        return old | {"status": old.get("status", {}) | status}
+
+    if store.find(SELDON, metadata["namespace"], metadata["name"]):
+        store.update(SELDON, metadata["namespace"], metadata["name"], change, status=True)

@@ -1,0 +1,1 @@
+"""Objects, their rules and their storage; nothing here sees HTTP."""

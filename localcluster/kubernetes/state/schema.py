@@ -1,0 +1,137 @@
+"""The fields that objects may have, for strict validation, type checks and `kubectl explain`.
+
+Notation: a string is a type (`map` = strings by name, `any` = not looked into), a dict an object, a list of one an
+array of it; `!` after a name marks a required field.  Fields: Seldon Core 1.17.1's CRD and Kubernetes 1.32's API.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+Schema = str | dict[str, Any] | list[Any]
+
+_METADATA: Schema = {
+    **dict.fromkeys(("name", "generateName", "namespace", "uid", "resourceVersion", "selfLink"), "string"),
+    **dict.fromkeys(("creationTimestamp", "deletionTimestamp"), "string"),
+    **dict.fromkeys(("generation", "deletionGracePeriodSeconds"), "integer"),
+    "labels": "map", "annotations": "map", "finalizers": ["string"], "ownerReferences": "any", "managedFields": "any",
+}  # fmt: skip
+_PROBE: Schema = {
+    **dict.fromkeys(("httpGet", "tcpSocket", "exec", "grpc"), "any"),
+    **dict.fromkeys(
+        ("initialDelaySeconds", "periodSeconds", "timeoutSeconds", "failureThreshold", "successThreshold",
+         "terminationGracePeriodSeconds"), "integer"),
+}  # fmt: skip
+_CONTAINER: Schema = {
+    "name!": "string", "image": "string", "command": ["string"], "args": ["string"], "workingDir": "string",
+    "env": [{"name!": "string", "value": "string", "valueFrom": "any"}], "envFrom": "any",
+    "ports": [{"containerPort!": "integer", "hostPort": "integer",
+               **dict.fromkeys(("name", "hostIP", "protocol"), "string")}],
+    **dict.fromkeys(("readinessProbe", "livenessProbe", "startupProbe"), _PROBE),
+    **dict.fromkeys(
+        ("imagePullPolicy", "terminationMessagePath", "terminationMessagePolicy", "restartPolicy"), "string"),
+    **dict.fromkeys(("stdin", "stdinOnce", "tty"), "boolean"),
+    **dict.fromkeys(
+        ("resources", "volumeMounts", "volumeDevices", "lifecycle", "securityContext", "resizePolicy"), "any"),
+}  # fmt: skip
+_POD_SPEC: Schema = {
+    "containers!": [_CONTAINER], "initContainers": [_CONTAINER], "ephemeralContainers": "any",
+    **dict.fromkeys(
+        ("volumes", "affinity", "tolerations", "securityContext", "imagePullSecrets", "hostAliases", "dnsConfig", "os",
+         "readinessGates", "overhead", "topologySpreadConstraints", "schedulingGates", "resourceClaims",
+         "resources"), "any"),
+    **dict.fromkeys(
+        ("restartPolicy", "dnsPolicy", "serviceAccountName", "serviceAccount", "nodeName", "hostname", "subdomain",
+         "schedulerName", "priorityClassName", "runtimeClassName", "preemptionPolicy"), "string"),
+    **dict.fromkeys(("terminationGracePeriodSeconds", "activeDeadlineSeconds", "priority"), "integer"),
+    **dict.fromkeys(
+        ("hostNetwork", "hostPID", "hostIPC", "hostUsers", "shareProcessNamespace", "enableServiceLinks",
+         "setHostnameAsFQDN", "automountServiceAccountToken"), "boolean"),
+    "nodeSelector": "map",
+}  # fmt: skip
+
+
+def _graph(depth: int) -> Schema:
+    node: dict[str, Any] = {
+        "name!": "string", "type": "string", "implementation": "string", "methods": ["string"], "logger": "any",
+        "endpoint": {"service_host": "string", "service_port": "integer", "type": "string", "httpPort": "integer",
+                     "grpcPort": "integer"},
+        "parameters": [{"name!": "string", "type!": "string", "value!": "string"}],
+        **dict.fromkeys(("modelUri", "serviceAccountName", "envSecretRefName", "storageInitializerImage"), "string"),
+    }  # fmt: skip
+    return node | ({"children": [_graph(depth - 1)]} if depth else {})
+
+
+_PREDICTOR: Schema = {
+    "name!": "string", "graph!": _graph(5), "replicas": "integer", "traffic": "integer", "shadow": "boolean",
+    "annotations": "map", "labels": "map",
+    **dict.fromkeys(("engineResources", "svcOrchSpec", "explainer", "ssl"), "any"),
+    "progressDeadlineSeconds": "integer",
+    "componentSpecs": [{"metadata": _METADATA, "spec!": _POD_SPEC, "replicas": "integer", "hpaSpec": "any",
+                        "kedaSpec": "any", "pdbSpec": "any"}],
+}  # fmt: skip
+_TEMPLATE: Schema = {"metadata": _METADATA, "spec": _POD_SPEC}
+_SERVICE_PORT: Schema = {
+    "port!": "integer", "nodePort": "integer", "targetPort": "any",
+    **dict.fromkeys(("name", "protocol", "appProtocol"), "string"),
+}  # fmt: skip
+
+_BODIES: dict[str, dict[str, Any]] = {
+    "SeldonDeployment": {
+        "spec": {
+            "predictors!": [_PREDICTOR], "annotations": "map", "replicas": "integer",
+            **dict.fromkeys(("name", "oauth_key", "oauth_secret", "protocol", "transport", "serverType"), "string"),
+        }
+    },
+    "Deployment": {
+        "spec": {
+            "selector!": {"matchLabels": "map", "matchExpressions": "any"}, "template!": _TEMPLATE, "strategy": "any",
+            "paused": "boolean",
+            **dict.fromkeys(
+                ("replicas", "minReadySeconds", "revisionHistoryLimit", "progressDeadlineSeconds"), "integer"),
+        }
+    },
+    "ReplicaSet": {"spec": "any"},
+    "Pod": {"spec!": _POD_SPEC},
+    "Service": {
+        "spec": {
+            "ports": [_SERVICE_PORT], "selector": "map", "clusterIPs": ["string"], "externalIPs": ["string"],
+            "ipFamilies": ["string"], "loadBalancerSourceRanges": ["string"], "sessionAffinityConfig": "any",
+            **dict.fromkeys(
+                ("type", "clusterIP", "externalName", "sessionAffinity", "externalTrafficPolicy",
+                 "internalTrafficPolicy",
+                 "ipFamilyPolicy", "loadBalancerIP", "loadBalancerClass", "trafficDistribution"), "string"),
+            **dict.fromkeys(("publishNotReadyAddresses", "allocateLoadBalancerNodePorts"), "boolean"),
+            "healthCheckNodePort": "integer",
+        }
+    },
+    "Secret": {"data": "map", "stringData": "map", "type": "string", "immutable": "boolean"},
+    "ConfigMap": {"data": "map", "binaryData": "map", "immutable": "boolean"},
+    "Namespace": {"spec": {"finalizers": ["string"]}},
+    "VirtualService": {"spec": "any"},
+    "Event": {
+        **dict.fromkeys(("involvedObject", "source", "series", "related"), "any"),
+        **dict.fromkeys(("reason", "message", "type", "firstTimestamp", "lastTimestamp", "eventTime", "action",
+                         "reportingComponent", "reportingInstance"), "string"),
+        "count": "integer",
+    },
+}  # fmt: skip
+
+
+def schema_of(kind: str) -> dict[str, Any]:
+    """The schema of a whole object of the kind, in this module's notation."""
+    status = {} if kind in ("Secret", "ConfigMap", "Event") else {"status": "any"}
+    return {"apiVersion": "string", "kind": "string", "metadata": _METADATA, **_BODIES[kind], **status}
+
+
+def openapi(schema: Schema) -> dict[str, Any]:
+    """The same as an OpenAPI v3 schema."""
+    if isinstance(schema, list):
+        return {"type": "array", "items": openapi(schema[0])}
+    if isinstance(schema, dict):
+        required = [name[:-1] for name in schema if name.endswith("!")]
+        properties = {name.removesuffix("!"): openapi(value) for name, value in schema.items()}
+        return {"type": "object", "properties": properties} | ({"required": required} if required else {})
+    if schema == "map":
+        return {"type": "object", "additionalProperties": {"type": "string"}}
+    return {"type": "object" if schema == "any" else schema}
