@@ -1,0 +1,141 @@
+"""Images and labels: reading the published IDX files, the validation split, and augmented training batches.
+
+Source of the format: Y. LeCun, C. Cortes, C. Burges, "The MNIST database of handwritten digits": a big-endian
+magic number (two zero bytes, type code 8 for uint8, number of dimensions), one 32-bit size a dimension, then the
+values in C order.
+"""
+
+from __future__ import annotations
+
+import gzip
+import math
+import struct
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from errors import ConfigError, InvalidIdx
+
+SIDE = 28
+"""Height and width of an image in pixels."""
+
+Pixels = npt.NDArray[np.uint8]
+Labels = npt.NDArray[np.int64]
+Targets = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Examples:
+    """Images uint8 [n, 28, 28] (0 is background) and their labels int64 [n]."""
+
+    images: Pixels
+    labels: Labels
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def take(self, positions: npt.NDArray[np.int64]) -> Examples:
+        """The examples at `positions`, in that order."""
+        return Examples(self.images[positions], self.labels[positions])
+
+
+def read_examples(images: bytes, labels: bytes, classes: int) -> Examples:
+    """One split from the gzipped content of its two files; labels must be below `classes`.  Raises InvalidIdx."""
+    pixels = _read_idx(images, "images", dimensions=3)
+    if pixels.shape[1:] != (SIDE, SIDE):
+        raise InvalidIdx(f"images are {pixels.shape[1]}x{pixels.shape[2]} pixels; the network takes {SIDE}x{SIDE}")
+    answers = _read_idx(labels, "labels", dimensions=1)
+    if len(pixels) != len(answers):
+        raise InvalidIdx(f"{len(pixels)} images but {len(answers)} labels: the two files are not of one split")
+    if answers.size and answers.max() >= classes:
+        position = int(answers.argmax())
+        raise InvalidIdx(f"label {answers[position]} at position {position}; the label list has 0 to {classes - 1}")
+    return Examples(pixels, answers.astype(np.int64))
+
+
+def _read_idx(content: bytes, what: str, dimensions: int) -> Pixels:
+    try:
+        plain = gzip.decompress(content)
+    except (OSError, EOFError, zlib.error) as error:
+        raise InvalidIdx(f"{what}: not a whole gzip file ({error})") from error
+    header = 4 + 4 * dimensions
+    if len(plain) < header:
+        raise InvalidIdx(f"{what}: {len(plain)} bytes are too few for the {header}-byte IDX header")
+    zero, kind, found = struct.unpack(">HBB", plain[:4])
+    if (zero, kind, found) != (0, 8, dimensions):
+        raise InvalidIdx(f"{what}: magic number 0x{plain[:4].hex()}; expected 0x{bytes((0, 0, 8, dimensions)).hex()}")
+    shape = struct.unpack(f">{dimensions}I", plain[4:header])
+    expected = math.prod(shape)
+    if len(plain) - header != expected:
+        raise InvalidIdx(f"{what}: header says {list(shape)} = {expected} bytes, the file holds {len(plain) - header}")
+    return np.frombuffer(plain, np.uint8, offset=header).reshape(shape)
+
+
+def split(examples: Examples, validation_images: int, seed: int, classes: int) -> tuple[Examples, Examples]:
+    """(training, validation): the same number of images of every class goes to validation, drawn with `seed`.
+
+    Raises ConfigError if a class has too few images.
+    """
+    if validation_images <= 0 or validation_images % classes:
+        raise ConfigError(f"validation_images={validation_images} is not a positive multiple of {classes} classes")
+    each = validation_images // classes
+    rng = np.random.default_rng(seed)
+    chosen = []
+    for label in range(classes):
+        members = np.flatnonzero(examples.labels == label)
+        if len(members) <= each:
+            raise ConfigError(
+                f"class {label} has {len(members)} images; {each} of them for validation leaves none to train on: "
+                f"lower hyperparameters.validation_images={validation_images}"
+            )
+        chosen.append(rng.permutation(members)[:each])
+    validation = np.sort(np.concatenate(chosen))
+    return examples.take(np.setdiff1d(np.arange(len(examples)), validation)), examples.take(validation)
+
+
+class Batches:
+    """Shuffled and augmented training batches.
+
+    Batch k depends on the seed and k alone, so a resumed trial goes on with what the killed one would have seen.
+    An epoch visits every image at most once; the few that do not fill a last batch wait for another epoch.
+    """
+
+    def __init__(self, examples: Examples, *, classes: int, batch_size: int, shift: int, flip: bool, seed: int) -> None:
+        if not 0 < batch_size <= len(examples):
+            raise ConfigError(f"batch_size={batch_size} with {len(examples)} training images")
+        self.steps_per_epoch = len(examples) // batch_size
+        self._labels = examples.labels
+        self._one_hot = np.eye(classes, dtype=np.float32)
+        self._batch_size = batch_size
+        self._shift = shift
+        self._flip = flip
+        self._seed = seed
+        padded = np.pad(examples.images, ((0, 0), (shift, shift), (shift, shift)))
+        # A view, not a copy: [n, dy, dx, row, column] reads every shifted version out of the padded image.
+        self._windows = np.lib.stride_tricks.sliding_window_view(padded, (SIDE, SIDE), axis=(1, 2))  # type: ignore[call-overload]
+        self._order: tuple[int, npt.NDArray[np.int64]] = (-1, np.empty(0, np.int64))
+
+    def batch(self, step: int) -> tuple[Pixels, Targets]:
+        """Batch number `step`: uint8 [batch, 28, 28] and one-hot float32 [batch, classes]."""
+        epoch, position = divmod(step, self.steps_per_epoch)
+        chosen = self._permutation(epoch)[position * self._batch_size : (position + 1) * self._batch_size]
+        rng = np.random.default_rng((self._seed, epoch, position))
+        down, right = rng.integers(0, 2 * self._shift + 1, (2, len(chosen)))
+        images = self._windows[chosen, down, right]
+        if self._flip:
+            mirrored = rng.random(len(chosen)) < 0.5
+            images[mirrored] = images[mirrored, :, ::-1]
+        return images, self._one_hot[self._labels[chosen]]
+
+    def since(self, step: int) -> Iterator[tuple[Pixels, Targets]]:
+        """All batches from number `step` on, without end."""
+        while True:
+            yield self.batch(step)
+            step += 1
+
+    def _permutation(self, epoch: int) -> npt.NDArray[np.int64]:
+        if self._order[0] != epoch:
+            self._order = (epoch, np.random.default_rng((self._seed, epoch)).permutation(len(self._labels)))
+        return self._order[1]

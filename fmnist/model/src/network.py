@@ -1,0 +1,58 @@
+"""The network: a residual convolutional net small enough to train on two CPU cores in minutes.
+
+Most of the arithmetic happens on 14x14 pixels and fewer: the first layer sees 2x2 blocks as channels, which costs
+a quarter of a convolution at full resolution and loses no pixel.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import tensorflow as tf
+from dataset import SIDE
+
+layers = tf.keras.layers
+
+
+def build(width: int, depth: int, classes: int) -> tf.keras.Model:
+    """uint8 [n, 28, 28] to logits float32 [n, classes].
+
+    `width` is the number of filters of the first stage (14x14), doubled for the second (7x7) and third (4x4);
+    `depth` is the number of residual convolutions a stage.
+    """
+    images = tf.keras.Input((SIDE, SIDE), dtype=tf.uint8)
+    x = tf.cast(images, tf.float32)[..., tf.newaxis] / 255.0
+    x = tf.nn.space_to_depth(x, 2)
+    x = _convolution(x, width)
+    x = _residual(x, depth)
+    x = layers.MaxPool2D(2)(x)
+    x = _convolution(x, 2 * width)
+    x = layers.MaxPool2D(3, strides=2, padding="same")(x)
+    x = _residual(x, depth)
+    x = layers.GlobalAveragePooling2D()(x)
+    return tf.keras.Model(images, layers.Dense(classes)(x))
+
+
+def _convolution(x: tf.Tensor, filters: int) -> tf.Tensor:
+    # No bias: batch normalisation has one.  Its short memory fits epochs of a few hundred steps.
+    x = layers.Conv2D(filters, 3, padding="same", use_bias=False, kernel_initializer="he_normal")(x)
+    return layers.ReLU()(layers.BatchNormalization(momentum=0.9)(x))
+
+
+def _residual(x: tf.Tensor, depth: int) -> tf.Tensor:
+    for _ in range(depth):
+        x = layers.Add()([x, _convolution(x, x.shape[-1])])
+    return x
+
+
+def logits(model: tf.keras.Model, images: tf.Tensor) -> tf.Tensor:
+    """The answer of the trained model: mean of the logits for an image and its mirror image.
+
+    Clothes have no handedness, and the mean of two views errs less than either (flip augmentation at test time,
+    as in K. Jordan, "94% on CIFAR-10 in 3.29 seconds", arXiv 2404.00498).
+    """
+    return (model(images, training=False) + model(images[:, :, ::-1], training=False)) / 2
+
+
+def parameter_count(model: tf.keras.Model) -> int:
+    """All weights of the model, the running statistics of batch normalisation included."""
+    return sum(int(np.prod(weight.shape)) for weight in model.weights)

@@ -1,0 +1,47 @@
+"""Trains the classifier under Determined: `det experiment create const.yaml .` runs this file once a trial.
+
+Plain Keras with Determined's own callback, which reports training metrics, saves a checkpoint every epoch, stops for a
+pause and resumes.  Added here: a validation that reports before the checkpoint is saved, and a last checkpoint with the
+best weights and the exported model.  Off the cluster: `python train.py --data FOLDER --checkpoints FOLDER`.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+import time
+
+import determined as det
+import task as tasks
+from errors import TrainingError
+
+log = logging.getLogger("train")
+
+
+def main() -> int:
+    """Run the trial; the exit status tells Determined whether to try again."""
+    logging.basicConfig(level=logging.INFO, format="%(levelname)s: %(message)s", stream=sys.stdout)
+    logging.getLogger("tensorflow").setLevel(logging.WARNING)
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    try:
+        task = tasks.load()
+        log.info("%d images, seed %d, data %s", len(task.examples), task.seed, task.provenance["data_train"])
+        if task.finished:
+            log.info("the final checkpoint %s is already there: nothing left to do", task.resume)
+            return 0
+        # Importing TensorFlow takes seconds: whatever can fail without it has failed by now.
+        from training import Training
+
+        with det.core.init(checkpoint_storage=task.checkpoint_storage) as core_context:
+            started = time.monotonic()
+            Training(task, core_context).run()
+            log.info("done after %.0f s", time.monotonic() - started)
+    except TrainingError as error:
+        log.error("%s: %s", type(error).__name__, error)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
