@@ -64,6 +64,7 @@ class _Handlers(grpc.GenericRpcHandler):  # type: ignore[type-arg]
         def answer(request: Any, context: grpc.ServicerContext) -> Any:
             with self._refusing(call, context):
                 return call.handler(request, Session(self._store, context))
+            return b""
 
         return answer
 
@@ -90,7 +91,7 @@ class _Handlers(grpc.GenericRpcHandler):  # type: ignore[type-arg]
             yield
         except PachdError as error:
             context.abort(grpc.StatusCode[error.code], str(error))
-        except CallerGone:
+        except (CallerGone, grpc.RpcError):
             log.info("%s: the caller went away; nothing was changed", call.name)
 
     def _authenticate(self, context: grpc.ServicerContext) -> None:
