@@ -16,8 +16,8 @@ from fashion_classifier import envelope, payload, service
 from fashion_classifier.artifact import read_artifact
 from fashion_classifier.errors import ModelError
 from fashion_classifier.model import Classifier, Probabilities
-from google.protobuf import json_format
-from seldon_core.proto import prediction_pb2
+from seldon_core.proto.prediction_pb2 import SeldonMessage
+from seldon_core.utils import json_to_seldon_message, seldon_message_to_json
 
 Message = dict[str, Any]
 """A Seldon message as JSON: `data`, `meta`, `status`."""
@@ -41,18 +41,17 @@ class FashionClassifier:
 
     def predict_raw(self, message: Any) -> Any:
         """Answer one Seldon message: JSON over REST, protobuf over gRPC.  Raises BadInput."""
-        if isinstance(message, prediction_pb2.SeldonMessage):
-            answer = self._predict(json_format.MessageToDict(message))
+        if isinstance(message, SeldonMessage):
+            answer = self._predict(seldon_message_to_json(message))
             envelope.to_lists(answer["data"])
-            return json_format.ParseDict(answer, prediction_pb2.SeldonMessage())
+            return json_to_seldon_message(answer)
         return self._predict(message)
 
     def send_feedback_raw(self, feedback: Any) -> Any:
         """Acknowledge a feedback message; Seldon counts its reward.  Raises BadInput for a request it cannot read."""
         if feedback.request.WhichOneof("data_oneof"):
-            payload.parse(json_format.MessageToDict(feedback.request))
-        meta = envelope.meta({}, self.tags(), [])
-        return json_format.ParseDict({"meta": meta}, prediction_pb2.SeldonMessage())
+            payload.parse(seldon_message_to_json(feedback.request))
+        return json_to_seldon_message({"meta": envelope.meta({}, self.tags(), [])})
 
     def probabilities(self, images: payload.Images) -> Probabilities:
         """float32 [n, 10] for images uint8 [n, 28, 28].  Raises ModelError before `load()`."""

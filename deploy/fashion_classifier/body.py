@@ -40,11 +40,11 @@ class JsonRequest(Request):
 class OrjsonProvider(JSONProvider):
     """Flask's JSON by orjson: ten times faster on tensors, and it refuses NaN as the JSON standard does."""
 
-    def dumps(self, obj: Any, **kwargs: Any) -> str:
+    def dumps(self, obj: Any, **kwargs: Any) -> str:  # noqa: ARG002 - Flask's signature
         """Write `obj`, which may hold C-contiguous NumPy arrays."""
         return self._encode(obj).decode()
 
-    def loads(self, s: str | bytes, **kwargs: Any) -> Any:
+    def loads(self, s: str | bytes, **kwargs: Any) -> Any:  # noqa: ARG002 - Flask's signature
         """Read JSON text.  Raises ValueError."""
         return orjson.loads(s)
 
@@ -82,7 +82,7 @@ def check_size() -> None:
     remaining = _DRAINED
     while remaining > 0 and (block := stream.read(2**16)):
         remaining -= len(block)
-    raise RequestEntityTooLarge(f"the body is larger than {MAX_BODY // 2**20} MiB; send fewer images in one request")
+    raise RequestEntityTooLarge(f"the body is larger than {MAX_BODY // 2**20} MiB; send fewer images at once")
 
 
 def check_form() -> None:

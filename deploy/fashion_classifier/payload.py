@@ -96,7 +96,8 @@ def _tensor(tensor: object) -> Images:
 def _ndarray(nested: object) -> Images:
     if not isinstance(nested, list):
         raise BadInput(f'"ndarray" is {_name(nested)}; send nested lists of shape {SHAPES}')
-    sizes, level = (len(nested),), nested
+    sizes: tuple[int, ...] = (len(nested),)
+    level = nested
     while level and any(type(item) is list for item in level):
         if len(sizes) == 4:
             raise BadInput(f'"ndarray" has more than four dimensions; send {SHAPES}')
