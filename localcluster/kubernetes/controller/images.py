@@ -32,12 +32,19 @@ class Image:
 
 def pull(layout: Path, rootfs: Path, reference: str) -> Image:
     """Resolve, verify and unpack; cheap when that was done before.  Raises ImageError."""
-    digest = resolve(layout, reference)
-    root = rootfs / digest.replace(":", "-")
-    copy = root.with_name(root.name + _CONFIG_COPY)
+    digest = reference.partition("@")[2]
+    root, copy = _places(rootfs, digest)
+    if not digest or not (root.is_dir() and copy.exists()):
+        digest = resolve(layout, reference)
+        root, copy = _places(rootfs, digest)
     if not (root.is_dir() and copy.exists()):
         _unpack(layout, digest, root, copy)
     return Image(root, digest, json.loads(copy.read_text()).get("config") or {})
+
+
+def _places(rootfs: Path, digest: str) -> tuple[Path, Path]:
+    root = rootfs / digest.replace(":", "-").replace("/", "-")
+    return root, root.with_name(root.name + _CONFIG_COPY)
 
 
 def resolve(layout: Path, reference: str) -> str:

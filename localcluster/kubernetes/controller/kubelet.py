@@ -159,7 +159,10 @@ class Kubelet:
         state.backoff = min(state.backoff * 2, LONGEST_BACKOFF)
 
     def _pulled(self, pod: Object, container: Object, state: _Container) -> images.Image | None:
+        """The image once it is there; a restart keeps the digest that the Pod began with, whatever its tag says now."""
         reference = container.get("image", "")
+        if pinned := _status_of(pod, container).get("imageID"):
+            reference = f"{reference.partition('@')[0]}@{pinned}"
         if state.pull is None:
             state.pull = self._pool.submit(images.pull, self._layout.images, self._layout.rootfs, reference)
         if not state.pull.done():
@@ -278,7 +281,7 @@ class Kubelet:
         return {
             "name": container["name"],
             "image": container.get("image", ""),
-            "imageID": process.image_digest if process else "",
+            "imageID": process.image_digest if process else _status_of(pod, container).get("imageID", ""),
             "ready": False,
             "started": False,
             "restartCount": process.restarts if process else 0,

@@ -57,8 +57,9 @@ class Manager:
                 self._round()
         finally:
             if not self._stopping.is_set():
-                log.critical("the controllers stopped unexpectedly; ending the process so that it is started afresh")
-                threading.excepthook = _report_and_leave
+                log.critical("the controllers failed; ending the process so that it is started afresh", exc_info=True)
+                logging.shutdown()
+                os._exit(1)
 
     def _round(self, *, kubelet: bool = True) -> None:
         try:
@@ -75,9 +76,3 @@ class Manager:
                 self._next_event_cleaning = time.monotonic() + _EVENTS_EVERY
         except (NotFound, Conflict) as error:
             log.info("an object changed during a round, going on with the next: %s", error)
-
-
-def _report_and_leave(arguments: threading.ExceptHookArgs) -> None:
-    log.critical("%s", arguments.exc_value, exc_info=arguments.exc_value)
-    logging.shutdown()
-    os._exit(1)

@@ -17,6 +17,8 @@ from localcluster.kubernetes.state.seldon import SERVICE_NAME
 
 FIRST_HTTP_PORT, FIRST_GRPC_PORT, FIRST_METRICS_PORT = 9000, 9500, 6000
 _GRPC_PATHS = ".*tensorflow.*|.*seldon.protos.*|.*inference.*"
+_PROBE_DEFAULTS = {"periodSeconds": 10, "timeoutSeconds": 1, "successThreshold": 1, "failureThreshold": 3}
+"""What a real API server fills in."""
 _ROLES = {
     "MODEL": "model", "ROUTER": "router", "COMBINER": "combiner", "TRANSFORMER": "transformer",
     "OUTPUT_TRANSFORMER": "output-transformer",
@@ -173,14 +175,11 @@ def _equip(item: Object, predictor: Object, node: Object, container: Object, num
     ports.sort(key=lambda port: port.get("name") != "http")
     is_grpc = (node.get("endpoint") or {}).get("type") == "GRPC" or item["spec"].get("transport") == "grpc"
     container.setdefault("imagePullPolicy", "IfNotPresent")
-    probe = {
-        "tcpSocket": {"port": "grpc" if is_grpc else "http"},
-        "periodSeconds": 5,
-        "failureThreshold": 3,
-        "timeoutSeconds": 1,
-    }
-    container.setdefault("readinessProbe", probe | {"initialDelaySeconds": 20})
-    container.setdefault("livenessProbe", probe | {"initialDelaySeconds": 60})
+    probe: Object = {"tcpSocket": {"port": "grpc" if is_grpc else "http"}, "periodSeconds": 5}
+    for kind, delay in (("readinessProbe", 20), ("livenessProbe", 60)):
+        container[kind] = _PROBE_DEFAULTS | (container.get(kind) or probe | {"initialDelaySeconds": delay})
+        if "httpGet" in container[kind]:
+            container[kind]["httpGet"] = {"path": "/", "scheme": "HTTP"} | container[kind]["httpGet"]
     labels = {"version": predictor["name"]} | (predictor.get("labels") or {})
     weak = {
         "PREDICTIVE_UNIT_SERVICE_PORT": grpc if is_grpc else http,

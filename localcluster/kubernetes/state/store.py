@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from localcluster.kubernetes.errors import AlreadyExists, ApiError, Conflict, Expired, Forbidden, NotFound
-from localcluster.kubernetes.state.kinds import BY_RESOURCE, NAMESPACE, POD, Kind, Object
+from localcluster.kubernetes.state.kinds import BY_RESOURCE, NAMESPACE, POD, SELDON, Kind, Object
 
 HISTORY = 2000
 """How many changes a watch can reach back."""
@@ -182,6 +182,9 @@ class Store:
                 return old
             if dry_run:
                 return new
+            if kind is SELDON and new["metadata"]["generation"] != old["metadata"]["generation"]:
+                # `kubectl wait` right after `kubectl apply` must not see the state of the spec before
+                new["status"] = new.get("status", {}) | {"state": "Creating", "description": ""}
             if (
                 new["metadata"].get("deletionTimestamp")
                 and not new["metadata"].get("finalizers")

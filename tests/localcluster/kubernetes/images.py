@@ -1,4 +1,4 @@
-"""Tiny images for the tests: an OCI layout on disk, and two things to run, the genuine microservice or a bare server."""
+"""Tiny images for the tests: an OCI layout on disk, with the genuine microservice or a bare server to run."""
 
 from __future__ import annotations
 

@@ -1,0 +1,244 @@
+"""From a SeldonDeployment to answers at the ingress, and what happens there when things change, fail or are killed."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import grpc
+import psutil
+import pytest
+
+from localcluster.settings import HOST
+from tests.localcluster.kubernetes.cluster import Cluster, manifest, predictor_of, until
+from tests.localcluster.kubernetes.images import microservice, server
+
+
+@contextmanager
+def deployed(cluster: Cluster, wanted: dict[str, object], *, wait: bool = True) -> Iterator[str]:
+    """Apply a SeldonDeployment, and delete it afterwards with all it runs."""
+    name = str(wanted["metadata"]["name"])  # type: ignore[index]
+    cluster.apply(wanted)
+    try:
+        if wait:
+            cluster.available(name)
+        yield name
+    finally:
+        cluster.run("delete", "sdep", name)
+        until(lambda: not cluster.pods(name), "the Pods are gone")
+
+
+class Load:
+    """Requests without a pause from several threads; `answers` counts (status, label)."""
+
+    def __init__(self, cluster: Cluster, name: str) -> None:
+        self.answers: Counter[tuple[int, str]] = Counter()
+        self._done = threading.Event()
+        self._threads = [threading.Thread(target=self._ask, args=(cluster, name)) for _ in range(3)]
+
+    def _ask(self, cluster: Cluster, name: str) -> None:
+        while not self._done.is_set():
+            status, answer = cluster.request(name)
+            self.answers[status, answer["label"] if isinstance(answer, dict) else answer] += 1
+
+    def __enter__(self) -> Load:
+        for thread in self._threads:
+            thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._done.set()
+        for thread in self._threads:
+            thread.join()
+
+
+def test_the_genuine_microservice_answers_through_the_ingress_on_the_loopback_only(cluster: Cluster) -> None:
+    microservice(cluster.images, "tiny:v1", "hello")
+    probe = {"readinessProbe": {"httpGet": {"path": "/health/ping", "port": "http"}}}
+    with deployed(cluster, manifest("genuine", "tiny:v1", container=probe)) as name:
+        status, answer = cluster.request(name, "api/v1.0/predictions", b'{"data": {"ndarray": [[1, 2]]}}')
+        assert status == 200
+        assert answer["data"]["ndarray"] == ["hello"]
+        assert answer["meta"]["requestPath"] == {"clf": "tiny:v1"}
+        assert cluster.request(name, "api/v1.0/predictions", b"{")[0] in (400, 500)
+
+        channel = grpc.insecure_channel(f"{HOST}:{cluster.settings.ingress_port}", [("grpc.enable_http_proxy", 0)])
+        call = channel.unary_unary("/seldon.protos.Model/Predict")
+        headers = (("seldon", name), ("namespace", "default"))
+        assert b"hello" in call(b"\x1a\x02\x1a\x00", metadata=headers, timeout=20, wait_for_ready=True)
+        with pytest.raises(grpc.RpcError) as refused:
+            call(b"", metadata=(("seldon", "other"), ("namespace", "default")), timeout=20)
+        assert refused.value.code() is grpc.StatusCode.UNIMPLEMENTED
+        channel.close()
+
+        for process in (*cluster.containers(), *(psutil.Process(each.pid) for each in cluster.processes.values())):
+            listening = [c.laddr.ip for c in process.net_connections("inet") if c.status == psutil.CONN_LISTEN]
+            assert set(listening) <= {HOST}, f"{process.name()} listens on {listening}"
+
+        (worker, *_) = [each for each in cluster.containers() if _is_worker(each, cluster)]
+        worker.kill()
+        until(lambda: cluster.request(name, "health/ping")[0] == 200, "gunicorn has a new worker")
+        assert cluster.pods(name)[0]["status"]["containerStatuses"][0]["restartCount"] == 0
+    until(lambda: not cluster.containers(), "no process of the microservice is left")
+
+
+def _is_worker(process: psutil.Process, cluster: Cluster) -> bool:
+    """Whether the process is a child of a container's first process and shares its listening socket."""
+    parent = process.parent()
+    ports = {c.laddr.port for c in process.net_connections("tcp") if c.status == psutil.CONN_LISTEN}
+    return (
+        parent in cluster.containers()
+        and parent is not None
+        and bool(ports & {c.laddr.port for c in parent.net_connections("tcp") if c.status == psutil.CONN_LISTEN})
+    )
+
+
+def test_paths_ports_and_identity_reach_the_container(cluster: Cluster) -> None:
+    cluster.run("create", "secret", "generic", "keys", "--from-literal=token=s3cret")
+    variables = [
+        {"name": "TOKEN", "valueFrom": {"secretKeyRef": {"name": "keys", "key": "token"}}},
+        {"name": "POD", "valueFrom": {"fieldRef": {"fieldPath": "metadata.name"}}},
+        {"name": "PLAIN", "value": "/elsewhere"},
+    ]
+    with deployed(cluster, manifest("identity", "fast:v1", container={"env": variables})) as name:
+        answer = cluster.request(name, "some/path")[1]
+        assert answer["path"] == "/some/path"
+        given = answer["env"]
+        assert given["TOKEN"] == "s3cret"
+        assert given["POD"] == cluster.pods(name)[0]["metadata"]["name"]
+        assert given["PLAIN"] == "/elsewhere"
+        assert given["PREDICTIVE_UNIT_ID"] == "clf"
+        assert given["SELDON_DEPLOYMENT_ID"] == name
+        assert given["PREDICTOR_LABELS"] == '{"version":"default"}'
+        assert given["MODEL_DIR"].endswith("/model")
+        assert given["MODEL_DIR"].startswith(str(cluster.home))
+        assert len({given[f"PREDICTIVE_UNIT_{kind}SERVICE_PORT"] for kind in ("HTTP_", "GRPC_", "METRICS_")}) == 3
+        assert "KUBECONFIG" not in given
+        assert "LOCALCLUSTER_HOME" not in given
+
+
+def test_a_cold_start_never_shows_an_error_that_a_retry_would_not_explain(cluster: Cluster) -> None:
+    with Load(cluster, "cold") as load:
+        with deployed(cluster, manifest("cold", "fast:v1")):
+            until(lambda: load.answers[200, "v1"] > 20, "the new deployment answers")
+    statuses = {status for status, _ in load.answers}
+    assert statuses <= {200, 404}, load.answers
+
+
+def test_a_new_version_takes_over_without_a_lost_request(cluster: Cluster) -> None:
+    with deployed(cluster, manifest("rolling", "fast:v1", replicas=2)) as name, Load(cluster, name) as load:
+        until(lambda: load.answers[200, "v1"] > 20, "the first version answers")
+        cluster.apply(manifest(name, "fast:v2", replicas=2))
+        cluster.available(name)
+        before = load.answers[200, "v2"]
+        until(lambda: load.answers[200, "v2"] > before + 50, "the second version answers")
+        until(lambda: len(cluster.pods(name)) == 2, "the old Pods are gone")
+        assert cluster.request(name)[1]["label"] == "v2"
+        load.__exit__()
+        assert {status for status, _ in load.answers} == {200}, load.answers
+
+
+def test_weights_and_a_shadow(cluster: Cluster) -> None:
+    server(cluster.images, "fast:shadow", "shadow")
+    main = {"name": "main", "traffic": 75}
+    canary = predictor_of("fast:v2", "canary", traffic=25)
+    shadow = predictor_of("fast:shadow", "shadow", shadow=True, traffic=100)
+    with deployed(cluster, manifest("split", "fast:v1", canary, shadow, **main)) as name:
+        answers = Counter(cluster.request(name)[1]["label"] for _ in range(200))
+        assert set(answers) == {"v1", "v2"}
+        assert 20 <= answers["v2"] <= 85
+        log = ("logs", f"deploy/{name}-shadow-0-clf", "--tail", "-1")
+        until(lambda: cluster.run(*log).stdout.count("request /x") >= 190, "the shadow sees the requests")
+        cluster.apply(manifest(name, "fast:v1", predictor_of("fast:v2", "canary", traffic=100), name="main", traffic=0))
+        cluster.available(name)
+        until(lambda: {cluster.request(name)[1]["label"] for _ in range(20)} == {"v2"}, "all traffic moves")
+        until(lambda: len(cluster.pods(name)) == 2, "the shadow's Pod leaves")
+
+
+def test_an_unknown_image_is_waited_for_and_explained(cluster: Cluster) -> None:
+    with deployed(cluster, manifest("later", "fast:later"), wait=False) as name:
+        described = lambda: cluster.json("sdep", name)["status"].get("description", "")  # noqa: E731
+        until(lambda: "fast:later not found" in described(), "the status says which image is missing")
+        assert cluster.json("sdep", name)["status"]["state"] == "Creating"
+        (pod,) = cluster.pods(name)
+        waiting = pod["status"]["containerStatuses"][0]["state"]["waiting"]
+        assert waiting["reason"] in ("ErrImagePull", "ImagePullBackOff")
+        assert "Failed to pull image" in cluster.run("describe", "pod", pod["metadata"]["name"]).stdout
+        refused = cluster.run("logs", pod["metadata"]["name"], check=False)
+        assert "is waiting to start" in refused.stderr
+        server(cluster.images, "fast:later", "later")
+        cluster.available(name)
+        assert cluster.request(name)[1]["label"] == "later"
+
+
+def test_a_broken_new_version_leaves_the_old_one_serving(cluster: Cluster) -> None:
+    crash = {"command": ["python", "-c", "raise SystemExit('no model here')"]}
+    with deployed(cluster, manifest("careful", "fast:v1")) as name:
+        cluster.apply(manifest(name, "fast:v1", container=crash))
+        status = lambda: cluster.json("sdep", name)["status"]  # noqa: E731
+        until(lambda: "CrashLoopBackOff" in status()["description"], "the status tells of the crash")
+        assert cluster.request(name)[1]["label"] == "v1"
+        bad = next(pod for pod in cluster.pods(name) if not pod["status"]["containerStatuses"][0]["ready"])
+        until(
+            lambda: "no model here" in cluster.run("logs", "-p", bad["metadata"]["name"], check=False).stdout, "its log"
+        )
+        cluster.apply(manifest(name, "fast:v1"))
+        cluster.available(name)
+        until(lambda: len(cluster.pods(name)) == 1, "the broken Pod goes")
+
+
+def test_containers_outlive_the_controller_and_are_adopted(cluster: Cluster) -> None:
+    with deployed(cluster, manifest("adopted", "fast:v1")) as name:
+        pid = cluster.request(name)[1]["pid"]
+        cluster.kill("kubernetes")
+        assert cluster.request(name)[1]["pid"] == pid
+        cluster.start("kubernetes")
+        cluster.available(name)
+        assert cluster.request(name)[1]["pid"] == pid
+        psutil.Process(pid).kill()
+        until(lambda: cluster.request(name)[0] == 200, "it is started again")
+        assert cluster.request(name)[1]["pid"] != pid
+        assert cluster.pods(name)[0]["status"]["containerStatuses"][0]["restartCount"] == 1
+
+
+def test_death_of_a_container_while_the_controller_is_away(cluster: Cluster) -> None:
+    with deployed(cluster, manifest("unseen", "fast:v1")) as name:
+        pid = cluster.request(name)[1]["pid"]
+        cluster.kill("kubernetes")
+        psutil.Process(pid).kill()
+        assert cluster.request(name)[0] == 503
+        cluster.start("kubernetes")
+        until(lambda: cluster.request(name)[0] == 200, "it is started again")
+
+
+def test_envoy_killed_comes_back_with_its_routes(cluster: Cluster) -> None:
+    with deployed(cluster, manifest("front", "fast:v1")) as name:
+        cluster.kill("ingress")
+        cluster.start("ingress")
+        until(lambda: cluster.request(name)[0] == 200, "the routes are read again")
+
+
+def test_a_clean_stop_ends_containers_and_a_start_brings_them_back(cluster: Cluster) -> None:
+    with deployed(cluster, manifest("restored", "fast:v1")) as name:
+        assert cluster.kill("kubernetes", signal.SIGTERM) == 0
+        assert cluster.containers() == []
+        assert cluster.request(name)[0] == 503
+        cluster.start("kubernetes")
+        cluster.available(name)
+        until(lambda: cluster.request(name)[0] == 200, "it answers again")
+        assert cluster.pods(name)[0]["status"]["containerStatuses"][0]["restartCount"] == 0
+
+
+def test_a_deleted_pod_is_replaced(cluster: Cluster) -> None:
+    with deployed(cluster, manifest("replaced", "fast:v1", replicas=2)) as name:
+        first = cluster.pods(name)[0]["metadata"]["name"]
+        with Load(cluster, name) as load:
+            cluster.run("delete", "pod", first)
+            until(lambda: len(cluster.pods(name)) == 2, "another Pod is there")
+        assert {status for status, _ in load.answers} == {200}, load.answers
+        last = cluster.pods(name)[0]["metadata"]["name"]
+        cluster.run("delete", "pod", last, "--force", "--grace-period=0")
+        until(lambda: len({pid for _ in range(8) if (pid := cluster.request(name)[1]["pid"])}) == 2, "two answer again")
