@@ -1,0 +1,35 @@
+"""The exception tree of this package.
+
+ReleaseError
+├── RegistryError    the registered version cannot be fetched, or is not in the serving format
+├── LayoutError      the OCI image layout cannot be read or written
+├── ManifestError    deploy.yaml cannot be rendered
+├── DeployError      kubectl refused, or the new version did not become available
+└── PredictError     the test images cannot be read, or the ingress does not answer
+"""
+
+from __future__ import annotations
+
+
+class ReleaseError(Exception):
+    """Something the user can act on: what failed, where, and what to do next."""
+
+
+class RegistryError(ReleaseError):
+    """The registered version cannot be fetched, or is not in the serving format."""
+
+
+class LayoutError(ReleaseError):
+    """The OCI image layout cannot be read or written."""
+
+
+class ManifestError(ReleaseError):
+    """deploy.yaml cannot be rendered."""
+
+
+class DeployError(ReleaseError):
+    """kubectl refused, or the new version did not become available."""
+
+
+class PredictError(ReleaseError):
+    """The test images cannot be read, or the ingress does not answer."""

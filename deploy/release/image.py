@@ -1,0 +1,155 @@
+"""`python -m deploy.release.image`: a registered version as an OCI image (the target `make image`).
+
+The image in the layout holds only what is this project's: /app (the wrapper) and /model (the serving files).  The
+base, Python with the serving lock, is put under it in CI; on one machine `.venv-serving` takes its place.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from deploy.fashion_classifier.artifact import CHECKSUMS, FILES, VERSION
+from deploy.release import files, oci
+from deploy.release.errors import LayoutError, ReleaseError
+from deploy.release.registry import Registered, fetch, requested_version
+
+MODEL = "fashion-classifier"
+APP = files.REPOSITORY / "deploy"
+_WRAPPER = ("FashionClassifier.py", "fashion_classifier/*.py", "fashion_classifier/*.json")
+
+RUNTIME: dict[str, Any] = {
+    "User": "10001:10001",
+    "ExposedPorts": {"9000/tcp": {}, "9500/tcp": {}, "6000/tcp": {}},
+    "Env": ["MODEL_DIR=/model", "GUNICORN_WORKERS=1", "GUNICORN_THREADS=4", "PYTHONUNBUFFERED=1"],
+    "Entrypoint": ["seldon-core-microservice"],
+    "Cmd": ["FashionClassifier", "--service-type", "MODEL"],
+    "WorkingDir": "/app",
+}
+"""How the container starts: OCI image specification, `config`."""
+
+
+def build(registered: Registered, layout: Path, *, revision: str | None, epoch: int) -> dict[str, Any]:
+    """Write the image of a version into the layout; returns what `build/image.json` says.
+
+    The same version, wrapper, revision (git commit of the wrapper) and epoch give the same digest.
+    Raises LayoutError.
+    """
+    labels = provenance_labels(registered, revision)
+    content = oci.layer(image_files(registered, revision), epoch)
+    tag = f"{MODEL}:v{registered.version}"
+    digest = oci.add_image(layout, tag, content, RUNTIME, labels, epoch)
+    tags = registered.artifact.tags()
+    return {
+        "reference": f"{MODEL}@{digest}",
+        "tag": tag,
+        "digest": digest,
+        "model": registered.artifact.name,
+        "model_version": registered.version,
+        "checkpoint_uuid": registered.checkpoint,
+        "data_commit": tags.get("data_commit"),
+        "training_git_commit": tags.get("git_commit"),
+        "revision": revision,
+        "size": len(content),
+        "layout": str(layout),
+    }
+
+
+def image_files(registered: Registered, revision: str | None) -> dict[str, bytes]:
+    """Path in the image to content: the wrapper below app/, the serving files and version.json below model/."""
+    contents = {
+        f"app/{path.relative_to(APP).as_posix()}": path.read_bytes()
+        for pattern in _WRAPPER
+        for path in APP.glob(pattern)
+    }
+    directory = registered.artifact.directory
+    contents |= {f"model/{name}": (directory / name).read_bytes() for name in (*FILES, CHECKSUMS)}
+    version = {
+        "model_version": registered.version,
+        "checkpoint": registered.checkpoint,
+        "image_revision": revision,
+    }
+    contents[f"model/{VERSION}"] = oci.canonical(version)
+    return contents
+
+
+def provenance_labels(registered: Registered, revision: str | None) -> dict[str, str]:
+    """The image's labels: OCI's own names where there are some, else dotted ones; what is unknown is left out."""
+    provenance = registered.artifact.metadata["provenance"]
+    labels = {
+        "org.opencontainers.image.title": registered.artifact.name,
+        "org.opencontainers.image.description": "Fashion-MNIST classifier behind Seldon Core",
+        "org.opencontainers.image.licenses": "Apache-2.0",
+        "org.opencontainers.image.version": registered.version,
+        "org.opencontainers.image.revision": revision,
+        "model.name": registered.artifact.name,
+        "model.version": registered.version,
+        "model.checkpoint": registered.checkpoint,
+        "data.train.repo": provenance["data_train"].get("repo"),
+        "data.train.commit": provenance["data_train"].get("commit"),
+        "training.git.commit": provenance["git"].get("commit"),
+        "training.git.dirty": provenance["git"].get("dirty"),
+        "training.experiment": provenance.get("experiment_id"),
+        "training.trial": provenance.get("trial_id"),
+    }
+    return {name: str(value) for name, value in labels.items() if value is not None}
+
+
+def wrapper_revision() -> str | None:
+    """The git commit of the wrapper's sources, with `-dirty` where they differ from it; None outside a checkout."""
+    try:
+        commit = _git("rev-parse", "HEAD")
+        changed = _git("status", "--porcelain", "--", *(f"deploy/{pattern}" for pattern in _WRAPPER))
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return f"{commit}-dirty" if changed else commit
+
+
+def source_date_epoch() -> int:
+    """The time of every file in the image (seconds): SOURCE_DATE_EPOCH, else 0.  Raises LayoutError."""
+    text = os.environ.get("SOURCE_DATE_EPOCH") or "0"
+    if not text.isdecimal():
+        raise LayoutError(f"SOURCE_DATE_EPOCH={text!r} is not a number of seconds; unset it to use 0")
+    return int(text)
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run the command line; the exit code is 1 where something could not be done."""
+    arguments = _parser().parse_args(argv)
+    try:
+        if arguments.layout is None:
+            raise LayoutError("IMAGE_LAYOUT is not set: name the OCI layout's directory, or run make up first")
+        with tempfile.TemporaryDirectory(prefix="checkpoint-") as directory:
+            registered = fetch(arguments.model, requested_version(arguments.version), Path(directory))
+            record = build(registered, arguments.layout, revision=wrapper_revision(), epoch=source_date_epoch())
+    except ReleaseError as error:
+        print(f"image: {error}", file=sys.stderr)
+        return 1
+    files.write_json(files.IMAGE_RECORD, record)
+    print(f"{record['tag']}  {record['digest']}  {record['size'] / 1e6:.1f} MB  checkpoint {record['checkpoint_uuid']}")
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m deploy.release.image", description=__doc__)
+    parser.add_argument("--model", default=MODEL, help="name in the registry (default: %(default)s)")
+    parser.add_argument("--version", default=os.environ.get("MODEL_VERSION") or "newest", help="a number, or newest")
+    layout = os.environ.get("IMAGE_LAYOUT")
+    parser.add_argument("--layout", type=Path, default=Path(layout) if layout else None, help="default: $IMAGE_LAYOUT")
+    return parser
+
+
+def _git(*arguments: str) -> str:
+    done = subprocess.run(
+        ["git", *arguments], cwd=files.REPOSITORY, capture_output=True, text=True, check=True, timeout=30
+    )
+    return done.stdout.strip()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,56 @@
+"""The Istio ingress as a client sees it: where it is, and one prediction through it."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+import requests
+
+from deploy.release import kubectl
+from deploy.release.errors import PredictError
+from deploy.release.manifest import NAME
+
+_PORTS = ("http2", "http")
+
+
+def address() -> str:
+    """`http://host:port` of the ingress gateway: `$INGRESS_URL`, else what its Service says.  Raises ReleaseError."""
+    if url := os.environ.get("INGRESS_URL"):
+        return url.rstrip("/")
+    service = kubectl.get("service", "istio-ingressgateway", "-n", "istio-system")
+    entries = service.get("status", {}).get("loadBalancer", {}).get("ingress") or []
+    ports = {port.get("name"): port["port"] for port in service["spec"]["ports"]}
+    port = next((ports[name] for name in _PORTS if name in ports), None)
+    if not entries or port is None:
+        raise PredictError(
+            "the Service istio-ingressgateway has no address; see kubectl get svc -n istio-system, or set INGRESS_URL"
+        )
+    return f"http://{entries[0].get('ip') or entries[0]['hostname']}:{port}"
+
+
+def base_url(namespace: str = "default") -> str:
+    """Where the model is served; `/predictions` and `/doc/` follow.  Raises ReleaseError."""
+    return f"{address()}/seldon/{namespace}/{NAME}/api/v1.0"
+
+
+def predict(base: str, message: Any, timeout: float = 30) -> Any:
+    """The answer to one Seldon message.  Raises PredictError with the server's own words."""
+    url = f"{base}/predictions"
+    try:
+        response = requests.post(url, json=message, timeout=timeout)
+        answer = response.json() if response.ok else None
+    except requests.JSONDecodeError as error:
+        raise PredictError(f"{url} answered no JSON: {error}") from error
+    except requests.RequestException as error:
+        raise PredictError(f"{url} cannot be reached: {error}; run make up and make deploy") from error
+    if answer is None:
+        raise PredictError(f"{url} answered {response.status_code}: {_words(response)}")
+    return answer
+
+
+def _words(response: requests.Response) -> str:
+    try:
+        return str(response.json()["status"]["info"])
+    except (ValueError, KeyError, TypeError):
+        return response.text.strip()[:300] or response.reason
