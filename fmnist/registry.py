@@ -1,0 +1,85 @@
+"""The model registry of Determined, through Determined's own SDK."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from typing import Any
+
+import requests
+from determined.common.api import authentication, bindings, certs
+from determined.common.api import errors as api_errors
+from determined.experimental import Determined
+from determined.experimental.client import Model, ModelVersion
+
+from fmnist.errors import PlatformUnreachable, RegistryError
+
+MODEL_NAME = "fashion-classifier"
+
+
+def session() -> authentication.api.Session:
+    """A session of the API's generated bindings, for the few calls that the SDK has no method for."""
+    address = _master()
+    try:
+        return authentication.login_with_cache(address, cert=certs.default_load(address))
+    except (requests.RequestException, api_errors.APIException, api_errors.MasterNotFoundException) as error:
+        raise PlatformUnreachable(f"Determined at {address}: {error}; is it up (make status)?") from error
+
+
+def connect() -> Determined:
+    """The SDK's client for the master that DET_MASTER names, logged in by DET_USER and DET_PASS or the cached token.
+
+    Raises PlatformUnreachable.
+    """
+    address = _master()
+    try:
+        return Determined()
+    except (requests.RequestException, api_errors.APIException, api_errors.MasterNotFoundException) as error:
+        raise PlatformUnreachable(f"Determined at {address}: {error}; is it up (make status)?") from error
+
+
+def find_model(client: Determined, name: str) -> Model | None:
+    """The registered model of that name, or None."""
+    try:
+        return client.get_model(name)
+    except api_errors.NotFoundException:
+        return None
+
+
+def resolve_version(client: Determined, name: str, number: int | None = None) -> ModelVersion:
+    """Version `number` of the model, or its newest one; raises RegistryError.
+
+    An archived model is passed over unless the version is named.
+    """
+    model = find_model(client, name)
+    if model is None:
+        raise RegistryError(f"the registry has no model {name!r}: run make train and make register")
+    if number is None and model.archived:
+        raise RegistryError(f"model {name!r} is archived: set MODEL_VERSION, or `det model unarchive`")
+    try:
+        version = model.get_version(-1 if number is None else number)
+    except api_errors.NotFoundException:
+        version = None
+    if version is None:
+        known = ", ".join(str(entry.model_version) for entry in model.list_versions()) or "none"
+        wanted = "any version" if number is None else f"version {number}"
+        raise RegistryError(f"model {name!r} does not have {wanted} (registered: {known}): run make register")
+    return version
+
+
+def merge_metadata(version: ModelVersion, additions: Mapping[str, Any]) -> None:
+    """Add top-level keys to the version's metadata; the API replaces the whole, so what was there is sent again."""
+    metadata = {**(version.metadata or {}), **additions}
+    bindings.patch_PatchModelVersion(
+        session(),
+        body=bindings.v1PatchModelVersion(metadata=metadata),
+        modelName=version.model_name,
+        modelVersionNum=version.model_version,
+    )
+
+
+def _master() -> str:
+    address = os.environ.get("DET_MASTER")
+    if not address:
+        raise PlatformUnreachable('DET_MASTER is not set: eval "$(python -m localcluster env)", or name your cluster')
+    return address

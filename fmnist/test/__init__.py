@@ -1,0 +1,1 @@
+"""The accuracy gate that GitLab CI runs against a registered model version, and its report."""

@@ -1,0 +1,102 @@
+"""Reads and runs the serving format of a registered checkpoint, as the image will."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from ai_edge_litert.interpreter import Interpreter
+
+from fmnist.errors import ServingFormatError
+
+FORMAT_VERSION = 1
+FILES = ("labels.json", "metadata.json", "model.tflite")
+
+
+@dataclass(frozen=True)
+class ServingModel:
+    """A verified serving folder: LiteRT model, class names and metadata."""
+
+    content: bytes
+    labels: tuple[str, ...]
+    metadata: dict[str, Any]
+
+    @property
+    def provenance(self) -> dict[str, Any]:
+        """What training wrote about its inputs."""
+        provenance: dict[str, Any] = self.metadata["provenance"]
+        return provenance
+
+    def predict(self, images: npt.NDArray[np.uint8], batch: int = 500) -> npt.NDArray[np.float32]:
+        """Probabilities float32 [n, classes] for uint8 [n, 28, 28]."""
+        interpreter = Interpreter(model_content=self.content, num_threads=len(os.sched_getaffinity(0)))
+        entry = interpreter.get_input_details()[0]["index"]
+        exit_ = interpreter.get_output_details()[0]["index"]
+        answers = []
+        size = -1
+        for start in range(0, len(images), batch):
+            part = images[start : start + batch]
+            if len(part) != size:
+                size = len(part)
+                interpreter.resize_tensor_input(entry, part.shape)
+                interpreter.allocate_tensors()
+            interpreter.set_tensor(entry, part)
+            interpreter.invoke()
+            answers.append(interpreter.get_tensor(exit_))
+        return np.concatenate(answers)
+
+
+def load(checkpoint: Path) -> ServingModel:
+    """Verify the folder `serving/` of a downloaded checkpoint and read it; raises ServingFormatError."""
+    folder = checkpoint / "serving"
+    if not folder.is_dir():
+        raise ServingFormatError(
+            f"the checkpoint has no folder serving/: it is not the final one of a completed trial; "
+            f"register the experiment's best checkpoint ({checkpoint.name})"
+        )
+    contents = _verified(folder)
+    labels = json.loads(contents["labels.json"])
+    metadata = json.loads(contents["metadata.json"])
+    if metadata.get("format_version") != FORMAT_VERSION:
+        raise ServingFormatError(f"serving format {metadata.get('format_version')!r}; this gate reads {FORMAT_VERSION}")
+    model = ServingModel(contents["model.tflite"], tuple(labels), metadata)
+    _check_signature(model)
+    return model
+
+
+def _verified(folder: Path) -> dict[str, bytes]:
+    try:
+        lines = (folder / "SHA256SUMS").read_text().splitlines()
+    except OSError as error:
+        raise ServingFormatError(f"serving/SHA256SUMS cannot be read: {error}") from error
+    sums = {name: digest for digest, name in (line.split(maxsplit=1) for line in lines if line.strip())}
+    if sorted(sums) != sorted(FILES):
+        raise ServingFormatError(f"serving/SHA256SUMS lists {sorted(sums)}; expected {list(FILES)}")
+    contents = {}
+    for name, digest in sums.items():
+        try:
+            content = (folder / name).read_bytes()
+        except OSError as error:
+            raise ServingFormatError(f"serving/{name} cannot be read: {error}") from error
+        if (found := hashlib.sha256(content).hexdigest()) != digest:
+            raise ServingFormatError(f"serving/{name} is corrupt: SHA-256 {found}, SHA256SUMS says {digest}")
+        contents[name] = content
+    return contents
+
+
+def _check_signature(model: ServingModel) -> None:
+    try:
+        interpreter = Interpreter(model_content=model.content)
+    except ValueError as error:
+        raise ServingFormatError(f"serving/model.tflite is not a LiteRT model: {error}") from error
+    entry, exit_ = interpreter.get_input_details()[0], interpreter.get_output_details()[0]
+    found = (list(entry["shape_signature"]), entry["dtype"], list(exit_["shape_signature"]), exit_["dtype"])
+    expected = ([-1, 28, 28], np.uint8, [-1, len(model.labels)], np.float32)
+    if found != expected:
+        raise ServingFormatError(f"serving/model.tflite has the signature {found}; expected {expected}")
