@@ -67,6 +67,15 @@ def resolve_version(client: Determined, name: str, number: int | None = None) ->
     return version
 
 
+def version_of(client: Determined, name: str, checkpoint_uuid: str) -> ModelVersion | None:
+    """The newest version of the model that holds the checkpoint, or None."""
+    model = find_model(client, name)
+    for version in model.list_versions() if model else ():
+        if version.checkpoint is not None and version.checkpoint.uuid == checkpoint_uuid:
+            return version
+    return None
+
+
 def merge_metadata(version: ModelVersion, additions: Mapping[str, Any]) -> None:
     """Add top-level keys to the version's metadata; the API replaces the whole, so what was there is sent again."""
     metadata = {**(version.metadata or {}), **additions}

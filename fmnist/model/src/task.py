@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +13,7 @@ import provenance
 import source
 import yaml
 from dataset import Examples, read_examples
+from determined.common import util
 from determined.common.api import authentication, bindings, certs
 from errors import ConfigError
 from hyperparameters import Hyperparameters
@@ -56,7 +56,7 @@ def _from_master(info: det.ClusterInfo) -> Task:
     if not isinstance(data.get("train"), str):
         raise ConfigError("the experiment's configuration lacks data.train, such as fmnist-train-raw@master")
     client = source.connect()
-    pinned = source.pin(client, data["train"], datetime.fromisoformat(experiment.startTime))
+    pinned = source.pin(client, data["train"], util.parse_protobuf_timestamp(experiment.startTime))
     class_names = _class_names(data)
     contents = source.fetch(client, pinned)
     resume = warm_start = None
