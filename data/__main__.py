@@ -7,13 +7,12 @@ import sys
 from functools import partial
 from pathlib import Path
 
-from pachyderm_sdk import Client
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
 
 from data.catalog import SPLITS, first_images
 from data.errors import DataError
-from data.ingest import BRANCH, Ingested, ingest
+from data.ingest import BRANCH, Ingested, connect, ingest
 from data.sources import cache_directory, find
 
 
@@ -49,7 +48,7 @@ def _count(text: str) -> int:
 
 
 def _ingest_all(console: Console, files: dict[str, bytes], first: int | None) -> list[Ingested]:
-    client = Client.from_config()
+    client = connect()
     columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
     results = []
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:

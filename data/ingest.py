@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import grpc
 from pachyderm_sdk import Client
 from pachyderm_sdk.api import pfs
+from pachyderm_sdk.errors import ConfigError
 
 from data.catalog import Split
 from data.errors import IngestError
@@ -30,6 +31,17 @@ class Ingested:
     created: bool
 
 
+def connect() -> Client:
+    """The client of the configuration in `PACH_CONFIG`, else in `~/.pachyderm/config.json`; raises IngestError."""
+    try:
+        return Client.from_config()
+    except (OSError, ValueError, ConfigError) as error:
+        raise IngestError(
+            f"no usable Pachyderm configuration ({error}); set PACH_CONFIG, locally by: "
+            'eval "$(python -m localcluster env)"'
+        ) from error
+
+
 def ingest(client: Client, split: Split, files: dict[str, bytes], progress: Progress) -> Ingested:
     """Make the head of `split.repo@master` hold exactly these bytes.
 
@@ -41,7 +53,7 @@ def ingest(client: Client, split: Split, files: dict[str, bytes], progress: Prog
     branch = pfs.Branch(repo=pfs.Repo(name=split.repo), name=BRANCH)
     try:
         if not client.pfs.repo_exists(branch.repo):
-            client.pfs.create_repo(name=split.repo, description=f"Fashion-MNIST, {split.repo}: the published files")
+            client.pfs.create_repo(repo=branch.repo, description="Fashion-MNIST: the files as published")
         created = not _holds(client, branch, contents)
         if created:
             client.pfs.modify_file(_modifications(branch, contents, progress))
