@@ -72,13 +72,11 @@ def _run(arguments: argparse.Namespace, settings: Settings, console: Console) ->
 
 
 def _print_status(statuses: list[commands.ServiceStatus], console: Console) -> int:
-    table = Table("service", "address", "state", "pid", "up", "move it with")
+    table = Table("service", "address", "state", "pid", "up")
     for status in statuses:
         age = f"{time.time() - status.since:.0f} s" if status.since else ""
         service = status.service
-        table.add_row(
-            service.title, service.address, status.state, str(status.pid or ""), age, f"{service.port_variable}=<port>"
-        )
+        table.add_row(service.title, service.address, status.state, str(status.pid or ""), age)
     console.print(table)
     return 0 if all(status.state == "ready" for status in statuses) else 1
 

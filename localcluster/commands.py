@@ -50,12 +50,13 @@ def up(settings: Settings, report: Report) -> list[ServiceStatus]:
         platforms.prepare(settings)
         settings.save()
         if _running(settings, "supervisor") is None:
-            start_detached(
+            supervisor = start_detached(
                 [sys.executable, "-m", "localcluster", "supervise"],
                 platforms.service_environment(settings),
                 settings.logs / "supervisor.log",
                 REPOSITORY,
             )
+            supervisor.write(record_path(settings, "supervisor"))
         _await_ready(settings, services, report)
     return status(settings)
 

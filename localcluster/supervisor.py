@@ -92,7 +92,6 @@ def supervise(settings: Settings) -> int:
         print("another supervisor runs for this home", file=sys.stderr)
         return 1
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
-    ProcessRecord.of(os.getpid()).write(record_path(settings, "supervisor"))
     stopped = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stopped.set())
