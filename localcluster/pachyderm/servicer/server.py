@@ -64,7 +64,6 @@ class _Handlers(grpc.GenericRpcHandler):  # type: ignore[type-arg]
         def answer(request: Any, context: grpc.ServicerContext) -> Any:
             with self._refusing(call, context):
                 return call.handler(request, Session(self._store, context))
-            return b""
 
         return answer
 
@@ -93,6 +92,7 @@ class _Handlers(grpc.GenericRpcHandler):  # type: ignore[type-arg]
             context.abort(grpc.StatusCode[error.code], str(error))
         except (CallerGone, grpc.RpcError):
             log.info("%s: the caller went away; nothing was changed", call.name)
+            context.abort(grpc.StatusCode.CANCELLED, "the caller went away")
 
     def _authenticate(self, context: grpc.ServicerContext) -> None:
         token = dict(context.invocation_metadata()).get("authn-token")

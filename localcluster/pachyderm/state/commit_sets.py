@@ -72,9 +72,15 @@ def squash(tx: Transaction, doomed: Sequence[Commit]) -> None:
             )
     for commit in reversed(doomed):
         children = commits.relations(tx, commit).children
-        trees.merge_into_children(tx, commit, children)
+        trees.hand_down(tx, commit, _heirs(tx, commit))
         tx.execute("UPDATE branches SET head=? WHERE head=?", (children[0].number, commit.number))
         _remove(tx, commit)
+
+
+def _heirs(tx: Transaction, commit: Commit) -> list[Commit]:
+    """The commits that build on this one's files: its children, and as one with an error is passed over, theirs."""
+    children = commits.relations(tx, commit).children
+    return children + [heir for child in children if child.error for heir in _heirs(tx, child)]
 
 
 def drop(tx: Transaction, doomed: Sequence[Commit]) -> None:

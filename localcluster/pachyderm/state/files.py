@@ -6,6 +6,7 @@ A directory's hash is the BLAKE2b-256 of its children's hashes in walk order, it
 from __future__ import annotations
 
 import posixpath
+import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Protocol
@@ -20,6 +21,9 @@ from localcluster.pachyderm.state.names import clean_path
 from localcluster.pachyderm.state.trees import Entry, Tree
 
 _GLOB = wcglob.GLOBSTAR | wcglob.EXTGLOB | wcglob.BRACE | wcglob.DOTGLOB | wcglob.FORCEUNIX
+
+_CROSSING = re.compile(r"(?<![/*])\*\*(?!\*)|(?<!\*)\*\*(?![/*]|$)")
+"""`**` that is only a part of a path element: it crosses directories for pachd, but not for wcmatch."""
 
 
 @dataclass(frozen=True)
@@ -116,7 +120,7 @@ def walk(tx: Transaction, commit: Commit, path: str) -> list[Node]:
 
 def matcher(pattern: str) -> Callable[[str], bool]:
     """A test by Pachyderm's globs: `*`, `**`, `?`, `[a-z]`, `[^a]`, `{a,b}` and `@( ) *( ) +( ) ?( ) !( )`."""
-    pattern = "/" + pattern.lstrip("/")
+    pattern = _CROSSING.sub("{*,*/**/*}", "/" + pattern.lstrip("/"))
     if pattern != "/":
         pattern = pattern.rstrip("/")
     compiled = wcglob.compile(pattern, flags=_GLOB)
@@ -173,8 +177,10 @@ def _below(tx: Transaction, side: tuple[Commit, str] | None, *, shallow: bool) -
     if side is None:
         return {}
     found = list_files(tx, *side) if shallow else _at(tx, *side)
+    if not found or [node.path for node in found] == ["/"]:
+        return {}
     cut = len(clean_path(side[1]).rstrip("/"))
-    return {node.path[cut:]: node for node in found if node.path != "/"}
+    return {node.path[cut:]: node for node in found}
 
 
 def page(found: list[Node], *, marker: str, number: int, reverse: bool) -> list[Node]:

@@ -149,17 +149,22 @@ def make_complete(tx: Transaction, commit: Commit) -> None:
     tx.execute("UPDATE commits SET complete=1, layers=0, changes=0 WHERE number=?", (commit.number,))
 
 
-def merge_into_children(tx: Transaction, commit: Commit, children: list[Commit]) -> None:
-    """Hand the commit's changes down to its children, whose files stay what they are when it goes."""
-    complete = tx.execute("SELECT complete FROM commits WHERE number=?", (commit.number,)).fetchone()[0]
-    for child in children:
-        if not commit.error:
-            tx.execute(
-                "INSERT OR IGNORE INTO entries SELECT ?, path, pieces, size, hash FROM entries WHERE commit_number=?",
-                (child.number, commit.number),
-            )
-        if complete and child.finished is not None and not child.error:
-            make_complete(tx, child)
+def hand_down(tx: Transaction, commit: Commit, heirs: list[Commit]) -> None:
+    """Copy what the commit changed into commits that inherit it directly, so that it can go."""
+    if commit.error:
+        return
+    mine = {entry.path for entry in Tree(tx, commit.number).files()}
+    gone = [entry.path for entry in Tree(tx, commit.number, inherited=True).files() if entry.path not in mine]
+    for heir in heirs:
+        if tx.execute("SELECT complete FROM commits WHERE number=?", (heir.number,)).fetchone()[0]:
+            continue
+        tx.execute(
+            "INSERT OR IGNORE INTO entries SELECT ?, path, pieces, size, hash FROM entries WHERE commit_number=?",
+            (heir.number, commit.number),
+        )
+        tx.executemany(
+            "INSERT OR IGNORE INTO entries VALUES (?, ?, NULL, 0, x'')", [(heir.number, path) for path in gone]
+        )
 
 
 def referenced_blobs(tx: Transaction) -> set[bytes]:

@@ -11,6 +11,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 
 import grpc
 import pytest
@@ -48,6 +49,10 @@ def _file(client: Client) -> bytes:
     return content
 
 
+def _has_noticed(pachd: LocalPachd, deaths: int) -> bool:
+    return pachd.log.count("nothing was changed") == deaths
+
+
 def _wait(condition: Callable[[], bool], what: str) -> None:
     deadline = time.monotonic() + 20
     while not condition():
@@ -75,7 +80,7 @@ def test_a_client_killed_in_mid_stream_leaves_nothing(pachd: LocalPachd, chunks:
         writer.send_signal(signal.SIGKILL)
         writer.wait(10)
         writer.stdout.close()
-        _wait(lambda seen=number: pachd.log.count("nothing was changed") == seen + 1, "the server to notice")
+        _wait(partial(_has_noticed, pachd, number + 1), "the server to notice")
         assert not any((pachd.state / "uploads").iterdir())
         assert _file(client) == b"whole"
     client.pfs.finish_commit(commit=open_commit)
@@ -105,10 +110,10 @@ def test_a_cancelled_stream_never_takes_effect(pachd: LocalPachd) -> None:
 
             call = modify.future(requests(), metadata=token)
             assert sent.wait(20)
-            call.cancel()
+            call.cancel()  # type: ignore[no-untyped-call]
             release.set()
     channel.close()
-    _wait(lambda: pachd.log.count("nothing was changed") == 60, "the server to notice all")
+    _wait(partial(_has_noticed, pachd, 60), "the server to notice all")
     assert list(client.pfs.list_commit(repo=BRANCH.repo)) == []
 
 
