@@ -28,8 +28,9 @@ demo: env ## the main job: raw data to a served model on the local cluster (TRAI
 data: env ## Fashion-MNIST into the Pachyderm repos (DATA_DIR=folder, FIRST=number of images)
 	@$(CLIENTS) && $(PYTHON) -m data $(if $(DATA_DIR),--folder "$(DATA_DIR)") $(if $(FIRST),--first "$(FIRST)")
 
-train: env ## the const experiment on Determined
-	@$(CLIENTS) && $(PYTHON) -m fmnist.model.submit --config const.yaml $(if $(filter reuse,$(TRAIN)),--reuse)
+train: env ## the const experiment on Determined (TRAIN=reuse, TRAIN_SET="hyperparameters.epochs=2 …")
+	@$(CLIENTS) && $(PYTHON) -m fmnist.model.submit --config const.yaml \
+		$(if $(filter reuse,$(TRAIN)),--reuse) $(foreach value,$(TRAIN_SET),--set "$(value)")
 
 search: env ## the adaptive experiment on Determined
 	@$(CLIENTS) && $(PYTHON) -m fmnist.model.submit --config adaptive.yaml

@@ -19,7 +19,11 @@ from tests.e2e.conftest import Checkout
 
 pytestmark = [pytest.mark.e2e, pytest.mark.slow, pytest.mark.timeout(900), pytest.mark.xdist_group("chain")]
 
-SLICE = {"FIRST": "3000", "TRAIN_FLAGS": "--config hyperparameters.epochs=2", "ACCURACY_THRESHOLD": "0.5"}
+SLICE = {
+    "FIRST": "3000",
+    "TRAIN_SET": "hyperparameters.epochs=3 hyperparameters.validation_images=500",
+    "ACCURACY_THRESHOLD": "0.5",
+}
 
 
 @pytest.fixture(scope="module")
