@@ -48,6 +48,7 @@ def document(artifact: Artifact, answer: Mapping[str, Any]) -> dict[str, Any]:
 def _predictions(answer: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "operationId": "predict",
+        "tags": ["predictions"],
         "summary": "Classify images",
         "requestBody": {
             "required": True,
@@ -65,6 +66,7 @@ def _get(summary: str, operation: str) -> dict[str, Any]:
     content = {"application/json": {"schema": {"type": "object"}}}
     return {
         "operationId": operation,
+        "tags": ["model"],
         "summary": summary,
         "responses": {"200": {"description": summary, "content": content}},
     }

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 REPOSITORY = Path(__file__).resolve().parents[2]
-BUILD = REPOSITORY / "build"
+BUILD = Path(os.environ.get("BUILD_DIR") or REPOSITORY / "build").absolute()
 IMAGE_RECORD = BUILD / "image.json"
 MANIFEST = BUILD / "deploy.yaml"
 SAMPLE = BUILD / "sample.json"

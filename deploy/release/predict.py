@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import argparse
 import json
+import shlex
 import sys
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -63,6 +65,12 @@ def table(chosen: samples.Samples, names: list[str], probabilities: npt.NDArray[
     return result
 
 
+def _shell(path: Path) -> str:
+    """The path as it is pasted: relative where that is shorter, quoted where it has to be."""
+    here = Path.cwd()
+    return shlex.quote(str(path.relative_to(here) if path.is_relative_to(here) else path))
+
+
 def main(argv: list[str] | None = None) -> int:
     """Run the command line; the exit code is 1 where something could not be done."""
     parser = argparse.ArgumentParser(prog="python -m deploy.release.predict", description=__doc__)
@@ -83,8 +91,7 @@ def main(argv: list[str] | None = None) -> int:
     tags = response["meta"]["tags"]
     console.print(f"answered by version {tags.get('model_version')} (checkpoint {tags.get('checkpoint')})")
     console.print(f"predictions   {base}/predictions\ndocumentation {base}/doc/\n")
-    sample = files.SAMPLE.relative_to(files.REPOSITORY)
-    console.print(f"curl -H 'Content-Type: application/json' -d @{sample} \\\n  {base}/predictions")
+    console.print(f"curl -H 'Content-Type: application/json' -d @{_shell(files.SAMPLE)} \\\n  {base}/predictions")
     return 0
 
 
