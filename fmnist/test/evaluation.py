@@ -129,7 +129,8 @@ def wilson_interval(right: int, count: int) -> tuple[float, float]:
     share, z2 = right / count, Z_95**2
     centre = (share + z2 / (2 * count)) / (1 + z2 / count)
     half = Z_95 * math.sqrt(share * (1 - share) / count + z2 / (4 * count**2)) / (1 + z2 / count)
-    return max(0.0, centre - half), min(1.0, centre + half)
+    # At the ends the formula gives 0 and 1 exactly; floating point does not.
+    return (centre - half if right else 0.0), (centre + half if right < count else 1.0)
 
 
 def _ratio(part: int, whole: int) -> float:

@@ -1,0 +1,61 @@
+"""The experiment configurations and the hyperparameters they set."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from errors import ConfigError
+from hyperparameters import Hyperparameters
+
+from localcluster.determined.config import complete
+from tests.fmnist.conftest import SOURCE
+
+CONST: dict[str, Any] = yaml.safe_load((SOURCE / "const.yaml").read_text())
+
+
+@pytest.mark.parametrize("name", ["const.yaml", "adaptive.yaml"])
+def test_the_master_accepts_the_configuration(name: str, tmp_path: Path) -> None:
+    completed = complete((SOURCE / name).read_text(), tmp_path, slots=1)
+    assert completed["searcher"]["metric"] == "validation_loss"
+    assert completed["data"]["train"] == "fmnist-train-raw@master"
+
+
+@pytest.mark.parametrize("name", ["const.yaml", "adaptive.yaml"])
+def test_configurations_name_no_host_and_no_storage(name: str) -> None:
+    config = yaml.safe_load((SOURCE / name).read_text())
+    assert "checkpoint_storage" not in config
+    assert "http" not in (SOURCE / name).read_text()
+
+
+def test_the_search_sets_the_same_hyperparameters() -> None:
+    adaptive = yaml.safe_load((SOURCE / "adaptive.yaml").read_text())
+    assert set(adaptive["hyperparameters"]) == set(CONST["hyperparameters"])
+    assert adaptive["hyperparameters"]["epochs"] == adaptive["searcher"]["max_time"]
+    assert adaptive["data"] == CONST["data"]
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"epochs": 0}, "epochs=0 must be above 0"),
+        ({"epochs": 1.5}, "epochs=1.5 is not a whole number"),
+        ({"epochs": "3"}, "epochs='3' is not of type int"),
+        ({"flip": 1}, "flip=1 is not of type bool"),
+        ({"shift": True}, "shift=True is not of type int"),
+        ({"warmup": 1}, "warmup=1.0 must be in"),
+        ({"shift": -1}, "shift=-1 must not be negative"),
+        ({"learning_rte": 0.1}, "unknown hyperparameters learning_rte"),
+    ],
+)
+def test_unusable_hyperparameters_are_named(change: dict[str, Any], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        Hyperparameters.from_mapping({**CONST["hyperparameters"], **change})
+
+
+def test_a_missing_hyperparameter_is_named() -> None:
+    values = {name: value for name, value in CONST["hyperparameters"].items() if name != "width"}
+    with pytest.raises(ConfigError, match=r"lacks hyperparameters\.width"):
+        Hyperparameters.from_mapping(values)

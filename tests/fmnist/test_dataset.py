@@ -1,0 +1,128 @@
+"""Reading IDX files, the validation split, and the training batches."""
+
+from __future__ import annotations
+
+import gzip
+import struct
+
+import numpy as np
+import pytest
+from dataset import Batches, Examples, read_examples, split
+from errors import ConfigError, InvalidIdx, TrainingError
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.conftest import idx
+from tests.fmnist.conftest import shapes
+
+IMAGES, LABELS = shapes(200)
+IMAGE_FILE, LABEL_FILE = idx(IMAGES), idx(LABELS)
+
+
+def examples(count: int = 200) -> Examples:
+    images, labels = shapes(count)
+    return Examples(images, labels.astype(np.int64))
+
+
+def batches(seed: int = 1, shift: int = 2, flip: bool = True) -> Batches:
+    return Batches(examples(), classes=10, batch_size=32, shift=shift, flip=flip, seed=seed)
+
+
+def test_reads_what_was_written() -> None:
+    read = read_examples(IMAGE_FILE, LABEL_FILE, classes=10)
+    assert (read.images == IMAGES).all()
+    assert (read.labels == LABELS).all()
+    assert read.labels.dtype == np.int64
+
+
+@pytest.mark.parametrize(
+    ("images", "labels", "message"),
+    [
+        (b"plain", LABEL_FILE, "not a whole gzip file"),
+        (IMAGE_FILE[:-20], LABEL_FILE, "not a whole gzip file"),
+        (gzip.compress(b"\0\0\x08"), LABEL_FILE, "too few"),
+        (LABEL_FILE, LABEL_FILE, "magic number 0x00000801; expected 0x00000803"),
+        (idx(np.zeros((200, 32, 32), np.uint8)), LABEL_FILE, "32x32"),
+        (gzip.compress(struct.pack(">4I", 0x0803, 9, 28, 28)), LABEL_FILE, "the file holds 0"),
+        (idx(IMAGES[:199]), LABEL_FILE, "199 images but 200 labels"),
+        (IMAGE_FILE, idx(LABELS + 1), "label 10 at position 9"),
+    ],
+)
+def test_says_what_is_wrong_with_a_file(images: bytes, labels: bytes, message: str) -> None:
+    with pytest.raises(InvalidIdx, match=message):
+        read_examples(images, labels, classes=10)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.data())
+def test_damaged_files_are_refused_and_nothing_else_is_raised(data: st.DataObject) -> None:
+    plain = bytearray(gzip.decompress(idx(IMAGES[:3])))
+    kind = data.draw(st.sampled_from(["header byte", "truncated", "longer"]))
+    if kind == "header byte":
+        position = data.draw(st.integers(0, 15))
+        plain[position] ^= data.draw(st.integers(1, 255))
+    elif kind == "truncated":
+        del plain[data.draw(st.integers(0, len(plain) - 1)) :]
+    else:
+        plain += data.draw(st.binary(min_size=1, max_size=40))
+    with pytest.raises(InvalidIdx):
+        read_examples(gzip.compress(bytes(plain), 1), idx(LABELS[:3]), classes=10)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.binary(max_size=200))
+def test_arbitrary_bytes_are_refused(content: bytes) -> None:
+    with pytest.raises(InvalidIdx):
+        read_examples(content, LABEL_FILE, classes=10)
+
+
+def test_the_split_is_balanced_complete_and_fixed_by_its_seed() -> None:
+    training, validation = split(examples(), 50, seed=7, classes=10)
+    assert np.bincount(validation.labels).tolist() == [5] * 10
+    together = sorted(image.tobytes() for part in (training, validation) for image in part.images)
+    assert together == sorted(image.tobytes() for image in IMAGES)
+    again = split(examples(), 50, seed=7, classes=10)[1]
+    other = split(examples(), 50, seed=8, classes=10)[1]
+    assert (again.images == validation.images).all()
+    assert (other.images != validation.images).any()
+
+
+@pytest.mark.parametrize("count", [0, 7, -10, 200, 500])
+def test_an_impossible_split_is_refused(count: int) -> None:
+    with pytest.raises(ConfigError):
+        split(examples(), count, seed=0, classes=10)
+
+
+def test_an_epoch_visits_every_image_once() -> None:
+    source = Batches(examples(192), classes=10, batch_size=32, shift=0, flip=False, seed=3)
+    seen = [image.tobytes() for step in range(6) for image in source.batch(step)[0]]
+    assert sorted(seen) == sorted(image.tobytes() for image in shapes(192)[0])
+    assert seen != [image.tobytes() for step in range(6, 12) for image in source.batch(step)[0]]
+
+
+@given(st.integers(0, 60), st.integers(0, 2**31))
+@settings(max_examples=20, deadline=None)
+def test_a_batch_depends_on_seed_and_step_alone(step: int, seed: int) -> None:
+    resumed = next(batches(seed).since(step))
+    from_the_start = batches(seed)
+    for earlier in range(max(0, step - 3), step):
+        from_the_start.batch(earlier)
+    expected = from_the_start.batch(step)
+    assert (resumed[0] == expected[0]).all()
+    assert (resumed[1] == expected[1]).all()
+
+
+def test_augmentation_moves_and_mirrors_within_its_bounds() -> None:
+    image = np.zeros((28, 28), np.uint8)
+    image[10, 5] = 9
+    one = Examples(np.repeat(image[None], 500, axis=0), np.zeros(500, np.int64))
+    pictures = Batches(one, classes=2, batch_size=500, shift=2, flip=True, seed=1).batch(0)[0]
+    rows, columns = np.nonzero(pictures.any(axis=0))
+    assert set(rows) == set(range(8, 13))
+    assert set(columns) == set(range(3, 8)) | set(range(20, 25))
+    assert (np.count_nonzero(pictures, axis=(1, 2)) == 1).all()
+
+
+def test_all_errors_are_the_trainings_own() -> None:
+    with pytest.raises(TrainingError):
+        Batches(examples(10), classes=10, batch_size=32, shift=0, flip=False, seed=0)

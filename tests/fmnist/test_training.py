@@ -1,0 +1,200 @@
+"""The network, its schedule, its export, and a whole trial off the cluster."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import os
+import re
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import yaml
+
+from tests.conftest import idx
+from tests.fmnist.conftest import SOURCE, shapes, wait_until
+
+pytestmark = pytest.mark.xdist_group("tensorflow")
+
+CONST: dict[str, Any] = yaml.safe_load((SOURCE / "const.yaml").read_text())
+SETTINGS = CONST["hyperparameters"]
+
+
+def test_the_network_is_small() -> None:
+    import network
+
+    model = network.build(SETTINGS["width"], SETTINGS["depth"], classes=10)
+    assert network.parameter_count(model) < 100_000
+    assert model.output_shape == (None, 10)
+    assert model.input_shape == (None, 28, 28)
+    images = shapes(6)[0]
+    assert np.allclose(network.logits(model, images), network.logits(model, images[:, :, ::-1]), atol=1e-5)
+
+
+def test_the_schedule_rises_to_its_peak_and_falls_to_nothing() -> None:
+    from training import Triangle
+
+    rates = [float(Triangle(0.5, 100, 0.2)(step)) for step in range(100)]
+    assert max(rates) == pytest.approx(0.5)
+    assert rates.index(max(rates)) == 19
+    assert rates[0] == pytest.approx(0.5 / 20)
+    assert rates[-1] == pytest.approx(0.5 / 80)
+    assert float(Triangle(0.5, 100, 0.0)(0)) == pytest.approx(0.5)
+
+
+def test_the_temperature_minimises_the_loss() -> None:
+    import export
+
+    rng = np.random.default_rng(0)
+    logits = rng.normal(size=(4000, 10)).astype(np.float32)
+    labels = np.array([rng.choice(10, p=row) for row in export.probabilities(logits, 1.0)])
+    temperature = export.fit_temperature(3 * logits, labels)
+    assert temperature == pytest.approx(3, rel=0.1)
+    best = export.cross_entropy(3 * logits, labels, temperature)
+    for other in (temperature * 0.98, temperature * 1.02, 1.0):
+        assert best < export.cross_entropy(3 * logits, labels, other)
+    assert export.cross_entropy(logits[:1], labels[:1]) == pytest.approx(
+        -math.log(export.probabilities(logits[:1], 1.0)[0, labels[0]]), abs=1e-6
+    )
+
+
+def trial(data: Path, checkpoints: Path, *more: str) -> list[str]:
+    """The command of a small trial off the cluster: 2,000 images, 3 epochs."""
+    overrides = {"epochs": 3, "batch_size": 50, "width": 8, "validation_images": 200, "shift": 1, "learning_rate": 0.01}
+    options = [f"--set={name}={value}" for name, value in overrides.items()]
+    return [sys.executable, "train.py", "--data", str(data), "--checkpoints", str(checkpoints), *options, *more]
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a train split of 2,000 images."""
+    folder = tmp_path_factory.mktemp("data")
+    images, labels = shapes(2000)
+    (folder / "train-images-idx3-ubyte.gz").write_bytes(idx(images))
+    (folder / "train-labels-idx1-ubyte.gz").write_bytes(idx(labels))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def finished(data: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[str, Path]:
+    """Log and checkpoint folder of a whole trial."""
+    checkpoints = tmp_path_factory.mktemp("checkpoints")
+    done = subprocess.run(trial(data, checkpoints), cwd=SOURCE, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout + done.stderr, checkpoints
+
+
+def final(log: str, checkpoints: Path) -> Path:
+    found = re.search(r"final checkpoint (\S+):", log)
+    assert found, log
+    return checkpoints / found[1]
+
+
+@pytest.mark.slow
+def test_a_trial_ends_with_a_complete_serving_folder(finished: tuple[str, Path]) -> None:
+    log, checkpoints = finished
+    folder = final(log, checkpoints) / "serving"
+    subprocess.run(["sha256sum", "--check", "--strict", "SHA256SUMS"], cwd=folder, check=True, capture_output=True)
+    assert json.loads((folder / "labels.json").read_text()) == CONST["data"]["labels"]
+    metadata = json.loads((folder / "metadata.json").read_text())
+    assert metadata["metrics"]["validation_accuracy"] > 0.9
+    assert metadata["provenance"]["seed"] == CONST["reproducibility"]["experiment_seed"]
+    described = json.loads((folder.parent / "metadata.json").read_text())
+    assert described["provenance"] == metadata["provenance"]
+    assert described["metrics"] == metadata["metrics"]
+    assert described["steps_completed"] == 3 * 36 + 1
+
+
+@pytest.mark.slow
+def test_the_final_checkpoint_ranks_first(finished: tuple[str, Path]) -> None:
+    log, _ = finished
+    reported = re.findall(r"group=validation, steps_completed=(\d+).*'validation_loss': ([\d.e-]+)", log)
+    assert [int(steps) for steps, _ in reported] == [36, 72, 108, 109]
+    losses = [float(loss) for _, loss in reported]
+    assert losses[-1] < min(losses[:-1])
+
+
+@pytest.mark.slow
+def test_the_exported_model_answers_as_keras_does(finished: tuple[str, Path]) -> None:
+    """Best weights from the checkpoint in a network built anew, against LiteRT in batches of several sizes."""
+    import export
+    import network
+    from ai_edge_litert.interpreter import Interpreter
+
+    log, checkpoints = finished
+    checkpoint = final(log, checkpoints)
+    model = network.build(8, SETTINGS["depth"], 10)
+    model.load_weights(str(checkpoint / "model_checkpoint")).expect_partial()
+    temperature = json.loads((checkpoint / "metadata.json").read_text())["temperature"]
+    images = np.concatenate(
+        [shapes(300, seed=9)[0], np.zeros((1, 28, 28), np.uint8), np.full((1, 28, 28), 255, np.uint8)]
+    )
+    expected = export.probabilities(network.logits(model, images).numpy(), temperature)
+    interpreter = Interpreter(model_path=str(checkpoint / "serving" / "model.tflite"))
+    entry, exit_ = (
+        details[0]["index"] for details in (interpreter.get_input_details(), interpreter.get_output_details())
+    )
+    for size in (1, 7, 302):
+        interpreter.resize_tensor_input(entry, (size, 28, 28))
+        interpreter.allocate_tensors()
+        interpreter.set_tensor(entry, images[-size:])
+        interpreter.invoke()
+        answer = interpreter.get_tensor(exit_)
+        assert np.abs(answer - expected[-size:]).max() < 1e-3
+        assert (answer.argmax(1) == expected[-size:].argmax(1)).all()
+
+
+@pytest.mark.slow
+def test_a_killed_trial_goes_on_as_if_nothing_had_happened(
+    data: Path, finished: tuple[str, Path], tmp_path: Path
+) -> None:
+    log = tmp_path / "log"
+    with log.open("w") as stream:
+        process = subprocess.Popen(
+            trial(data, tmp_path / "checkpoints"),
+            cwd=SOURCE,
+            stdout=stream,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+    wait_until(lambda: "saved checkpoint" in log.read_text(), "the first epoch's checkpoint", seconds=200)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait(timeout=20)
+    saved = re.findall(r"saved checkpoint (\S+)", log.read_text())
+    assert "final checkpoint" not in log.read_text()
+    resumed = subprocess.run(
+        trial(data, tmp_path / "checkpoints", "--resume", saved[-1]),
+        cwd=SOURCE,
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
+    epochs = re.findall(r"epoch (\d) of 3", log.read_text()[: log.read_text().rindex("saved checkpoint")] + resumed)
+    assert epochs == ["1", "2", "3"]
+    digests = {
+        hashlib.sha256((final(text, folder) / "serving" / "model.tflite").read_bytes()).hexdigest()
+        for text, folder in (finished, (resumed, tmp_path / "checkpoints"))
+    }
+    assert len(digests) == 1
+
+
+@pytest.mark.slow
+def test_a_trial_refuses_before_it_starts_tensorflow(data: Path, tmp_path: Path) -> None:
+    def run(*more: str) -> str:
+        done = subprocess.run(trial(data, tmp_path, *more), cwd=SOURCE, capture_output=True, text=True, check=False)
+        assert done.returncode == 1
+        assert "Traceback" not in done.stderr
+        return done.stdout
+
+    assert "ConfigError: hyperparameters.epochs=0" in run("--set=epochs=0")
+    (tmp_path / "empty").mkdir()
+    assert "ConfigError: no training data" in run("--data", str(tmp_path / "empty"))
+    inside = SOURCE / "checkpoints"
+    assert "must lie outside" in run("--checkpoints", str(inside))
+    assert not inside.exists()
