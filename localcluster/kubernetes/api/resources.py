@@ -69,7 +69,7 @@ def parse_path(group: str, version: str, path: str) -> Target:
         if kind.namespaced and len(parts) <= 5:
             return Target(kind, parts[1], *parts[3:])
     found = BY_RESOURCE.get((group, version, parts[0])) if parts else None
-    if found is None or len(parts) > 3 or (found.namespaced and len(parts) > 1):
+    if found is None or (found.namespaced and len(parts) > 1) or (len(parts) > 2 and parts[2:] != ["status"]):
         raise NotFound
     return Target(found, "", *parts[1:])
 

@@ -113,18 +113,26 @@ def _unpack(layout: Path, digest: str, root: Path, config_copy: Path) -> None:
 
 
 def _extract(layer: Path, root: Path) -> None:
-    """Lay one layer over `root`; `.wh.` entries remove what lower layers brought (OCI image spec, layers)."""
+    """Lay one layer over `root`; first its `.wh.` entries remove what lower layers brought (OCI image spec, layers)."""
     with tarfile.open(layer, "r:*") as archive:
-        for member in archive:
-            parent, name = (root / member.name).parent, Path(member.name).name
-            if not name.startswith(".wh."):
+        members = archive.getmembers()
+        for member in members:
+            if (name := Path(member.name).name).startswith(".wh."):
+                parent = (root / member.name).parent
+                if not parent.resolve().is_relative_to(root.resolve()):
+                    raise ImageError(f"whiteout {member.name} leads out of the image")
+                _hide(list(parent.glob("*")) if name == ".wh..wh..opq" else [parent / name.removeprefix(".wh.")])
+        for member in members:
+            if not Path(member.name).name.startswith(".wh."):
                 archive.extract(member, root, filter="data")
-                continue
-            if not parent.resolve().is_relative_to(root.resolve()):
-                raise ImageError(f"whiteout {member.name} leads out of the image")
-            hidden = list(parent.glob("*")) if name == ".wh..wh..opq" else [parent / name.removeprefix(".wh.")]
-            for path in hidden:
-                remove_tree(path) if path.is_dir() and not path.is_symlink() else path.unlink(missing_ok=True)
+
+
+def _hide(paths: list[Path]) -> None:
+    for path in paths:
+        if path.is_dir() and not path.is_symlink():
+            remove_tree(path)
+        else:
+            path.unlink(missing_ok=True)
 
 
 def remove_tree(root: Path) -> None:

@@ -52,7 +52,7 @@ class Manager:
     def _loop(self) -> None:
         try:
             while not self._stopping.is_set():
-                self._wake.wait(ROUND_SECONDS)
+                self._wake.wait(ROUND_SECONDS if self._routing.settled else ROUND_SECONDS / 5)
                 self._wake.clear()
                 self._round()
         finally:
@@ -64,13 +64,12 @@ class Manager:
     def _round(self, *, kubelet: bool = True) -> None:
         try:
             garbage.collect(self._store)
-            seldon.sync(self._store)
             if kubelet:
-                deployments.sync(self._store)
                 self._kubelet.sync()
-                deployments.sync(self._store)
-                seldon.sync(self._store)
+            deployments.sync(self._store)
+            plans = seldon.reconcile(self._store)
             self._routing.publish()
+            seldon.report(self._store, plans, routed=self._routing.settled)
             if time.monotonic() > self._next_event_cleaning:
                 events.drop_old(self._store)
                 self._next_event_cleaning = time.monotonic() + _EVENTS_EVERY

@@ -7,61 +7,75 @@ import time
 
 from localcluster.kubernetes.controller.kubelet import is_ready, pod_ports
 from localcluster.kubernetes.envoy import admin, files, translate
+from localcluster.kubernetes.envoy.translate import Resource
 from localcluster.kubernetes.layout import Layout
 from localcluster.kubernetes.state.kinds import POD, SERVICE, VIRTUAL_SERVICE, Object
 from localcluster.kubernetes.state.selectors import labels_match
 from localcluster.kubernetes.state.store import Store
 
-CLUSTERS_DEADLINE_SECONDS = 5.0
-"""How long routes wait for Envoy to know their clusters; an Envoy that is away reads everything when it starts."""
+DEADLINE_SECONDS = 5.0
+"""How long Envoy may take to follow a change before the routes no longer wait for it."""
 
 log = logging.getLogger(__name__)
 
 
 class Routing:
-    """Keeps one Envoy's files up to date."""
+    """Keeps one Envoy's files up to date, and knows when Envoy has taken them (`settled`)."""
 
     def __init__(self, store: Store, layout: Layout) -> None:
         self._store = store
         self._layout = layout
-        self._waiting_since: float | None = None
+        self._directory = layout.envoy
+        self._changed_at = time.monotonic()
+        self.settled = False
 
     def routed_ports(self) -> set[int] | None:
         """The ports that Envoy sends requests to; None if Envoy does not answer."""
-        known = admin.endpoints(self._layout.envoy)
+        known = admin.endpoints(self._directory)
         return None if known is None else {port for ports in known.values() for port in ports}
 
     def publish(self) -> None:
         """One round: endpoints and clusters first; routes when Envoy knows their clusters; unused clusters last."""
         services = self._store.all(VIRTUAL_SERVICE)[0]
-        routes = translate.routes(services)
         wanted = {d.cluster: d for service in services for d in translate.destinations(service)}
-        directory = self._layout.envoy
-        for name, destination in wanted.items():
-            files.write(directory, translate.endpoints_file(name), translate.endpoints(name, self._ports(destination)))
-        old = files.read(directory, translate.CLUSTERS_FILE)
-        kept = [
-            each for each in old if each["name"] in translate.clusters_of(files.read(directory, translate.ROUTES_FILE))
+        ports = {name: self._ports(destination) for name, destination in wanted.items()}
+        changed = [
+            self._write(translate.endpoints_file(name), translate.endpoints(name, ports[name])) for name in wanted
         ]
-        clusters = {each["name"]: each for each in kept}
-        clusters |= {name: translate.cluster(destination, directory) for name, destination in wanted.items()}
-        files.write(directory, translate.CLUSTERS_FILE, *(clusters[name] for name in sorted(clusters)))
-        if not self._clusters_known(set(wanted)):
-            return
-        if files.write(directory, translate.ROUTES_FILE, routes):
-            log.info("routes: %s", ", ".join(sorted(wanted)) or "none")
-            return
-        for stale in directory.glob("endpoints-*.json"):
-            if stale.name not in map(translate.endpoints_file, clusters):
-                stale.unlink()
+        clusters = {name: translate.cluster(destination, self._directory) for name, destination in wanted.items()}
+        routes, published = translate.routes(services), files.read(self._directory, translate.ROUTES_FILE)
+        changed.append(published != [routes])
+        routed = translate.clusters_of(published)
+        for old in files.read(self._directory, translate.CLUSTERS_FILE):
+            if old["name"] in routed:
+                clusters.setdefault(old["name"], old)
+        changed.append(self._write(translate.CLUSTERS_FILE, *(clusters[name] for name in sorted(clusters))))
+        if any(changed):
+            self._changed_at, self.settled = time.monotonic(), False
+        if not self.settled:
+            self._settle(routes, ports)
 
-    def _clusters_known(self, wanted: set[str]) -> bool:
-        known = admin.endpoints(self._layout.envoy)
-        if known is None or wanted <= known.keys():
-            self._waiting_since = None
-            return True
-        self._waiting_since = self._waiting_since or time.monotonic()
-        return time.monotonic() > self._waiting_since + CLUSTERS_DEADLINE_SECONDS
+    def _settle(self, routes: Resource, ports: dict[str, list[int]]) -> None:
+        """Go on with the routes as far as Envoy has followed; an Envoy that is away reads everything when it starts."""
+        known = admin.endpoints(self._directory)
+        following = known is not None and time.monotonic() < self._changed_at + DEADLINE_SECONDS
+        if known is not None and following and any(known.get(name) != set(found) for name, found in ports.items()):
+            return
+        if self._write(translate.ROUTES_FILE, routes):
+            log.info("routes to: %s", ", ".join(sorted(ports)) or "nothing")
+        taken = admin.routes_version(self._directory) == files.version(self._directory, translate.ROUTES_FILE)
+        if following and not taken:
+            return
+        used = {translate.endpoints_file(each["name"]) for each in files.read(self._directory, translate.CLUSTERS_FILE)}
+        for stale in self._directory.glob("endpoints-*.json"):
+            if stale.name not in used:
+                stale.unlink()
+        if known is not None and not following:
+            log.error("Envoy has not taken its configuration within %s s; see the ingress log", DEADLINE_SECONDS)
+        self.settled = True
+
+    def _write(self, name: str, *resources: Resource) -> bool:
+        return files.write(self._directory, name, *resources)
 
     def _ports(self, destination: translate.Destination) -> list[int]:
         service = self._store.find(SERVICE, destination.namespace, destination.host)

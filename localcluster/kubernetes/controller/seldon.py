@@ -6,11 +6,13 @@ So new weights and new versions take effect when they can answer, and old ones l
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from localcluster.kubernetes.controller import events
 from localcluster.kubernetes.controller.kubelet import condition
 from localcluster.kubernetes.controller.operator import Desired, address, derive, endpoint
 from localcluster.kubernetes.errors import ApiError
-from localcluster.kubernetes.state.kinds import BY_NAME, DEPLOYMENT, POD, SELDON, SERVICE, VIRTUAL_SERVICE, Object
+from localcluster.kubernetes.state.kinds import BY_NAME, DEPLOYMENT, POD, SELDON, SERVICE, Object
 from localcluster.kubernetes.state.selectors import labels_match
 from localcluster.kubernetes.state.store import Store
 
@@ -18,19 +20,41 @@ COMPONENT = "seldon-controller-manager"
 _TROUBLE = ("ErrImagePull", "ImagePullBackOff", "CrashLoopBackOff", "CreateContainerConfigError", "RunContainerError")
 
 
-def sync(store: Store) -> None:
+@dataclass(frozen=True)
+class Plan:
+    """What a round made of one SeldonDeployment; `ready`: all its Deployments are."""
+
+    item: Object
+    desired: Desired
+    deployments: list[Object]
+    ready: bool
+
+
+def reconcile(store: Store) -> list[Plan]:
     """One round over all SeldonDeployments; one that fails is `Failed` and does not keep the others back."""
+    plans = []
     for item in store.all(SELDON)[0]:
         if item["metadata"].get("deletionTimestamp"):
             continue
         try:
-            _reconcile(store, item)
+            plans.append(_reconcile(store, item))
         except (ApiError, ValueError) as error:
             events.record(store, item, COMPONENT, "InternalError", str(error), warning=True)
-            _report(store, item, {"state": "Failed", "description": str(error)})
+            _write(store, item, {"state": "Failed", "description": str(error)})
+    return plans
 
 
-def _reconcile(store: Store, item: Object) -> None:
+def report(store: Store, plans: list[Plan], *, routed: bool) -> None:
+    """Write the status of each; `routed`: the ingress has taken all routes and endpoints.
+
+    Upstream does not wait for the routes.  Here `Available` means that the next request is answered; it is kept while
+    the Deployments stay ready, whatever happens to the routes of others.
+    """
+    for plan in plans:
+        _write(store, plan.item, _status(store, plan, routed))
+
+
+def _reconcile(store: Store, item: Object) -> Plan:
     desired = derive(item)
     for wanted in (*desired.services, *desired.deployments):
         _ensure(store, item, wanted)
@@ -40,7 +64,7 @@ def _reconcile(store: Store, item: Object) -> None:
     if ready:
         _ensure(store, item, desired.virtual_service)
         _remove_others(store, item, desired)
-    _report(store, item, _status(store, item, desired, deployments, ready))
+    return Plan(item, desired, deployments, ready)
 
 
 def _ensure(store: Store, item: Object, wanted: Object) -> None:
@@ -77,10 +101,11 @@ def _is_ready(deployment: Object) -> bool:
     return current and updated and status.get("readyReplicas", 0) == wanted and not status.get("unavailableReplicas")
 
 
-def _status(store: Store, item: Object, desired: Desired, deployments: list[Object], ready: bool) -> Object:
-    before, namespace = item.get("status", {}), item["metadata"]["namespace"]
-    routed = store.find(VIRTUAL_SERVICE, namespace, desired.virtual_service["metadata"]["name"]) is not None
-    state, description = ("Available", "") if ready else ("Creating", _trouble(store, item))
+def _status(store: Store, plan: Plan, routed: bool) -> Object:
+    item, desired, deployments, ready = plan.item, plan.desired, plan.deployments, plan.ready
+    before = item.get("status", {})
+    routed = ready and (routed or before.get("state") == "Available")
+    state, description = ("Available", "") if routed else ("Creating", _trouble(store, item))
     conditions = [c for deployment in deployments for c in deployment.get("status", {}).get("conditions", [])]
     failed = [c["type"] for c in conditions if c["status"] == "False"]
     if "Progressing" in failed and "Available" in failed:
@@ -92,7 +117,7 @@ def _status(store: Store, item: Object, desired: Desired, deployments: list[Obje
         "HpasReady": (True, "No HPAs defined", ""),
         "KedaReady": (True, "No KEDA resources defined", ""),
         "PdbsReady": (True, "No PDBs defined", ""),
-        "Ready": (ready and routed, "", ""),
+        "Ready": (routed, "", ""),
         "ServicesReady": (True, "All services created", ""),
         "istioVirtualServicesReady": (
             routed,
@@ -128,7 +153,7 @@ def _trouble(store: Store, item: Object) -> str:
     return ""
 
 
-def _report(store: Store, item: Object, status: Object) -> None:
+def _write(store: Store, item: Object, status: Object) -> None:
     """Write the status, unless the spec it speaks of is no longer the current one."""
     metadata = item["metadata"]
 

@@ -29,6 +29,13 @@ def endpoints(directory: Path) -> dict[str, set[int]] | None:
     }
 
 
+def routes_version(directory: Path) -> str:
+    """The version of the route file that Envoy has taken last; "" if it has none or does not answer."""
+    answer = _get(directory, "/stats?format=json&type=TextReadouts&filter=rds.ingress.version_text")
+    found = json.loads(answer or b"{}").get("stats", [])
+    return str(found[0]["value"]) if found else ""
+
+
 def _get(directory: Path, path: str) -> bytes | None:
     try:
         host, _, port = (directory / ADDRESS_FILE).read_text().strip().rpartition(":")

@@ -136,12 +136,12 @@ class Cluster:
             return status, text
 
 
-def manifest(name: str, image: str, *others: dict[str, Any], **predictor: Any) -> dict[str, Any]:
+def manifest(sdep: str, image: str, *others: dict[str, Any], **predictor: Any) -> dict[str, Any]:
     """A SeldonDeployment of one container a predictor; `others` are further predictors."""
     return {
         "apiVersion": "machinelearning.seldon.io/v1",
         "kind": "SeldonDeployment",
-        "metadata": {"name": name},
+        "metadata": {"name": sdep},
         "spec": {"predictors": [predictor_of(image, **predictor), *others]},
     }
 

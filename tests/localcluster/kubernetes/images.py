@@ -80,7 +80,7 @@ def write_layers(
     """Add an image made of the given tar archives to the layout; returns the manifest digest."""
     config = {"Entrypoint": command, "WorkingDir": "/app", "Env": env or []}
     diff_ids = [f"sha256:{hashlib.sha256(layer).hexdigest()}" for layer in layers]
-    image = {"architecture": "amd64", "os": "linux", "config": config}
+    image: dict[str, Any] = {"architecture": "amd64", "os": "linux", "config": config}
     image["rootfs"] = {"type": "layers", "diff_ids": diff_ids}
     manifest = {
         "schemaVersion": 2,
@@ -94,7 +94,9 @@ def write_layers(
     descriptor = blob(layout, json.dumps(manifest).encode(), manifest["mediaType"])
     descriptor["annotations"] = {"org.opencontainers.image.ref.name": reference}
     index_file = layout / "index.json"
-    index = json.loads(index_file.read_text()) if index_file.exists() else {"schemaVersion": 2, "manifests": []}
+    index: dict[str, Any] = {"schemaVersion": 2, "manifests": []}
+    if index_file.exists():
+        index = json.loads(index_file.read_text())
     index["manifests"] = [each for each in index["manifests"] if each["annotations"] != descriptor["annotations"]]
     index["manifests"].append(descriptor)
     index_file.write_text(json.dumps(index))

@@ -98,7 +98,7 @@ def test_logs_by_name_by_label_with_tail_and_following(cluster: Cluster, name: s
 
 def test_a_watch_sees_every_state(cluster: Cluster, name: str) -> None:
     environment = {"KUBECONFIG": str(cluster.home / "kubernetes/kubeconfig"), "HOME": str(cluster.home)}
-    command = [cluster.kubectl, "get", "sdep", "-w", "--no-headers", "--output-watch-events"]
+    command = [str(cluster.kubectl), "get", "sdep", "-w", "--no-headers", "--output-watch-events"]
     watching = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True)
     try:
         time.sleep(0.5)
