@@ -63,7 +63,10 @@ class BlobWriter:
         blob = Blob(self._hash.digest(), self._size)
         target = self._blobs.path(blob.id)
         target.parent.mkdir(exist_ok=True)
-        self._path.replace(target)
+        if target.exists():
+            self._path.unlink()
+        else:
+            self._path.replace(target)
         return blob
 
     def abandon(self) -> None:

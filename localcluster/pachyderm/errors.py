@@ -1,12 +1,10 @@
 """pachd's own errors: the code and the words that Pachyderm's clients look for.
 
 PachdError (UNKNOWN, as upstream sends whatever has no code)
-├── NotFound
-│   ├── ProjectNotFound, RepoNotFound, BranchNotFound, CommitNotFound, CommitSetNotFound, FileNotFound
-├── AlreadyExists
-│   ├── ProjectExists, RepoExists, BranchExists
+├── NotFound                what a call names is not there (said so for a repo and a commit set)
+│   └── ProjectNotFound, BranchNotFound, CommitNotFound, FileNotFound
+├── AlreadyExists           what a call would create is there
 ├── CommitFinished          a write to, or a second finish of, a finished commit
-├── ParentNotFinished       a commit cannot start on an open one
 ├── InvalidArgument         a message lacks what the call needs
 ├── Unimplemented           a part of an otherwise served call
 ├── Unauthenticated         the token is missing or wrong
@@ -37,13 +35,6 @@ class ProjectNotFound(NotFound):
         super().__init__(f'project "{project}" not found')
 
 
-class RepoNotFound(NotFound):
-    """No repo has this name and type in the project."""
-
-    def __init__(self, repo: object) -> None:
-        super().__init__(f"repo {repo} not found")
-
-
 class BranchNotFound(NotFound):
     """The repo has no such branch."""
 
@@ -56,13 +47,6 @@ class CommitNotFound(NotFound):
 
     def __init__(self, repo: object, commit: str, *, parent: bool = False) -> None:
         super().__init__(f"{'parent ' if parent else ''}commit {repo}@{commit} not found")
-
-
-class CommitSetNotFound(NotFound):
-    """No repo has a commit with this id."""
-
-    def __init__(self, commit_set: str) -> None:
-        super().__init__(f"no commits found for commitset {commit_set}")
 
 
 class FileNotFound(NotFound):
@@ -78,32 +62,11 @@ class AlreadyExists(PachdError):
     code = "ALREADY_EXISTS"
 
 
-class ProjectExists(AlreadyExists):
-    """The project is there."""
-
-    def __init__(self, project: str) -> None:
-        super().__init__(f"project {project} already exists")
-
-
-class RepoExists(AlreadyExists):
-    """The repo is there."""
-
-    def __init__(self, repo: object) -> None:
-        super().__init__(f"repo {repo} already exists")
-
-
 class CommitFinished(PachdError):
     """A write to, or a second finish of, a finished commit."""
 
     def __init__(self, commit: object) -> None:
         super().__init__(f"commit {commit} has already finished")
-
-
-class ParentNotFinished(PachdError):
-    """A commit cannot start on an open one."""
-
-    def __init__(self, commit: object) -> None:
-        super().__init__(f"parent commit {commit} has not been finished")
 
 
 class InvalidArgument(PachdError):

@@ -9,7 +9,7 @@ from pachyderm_sdk.api import pfs
 
 from localcluster.pachyderm.errors import InvalidArgument
 from localcluster.pachyderm.servicer import wire
-from localcluster.pachyderm.servicer.session import Session, watch
+from localcluster.pachyderm.servicer.session import Session
 from localcluster.pachyderm.state import commit_sets, commits, history, repos
 from localcluster.pachyderm.state.commits import CommitState, Origin
 from localcluster.pachyderm.state.database import Transaction
@@ -90,7 +90,8 @@ def subscribe_commit(request: pfs.SubscribeCommitRequest, session: Session) -> I
             last = commit.number
         return found
 
-    yield from watch(session, look)
+    while found := session.wait(lambda tx: look(tx) or None):
+        yield from found
 
 
 def inspect_commit_set(request: pfs.InspectCommitSetRequest, session: Session) -> Iterator[pfs.CommitInfo]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 from typing import TypeVar
 
@@ -56,9 +56,3 @@ class Session:
             if not self._context.add_callback(self.store.database.wake):
                 return None
         return self.store.database.wait(look, self.active)
-
-
-def watch(session: Session, look: Callable[[Transaction], list[T]]) -> Iterator[T]:
-    """Yield what `look` finds, now and after every change, until the caller goes; `look` answers each thing once."""
-    while found := session.wait(lambda tx: look(tx) or None):
-        yield from found

@@ -8,9 +8,8 @@ from dataclasses import dataclass
 
 from localcluster.pachyderm.errors import BranchNotFound, PachdError
 from localcluster.pachyderm.state import commits, repos
-from localcluster.pachyderm.state.clock import now
 from localcluster.pachyderm.state.commits import Commit, Origin
-from localcluster.pachyderm.state.database import Transaction
+from localcluster.pachyderm.state.database import Transaction, now
 from localcluster.pachyderm.state.names import RepoName, check_name, is_commit_id, new_commit_id
 from localcluster.pachyderm.state.repos import Repo
 
@@ -52,7 +51,7 @@ def find(tx: Transaction, repo: Repo, name: str) -> Branch | None:
 
 
 def get(tx: Transaction, repo_name: RepoName, name: str) -> Branch:
-    """Raises RepoNotFound or BranchNotFound."""
+    """Raises NotFound (repo) or BranchNotFound."""
     branch = find(tx, repos.get(tx, repo_name), name)
     if branch is None:
         raise BranchNotFound(repo_name, name)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from localcluster.pachyderm.errors import CommitSetNotFound, PachdError
+from localcluster.pachyderm.errors import NotFound, PachdError
 from localcluster.pachyderm.state import branches, commits, repos, trees
 from localcluster.pachyderm.state.commits import Commit, Origin
 from localcluster.pachyderm.state.database import Transaction
@@ -12,10 +12,10 @@ from localcluster.pachyderm.state.names import CommitName, RepoName, new_commit_
 
 
 def get(tx: Transaction, commit_set: str) -> list[Commit]:
-    """The commits of a set, upstream first.  Raises CommitSetNotFound."""
+    """The commits of a set, upstream first.  Raises NotFound."""
     found = commits.in_set(tx, commit_set)
     if not found:
-        raise CommitSetNotFound(commit_set)
+        raise NotFound(f"no commits found for commitset {commit_set}")
     return found
 
 

@@ -8,8 +8,7 @@ from enum import IntEnum
 
 from localcluster.pachyderm.errors import BranchNotFound, CommitNotFound
 from localcluster.pachyderm.state import repos
-from localcluster.pachyderm.state.clock import now
-from localcluster.pachyderm.state.database import Transaction
+from localcluster.pachyderm.state.database import Transaction, now
 from localcluster.pachyderm.state.names import Ancestry, CommitName, RepoName, is_commit_id, parse_ancestry
 from localcluster.pachyderm.state.repos import Repo
 
@@ -99,7 +98,7 @@ def resolve(tx: Transaction, name: CommitName, *, parent: bool = False) -> Commi
     """The commit that a caller means by an id or a branch, either with `^n` or `.n`; no name at all means an error.
 
     An id that the repo lacks stands for the commit of this repo in the provenance of the commit set with that id.
-    Raises RepoNotFound, BranchNotFound or CommitNotFound (which says "parent commit" where `parent` is true).
+    Raises NotFound (repo), BranchNotFound or CommitNotFound (which says "parent commit" where `parent` is true).
     """
     repo = repos.get(tx, name.repo)
     ancestry = parse_ancestry(name.reference) if name.reference else Ancestry("")

@@ -10,6 +10,7 @@ import fcntl
 import os
 import sqlite3
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -61,6 +62,11 @@ CREATE TABLE IF NOT EXISTS entries (
   path TEXT NOT NULL, pieces BLOB, size INTEGER NOT NULL, hash BLOB NOT NULL,
   PRIMARY KEY (commit_number, path)) WITHOUT ROWID;
 """
+
+
+def now() -> int:
+    """The time as pachd stores it: microseconds since 1970-01-01T00:00:00Z."""
+    return time.time_ns() // 1000
 
 
 class Database:

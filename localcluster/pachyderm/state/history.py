@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from localcluster.pachyderm.blobs import Blobs
-from localcluster.pachyderm.errors import CommitFinished, InvalidArgument, PachdError, ParentNotFinished
+from localcluster.pachyderm.errors import CommitFinished, InvalidArgument, PachdError
 from localcluster.pachyderm.state import branches, changes, commits, repos, trees
 from localcluster.pachyderm.state.branches import Branch
 from localcluster.pachyderm.state.changes import Change
-from localcluster.pachyderm.state.clock import now
 from localcluster.pachyderm.state.commits import Commit, Origin
-from localcluster.pachyderm.state.database import Transaction
+from localcluster.pachyderm.state.database import Transaction, now
 from localcluster.pachyderm.state.names import CommitName, RepoName, is_commit_id, new_commit_id
 
 
@@ -20,7 +19,7 @@ def start(
 ) -> Commit:
     """Open a commit on a branch (made where it is missing), on the branch's head or on another commit of the repo.
 
-    Raises RepoNotFound, CommitNotFound (parent), ParentNotFinished, and PachdError where the branch is computed.
+    Raises NotFound (repo, parent), and PachdError where the parent is open or the branch is computed.
     """
     if not branch_name:
         raise InvalidArgument("a commit is started on a branch; set branch.name")
@@ -30,7 +29,7 @@ def start(
         raise PachdError(f"cannot start a commit on an output branch: {branch}")
     base = _parent(tx, repo_name, branch, parent)
     if base and base.finished is None:
-        raise ParentNotFinished(base)
+        raise PachdError(f"parent commit {base} has not been finished")
     number = base.number if base else None
     commit = commits.insert(tx, repo, new_commit_id(), branch_name, number, Origin.USER, description)
     branches.propagate(tx, branches.set_head(tx, repo, branch_name, commit), commit.id)

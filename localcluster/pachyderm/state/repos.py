@@ -6,9 +6,8 @@ import sqlite3
 from collections.abc import Collection
 from dataclasses import dataclass
 
-from localcluster.pachyderm.errors import PachdError, ProjectExists, ProjectNotFound, RepoExists, RepoNotFound
-from localcluster.pachyderm.state.clock import now
-from localcluster.pachyderm.state.database import Transaction
+from localcluster.pachyderm.errors import AlreadyExists, NotFound, PachdError, ProjectNotFound
+from localcluster.pachyderm.state.database import Transaction, now
 from localcluster.pachyderm.state.names import LONGEST_PROJECT_NAME, RepoName, check_name
 
 
@@ -44,7 +43,7 @@ def create_project(tx: Transaction, name: str, description: str, *, update: bool
     try:
         tx.execute("INSERT INTO projects VALUES (?, ?, ?)", (name, description, now()))
     except sqlite3.IntegrityError:
-        raise ProjectExists(name) from None
+        raise AlreadyExists(f"project {name} already exists") from None
 
 
 def get_project(tx: Transaction, name: str) -> Project:
@@ -78,7 +77,7 @@ def create(tx: Transaction, name: RepoName, description: str = "", *, update: bo
     get_project(tx, name.project)
     existing = find(tx, name)
     if existing and not update:
-        raise RepoExists(name)
+        raise AlreadyExists(f"repo {name} already exists")
     tx.execute(
         "INSERT INTO repos (project, name, type, description, created) VALUES (?, ?, ?, ?, ?)"
         " ON CONFLICT (project, name, type) DO UPDATE SET description=excluded.description",
@@ -106,10 +105,10 @@ def find(tx: Transaction, name: RepoName) -> Repo | None:
 
 
 def get(tx: Transaction, name: RepoName) -> Repo:
-    """Raises RepoNotFound."""
+    """Raises NotFound."""
     repo = find(tx, name)
     if repo is None:
-        raise RepoNotFound(name)
+        raise NotFound(f"repo {name} not found")
     return repo
 
 

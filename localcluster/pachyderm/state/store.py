@@ -8,8 +8,7 @@ from pathlib import Path
 
 from localcluster.pachyderm.blobs import Blobs
 from localcluster.pachyderm.state import trees
-from localcluster.pachyderm.state.clock import now
-from localcluster.pachyderm.state.database import Database
+from localcluster.pachyderm.state.database import Database, now
 from localcluster.pachyderm.state.names import DEFAULT_PROJECT
 
 
