@@ -1,0 +1,58 @@
+"""The documents name what is there: targets, variables, folders, dependencies."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import fields
+from pathlib import Path
+
+import pytest
+
+from localcluster.settings import Settings
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+README = (REPOSITORY / "README.md").read_text()
+MAKEFILE = (REPOSITORY / "Makefile").read_text()
+TARGETS = set(re.findall(r"^([a-z-]+):.*## ", MAKEFILE, flags=re.MULTILINE))
+
+
+def test_every_make_target_that_a_document_names_exists() -> None:
+    for document in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md"):
+        text = (REPOSITORY / document).read_text()
+        named = set(re.findall(r"`make ([a-z-]+)", text)) | set(re.findall(r"^ {4}make ([a-z-]+)", text, re.MULTILINE))
+        assert named - TARGETS == set(), document
+
+
+def test_every_stage_is_explained_in_the_readme() -> None:
+    for target in ("demo", "data", "train", "search", "register", "gate", "image", "deploy", "predict", "test"):
+        assert f"make {target}" in README
+
+
+def test_every_setting_is_in_the_configuration_table() -> None:
+    documented = set(re.findall(r"`(LOCALCLUSTER_[A-Z_]+)`", README))
+    assert documented == set(Settings.from_environment({"LOCALCLUSTER_HOME": "/nowhere"}).environment())
+    assert len(documented) == len(fields(Settings)) - 1, "cores is measured, not set"
+
+
+def test_every_top_level_folder_is_listed() -> None:
+    block = README.split("## Folders")[1].split("##")[0]
+    packages = {path.parent.name for path in REPOSITORY.glob("*/__init__.py")}
+    assert packages - set(re.findall(r"^ {4}([a-z]+)/", block, flags=re.MULTILINE)) == set()
+
+
+@pytest.mark.parametrize("name", ["main", "serving", "tools", "uv"])
+def test_every_direct_dependency_is_explained(name: str) -> None:
+    reasons = (REPOSITORY / "docs" / "dependencies.md").read_text()
+    for line in (REPOSITORY / "requirements" / f"{name}.in").read_text().splitlines():
+        package = re.split(r"[=<>\s]", line)[0]
+        if package and not package.startswith("#") and not package.startswith(("types-", "grpc-stubs")):
+            assert package in reasons, f"{package} of requirements/{name}.in"
+
+
+@pytest.mark.parametrize("path", sorted((REPOSITORY / "requirements").glob("*.txt")), ids=lambda path: path.name)
+def test_locks_have_hashes_and_no_addresses(path: Path) -> None:
+    text = path.read_text()
+    assert "://" not in text
+    pinned = re.findall(r"^[A-Za-z0-9_.-]+(?:\[.*\])?==\S+(.*)$", text, flags=re.MULTILINE)
+    assert pinned
+    assert all(rest.endswith("\\") for rest in pinned)
