@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from fmnist.errors import FmnistError
 
-BUILD = Path("build")
+BUILD = Path(os.environ.get("BUILD_DIR") or Path(__file__).resolve().parents[1] / "build")
 TRAIN = BUILD / "train.json"
 MODEL = BUILD / "model.json"
 

@@ -14,7 +14,7 @@ from typing import Any, ClassVar
 import pytest
 
 from data.catalog import TEST
-from fmnist import registry
+from fmnist import artifacts, registry
 from fmnist.errors import FmnistError, RegistryError
 from fmnist.test import report, serving, testset
 from fmnist.test.evaluation import Evaluation
@@ -49,7 +49,7 @@ class Settings:
             model_version=int(version) if version else None,
             threshold=threshold,
             test_data=environ.get("TEST_DATA") or f"{TEST.repo}@master",
-            report_folder=Path(environ.get("REPORT_DIR") or "build/report"),
+            report_folder=Path(environ.get("REPORT_DIR") or artifacts.BUILD / "report"),
         )
 
 

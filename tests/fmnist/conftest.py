@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -28,7 +29,7 @@ sys.path.insert(0, str(SOURCE))
 def shapes(count: int, seed: int = 0) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8]]:
     """Easy images of ten classes, balanced: a bright bar whose place is the label, on noise."""
     rng = np.random.default_rng(seed)
-    labels = np.arange(count, dtype=np.uint8) % 10
+    labels = (np.arange(count) % 10).astype(np.uint8)
     images = rng.integers(0, 64, (count, 28, 28), dtype=np.uint8)
     for image, label in zip(images, labels, strict=True):
         row, column = divmod(int(label), 5)
@@ -66,8 +67,6 @@ def wait_until(condition: Callable[[], bool], what: str, seconds: float = 60) ->
 
 
 def _free_port() -> int:
-    import socket
-
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])

@@ -45,7 +45,7 @@ def test_reads_what_was_written() -> None:
         (idx(np.zeros((200, 32, 32), np.uint8)), LABEL_FILE, "32x32"),
         (gzip.compress(struct.pack(">4I", 0x0803, 9, 28, 28)), LABEL_FILE, "the file holds 0"),
         (idx(IMAGES[:199]), LABEL_FILE, "199 images but 200 labels"),
-        (IMAGE_FILE, idx(LABELS + 1), "label 10 at position 9"),
+        (IMAGE_FILE, idx((LABELS + 1).astype(np.uint8)), "label 10 at position 9"),
     ],
 )
 def test_says_what_is_wrong_with_a_file(images: bytes, labels: bytes, message: str) -> None:
