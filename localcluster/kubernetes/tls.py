@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import ipaddress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -20,13 +21,23 @@ RENEW_BEFORE = timedelta(days=30)
 
 def ensure_certificates(directory: Path) -> None:
     """Make CA and server certificate, or new ones where they are missing or end within a month."""
+    directory.mkdir(parents=True, exist_ok=True)
+    with (directory / ".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not _still_good(directory):
+            _make(directory)
+
+
+def _still_good(directory: Path) -> bool:
     try:
         certificate = x509.load_pem_x509_certificate((directory / "server.crt").read_bytes())
         valid = certificate.not_valid_after_utc > datetime.now(UTC) + RENEW_BEFORE
-        if valid and (directory / "server.key").exists() and (directory / "ca.crt").exists():
-            return
+        return valid and (directory / "server.key").exists() and (directory / "ca.crt").exists()
     except (FileNotFoundError, ValueError):
-        pass
+        return False
+
+
+def _make(directory: Path) -> None:
     ca_key, key = ec.generate_private_key(ec.SECP256R1()), ec.generate_private_key(ec.SECP256R1())
     ca_name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localcluster Kubernetes CA")])
     ca = _builder(ca_name, ca_name, ca_key).add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)

@@ -17,6 +17,7 @@ from localcluster.kubernetes.state.selectors import labels_match
 from localcluster.kubernetes.state.store import Store
 
 COMPONENT = "seldon-controller-manager"
+RESTARTED_AT = "kubectl.kubernetes.io/restartedAt"
 _TROUBLE = ("ErrImagePull", "ImagePullBackOff", "CrashLoopBackOff", "CreateContainerConfigError", "RunContainerError")
 
 
@@ -71,6 +72,8 @@ def _ensure(store: Store, item: Object, wanted: Object) -> None:
     """Create an object, or make an existing one what it should be."""
     kind, metadata = BY_NAME[wanted["kind"]], wanted["metadata"]
     found = store.find(kind, metadata["namespace"], metadata["name"])
+    if found and kind is DEPLOYMENT:
+        _keep_restart(found, wanted)
     if found is None:
         store.create(kind, wanted)
         events.record(store, item, COMPONENT, f"Create{kind.name}", f'Created {kind.name} "{metadata["name"]}"')
@@ -81,6 +84,13 @@ def _ensure(store: Store, item: Object, wanted: Object) -> None:
 
         store.update(kind, metadata["namespace"], metadata["name"], change)
         events.record(store, item, COMPONENT, f"Update{kind.name}", f'Updated {kind.name} "{metadata["name"]}"')
+
+
+def _keep_restart(found: Object, wanted: Object) -> None:
+    """`kubectl rollout restart` leaves its mark on the Deployment's template; it is not the operator's to remove."""
+    annotations = found["spec"]["template"]["metadata"].get("annotations") or {}
+    if RESTARTED_AT in annotations:
+        wanted["spec"]["template"]["metadata"]["annotations"][RESTARTED_AT] = annotations[RESTARTED_AT]
 
 
 def _remove_others(store: Store, item: Object, desired: Desired) -> None:
@@ -128,6 +138,7 @@ def _status(store: Store, plan: Plan, routed: bool) -> Object:
     return {
         "state": state,
         "description": description.strip(),
+        "observedGeneration": item["metadata"]["generation"],
         "replicas": deployments[0].get("status", {}).get("replicas", 0) if deployments else 0,
         "address": address(item, desired.services[0]),
         "conditions": [condition(before, name, *fact) for name, fact in facts.items()],

@@ -21,7 +21,7 @@ def kubectl(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def cluster(tmp_path_factory: pytest.TempPathFactory, kubectl: Path) -> Iterator[Cluster]:
     """A running cluster with the images `fast:v1` and `fast:v2`."""
-    running = Cluster(tmp_path_factory.mktemp("home"), kubectl)
+    running = Cluster(tmp_path_factory.mktemp("a home with spaces"), kubectl)
     try:
         for version in ("v1", "v2"):
             server(running.images, f"fast:{version}", version)

@@ -134,6 +134,8 @@ def test_patch_annotate_label_and_conflicts(cluster: Cluster, name: str) -> None
     assert cluster.json("sdep", "-l", "stage!=canary,model-version=7")["items"] == []
     cluster.run("patch", "sdep", name, "--type", "merge", "-p", '{"spec": {"replicas": 2}}')
     assert cluster.json("sdep", name)["metadata"]["generation"] == 2
+    cluster.run("replace", "-f", "-", stdin=json.dumps(cluster.json("sdep", name) | {"spec": found["spec"]}))
+    assert "replicas" not in cluster.json("sdep", name)["spec"]
     stale = '{"metadata": {"resourceVersion": "1"}, "spec": {"replicas": 1}}'
     refused = cluster.run("patch", "sdep", name, "--type", "merge", "-p", stale, check=False)
     assert "the object has been modified" in refused.stderr

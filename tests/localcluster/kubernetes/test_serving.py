@@ -17,6 +17,9 @@ from tests.localcluster.kubernetes.cluster import Cluster, manifest, predictor_o
 from tests.localcluster.kubernetes.images import microservice, server
 
 
+pytestmark = pytest.mark.slow
+
+
 @contextmanager
 def deployed(cluster: Cluster, wanted: dict[str, object], *, wait: bool = True) -> Iterator[str]:
     """Apply a SeldonDeployment, and delete it afterwards with all it runs."""
@@ -83,6 +86,13 @@ def test_the_genuine_microservice_answers_through_the_ingress_on_the_loopback_on
         worker.kill()
         until(lambda: cluster.request(name, "health/ping")[0] == 200, "gunicorn has a new worker")
         assert cluster.pods(name)[0]["status"]["containerStatuses"][0]["restartCount"] == 0
+
+        before = cluster.containers()
+        master = next(each for each in before if each.parent() not in before)
+        master.kill()
+        until(lambda: not any(each.is_running() for each in before), "nothing of the old run is left")
+        until(lambda: cluster.request(name, "health/ping")[0] == 200, "the container is started again")
+        assert cluster.pods(name)[0]["status"]["containerStatuses"][0]["restartCount"] == 1
     until(lambda: not cluster.containers(), "no process of the microservice is left")
 
 
@@ -133,10 +143,14 @@ def test_a_new_version_takes_over_without_a_lost_request(cluster: Cluster) -> No
         until(lambda: load.answers[200, "v1"] > 20, "the first version answers")
         cluster.apply(manifest(name, "fast:v2", replicas=2))
         cluster.available(name)
+        assert {cluster.request(name)[1]["label"] for _ in range(4)} == {"v2"}
         before = load.answers[200, "v2"]
         until(lambda: load.answers[200, "v2"] > before + 50, "the second version answers")
         until(lambda: len(cluster.pods(name)) == 2, "the old Pods are gone")
-        assert cluster.request(name)[1]["label"] == "v2"
+        pids = _serving_pids(cluster, name)
+        cluster.run("rollout", "restart", f"deploy/{name}-default-0-clf")
+        cluster.run("rollout", "status", f"deploy/{name}-default-0-clf", "--timeout=30s")
+        assert pids.isdisjoint(_serving_pids(cluster, name))
         load.__exit__()
         assert {status for status, _ in load.answers} == {200}, load.answers
 
