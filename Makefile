@@ -75,5 +75,6 @@ test-long: env ## chaos, soak, full data
 	@$(PYTEST) -m long
 
 check: env ## format, lint, types, import rules
-	@$(PYTHON) -m ruff format --check . && $(PYTHON) -m ruff check .
-	@docs/check-types.sh && .venv/bin/lint-imports
+	@$(PYTHON) -m ruff format --check . && $(PYTHON) -m ruff check . && .venv/bin/lint-imports
+	@$(PYTHON) -m mypy data demo localcluster fmnist tests && $(PYTHON) -m mypy -p deploy.release
+	@$(PYTHON) -m mypy --python-executable .venv-serving/bin/python -p fashion_classifier -m FashionClassifier
