@@ -17,6 +17,7 @@ from fmnist.errors import ServingFormatError
 
 FORMAT_VERSION = 1
 FILES = ("labels.json", "metadata.json", "model.tflite")
+_NEEDED = {"format_version", "metrics", "model", "provenance"}
 
 
 @dataclass(frozen=True)
@@ -61,10 +62,14 @@ def load(checkpoint: Path) -> ServingModel:
             f"register the experiment's best checkpoint ({checkpoint.name})"
         )
     contents = _verified(folder)
-    labels = json.loads(contents["labels.json"])
-    metadata = json.loads(contents["metadata.json"])
-    if metadata.get("format_version") != FORMAT_VERSION:
-        raise ServingFormatError(f"serving format {metadata.get('format_version')!r}; this gate reads {FORMAT_VERSION}")
+    labels = _json(contents, "labels.json")
+    metadata = _json(contents, "metadata.json")
+    if not isinstance(metadata, dict) or not set(metadata) >= _NEEDED:
+        raise ServingFormatError(f"serving/metadata.json lacks one of {', '.join(sorted(_NEEDED))}")
+    if metadata["format_version"] != FORMAT_VERSION:
+        raise ServingFormatError(f"serving format {metadata['format_version']!r}; this gate reads {FORMAT_VERSION}")
+    if not isinstance(labels, list) or not all(isinstance(label, str) for label in labels):
+        raise ServingFormatError("serving/labels.json is not a list of class names")
     model = ServingModel(contents["model.tflite"], tuple(labels), metadata)
     _check_signature(model)
     return model
@@ -88,6 +93,13 @@ def _verified(folder: Path) -> dict[str, bytes]:
             raise ServingFormatError(f"serving/{name} is corrupt: SHA-256 {found}, SHA256SUMS says {digest}")
         contents[name] = content
     return contents
+
+
+def _json(contents: dict[str, bytes], name: str) -> Any:
+    try:
+        return json.loads(contents[name])
+    except ValueError as error:
+        raise ServingFormatError(f"serving/{name} is not JSON: {error}") from error
 
 
 def _check_signature(model: ServingModel) -> None:
