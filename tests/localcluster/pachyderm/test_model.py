@@ -57,7 +57,7 @@ def _colliding(model: Model) -> bool:
     return any(other.startswith(f"{path}/") for path in model for other in model)
 
 
-def _changes(blobs: Blobs, before: Model, step: Step) -> Iterator[Change]:
+def _changes(blobs: Blobs, base: Commit, before: Model, step: Step) -> Iterator[Change]:
     match step:
         case (("put" | "append" as kind), path, bytes(data)):
             if kind == "put":
@@ -68,7 +68,7 @@ def _changes(blobs: Blobs, before: Model, step: Step) -> Iterator[Change]:
         case "delete", path, _:
             yield Delete(path)
         case "copy", path, str(source) if source in before:
-            yield Copy(path, CommitName(REPO, branch="base"), source, append=False)
+            yield Copy(path, CommitName(REPO, base.id), source, append=False)
 
 
 def _content(tx: Transaction, blobs: Blobs, commit: Commit) -> Model:
@@ -77,7 +77,7 @@ def _content(tx: Transaction, blobs: Blobs, commit: Commit) -> Model:
     }
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(made=COMMITS, layers=st.integers(1, 4), squashed=st.lists(st.integers(0, 6), max_size=3))
 def test_every_commit_holds_what_a_dict_would(made: list[list[Step]], layers: int, squashed: list[int]) -> None:
     with (
@@ -96,12 +96,12 @@ def test_every_commit_holds_what_a_dict_would(made: list[list[Step]], layers: in
         for steps in made:
             before = dict(model)
             with store.database.write() as tx:
-                parent = CommitName(REPO, branch="base")
-                commit = history.start(tx, REPO, "base", parent)
-                changes = [c for step in steps for c in _changes(store.blobs, {}, step)]
+                good = commits.get(tx, expected[-1][0])
+                commit = history.start(tx, REPO, "base")
+                changes = [c for step in steps for c in _changes(store.blobs, good, before, step)]
                 history.modify(tx, store.blobs, CommitName(REPO, commit.id), changes)
                 for step in steps:
-                    _apply(model, {}, step)
+                    _apply(model, before, step)
                 history.finish(tx, commits.get(tx, commit.number))
                 finished = commits.get(tx, commit.number)
                 assert bool(finished.error) == _colliding(model)
