@@ -13,6 +13,7 @@ LocalClusterError
     │   ├── Expired                410  the watch history no longer reaches back that far
     │   ├── UnsupportedMediaType   415
     │   └── Invalid                422  with one cause a field
+    ├── ConfigError                a container that refers to something missing, or to something not served here
     └── ImageError                 an image reference that cannot be resolved, verified or unpacked
 """
 
@@ -159,6 +160,10 @@ class Invalid(ApiError):
             kind=kind,
             causes=[{"reason": "FieldValueInvalid", "field": c.field, "message": c.message} for c in causes],
         )
+
+
+class ConfigError(KubernetesError):
+    """A container cannot be set up: something it refers to is missing, or is not served by the local cluster."""
 
 
 class ImageError(KubernetesError):

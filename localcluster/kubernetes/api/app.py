@@ -51,10 +51,8 @@ def create_app(store: Store, layout: Layout, token: str, lifespan: Lifespan) -> 
         routes=[
             *(Route(path, _ok) for path in ("/readyz", "/livez", "/healthz")),
             Route("/version", lambda _: _json(discovery.VERSION)),
-            Route("/api", lambda request: _discovery(request, core=True)),
-            Route("/apis", lambda request: _discovery(request, core=False)),
-            Route("/api/{version}", _resource_list),
-            Route("/apis/{group}/{version}", _resource_list),
+            Route("/api", lambda _: _json(discovery.aggregated(core=True), media_type=discovery.AGGREGATED)),
+            Route("/apis", lambda _: _json(discovery.aggregated(core=False), media_type=discovery.AGGREGATED)),
             Route("/openapi/v3", lambda _: _json(discovery.openapi_index())),
             Route("/openapi/v3/api/{version}", _document),
             Route("/openapi/v3/apis/{group}/{version}", _document),
@@ -116,16 +114,6 @@ def _json(body: Any, status: int = 200, media_type: str = "application/json") ->
 
 def _ok(_: Request) -> Response:
     return PlainTextResponse("ok")
-
-
-def _discovery(request: Request, *, core: bool) -> Response:
-    if "as=APIGroupDiscoveryList" in request.headers.get("accept", ""):
-        return _json(discovery.aggregated(core), media_type=discovery.AGGREGATED)
-    return _json({"kind": "APIVersions", "versions": ["v1"]} if core else discovery.groups())
-
-
-def _resource_list(request: Request) -> Response:
-    return _json(discovery.resources(request.path_params.get("group", ""), request.path_params["version"]))
 
 
 def _document(request: Request) -> Response:

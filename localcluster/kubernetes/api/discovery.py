@@ -23,8 +23,8 @@ VERSION = {
 }
 
 
-def aggregated(core: bool) -> dict[str, Any]:
-    """`/api` (core) or `/apis` in the aggregated form, one answer instead of one a group."""
+def aggregated(*, core: bool) -> dict[str, Any]:
+    """`/api` (core) or `/apis`, in the aggregated form that kubectl prefers (the older one is not served)."""
     items = [
         {
             "metadata": {"name": group} if group else {},
@@ -36,36 +36,6 @@ def aggregated(core: bool) -> dict[str, Any]:
         if (group == "") is core
     ]
     return {"kind": "APIGroupDiscoveryList", "apiVersion": "apidiscovery.k8s.io/v2", "metadata": {}, "items": items}
-
-
-def groups() -> dict[str, Any]:
-    """`/apis` in the old form."""
-    return {
-        "kind": "APIGroupList",
-        "apiVersion": "v1",
-        "groups": [
-            {
-                "name": group,
-                "versions": [{"groupVersion": f"{group}/{version}", "version": version}],
-                "preferredVersion": {"groupVersion": f"{group}/{version}", "version": version},
-            }
-            for group, version in GROUP_VERSIONS
-            if group
-        ],
-    }
-
-
-def resources(group: str, version: str) -> dict[str, Any]:
-    """`/api/v1` or `/apis/<group>/<version>`; raises NotFound."""
-    if (group, version) not in GROUP_VERSIONS:
-        raise NotFound
-    rows: list[dict[str, Any]] = []
-    for kind in _kinds(group):
-        row = {"name": kind.plural, "singularName": kind.name.lower(), "namespaced": kind.namespaced, "kind": kind.name}
-        rows.append(row | {"verbs": VERBS, "shortNames": list(kind.short), "categories": list(kind.categories)})
-        rows += [row | {"name": f"{kind.plural}/{name}", "verbs": verbs} for name, verbs in _subresources(kind).items()]
-    group_version = f"{group}/{version}" if group else version
-    return {"kind": "APIResourceList", "apiVersion": "v1", "groupVersion": group_version, "resources": rows}
 
 
 def openapi_index() -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -35,7 +36,7 @@ def open_log(store: Store, layout: Layout, pod: Object, query: dict[str, str]) -
         raise BadRequest(
             f'container "{container}" in pod "{name}" is waiting to start: {waiting or "ContainerCreating"}'
         )
-    start = _tail(path, int(query["tailLines"])) if query.get("tailLines") else 0
+    start = _tail(path, int(query["tailLines"])) if int(query.get("tailLines", "-1")) >= 0 else 0
     return _read(store, pod, container, path, start, follow=query.get("follow") == "true" and not previous)
 
 
@@ -48,22 +49,13 @@ def _run(pod: Object, container: str) -> tuple[int, str]:
 
 def _tail(path: Path, lines: int) -> int:
     """Where the last `lines` lines begin."""
+    starts: deque[int] = deque(maxlen=lines)
+    position = 0
     with path.open("rb") as stream:
-        position = stream.seek(0, 2)
-        wanted = lines + 1
-        while position > 0 and wanted > 0:
-            size = min(_CHUNK, position)
-            stream.seek(position - size)
-            block = stream.read(size)
-            if position == path.stat().st_size and not block.endswith(b"\n"):
-                wanted -= 1
-            while wanted > 0 and (end := block.rfind(b"\n")) >= 0:
-                wanted -= 1
-                if wanted == 0:
-                    return position - size + end + 1
-                block = block[:end]
-            position -= size
-    return 0
+        for line in stream:
+            starts.append(position)
+            position += len(line)
+    return starts[0] if starts else position
 
 
 async def _read(

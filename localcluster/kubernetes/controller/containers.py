@@ -7,16 +7,12 @@ import os
 from pathlib import Path
 
 from localcluster.kubernetes.controller.images import Image
-from localcluster.kubernetes.errors import KubernetesError
+from localcluster.kubernetes.errors import ConfigError
 from localcluster.kubernetes.state.kinds import CONFIG_MAP, SECRET, Object
 from localcluster.kubernetes.state.store import Store
 
 MICROSERVICE = "seldon-core-microservice"
 LAUNCHER = Path(__file__).parent.parent / "launcher.py"
-
-
-class ConfigError(KubernetesError):
-    """A container cannot be set up: something it refers to is missing, or is not served here."""
 
 
 def command(container: Object, image: Image, serving: Path) -> list[str]:

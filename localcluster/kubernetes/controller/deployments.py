@@ -9,7 +9,7 @@ import math
 from datetime import UTC, datetime
 
 from localcluster.kubernetes.controller import events
-from localcluster.kubernetes.controller.kubelet import condition, is_ready
+from localcluster.kubernetes.controller.pods import condition, is_ready
 from localcluster.kubernetes.state.kinds import DEPLOYMENT, POD, Object
 from localcluster.kubernetes.state.selectors import labels_match
 from localcluster.kubernetes.state.store import Store, random_suffix

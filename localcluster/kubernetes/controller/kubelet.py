@@ -16,14 +16,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from localcluster.kubernetes.controller import events, images, probes, processes
-from localcluster.kubernetes.controller.containers import ConfigError, command, environment, working_directory
-from localcluster.kubernetes.errors import ImageError
+from localcluster.kubernetes.controller.containers import command, environment, working_directory
+from localcluster.kubernetes.controller.pods import PORTS_ANNOTATION, pod_ports, pod_status, status_of
+from localcluster.kubernetes.errors import ConfigError, ImageError
 from localcluster.kubernetes.layout import Layout
 from localcluster.kubernetes.state.kinds import POD, Object
 from localcluster.kubernetes.state.store import Store, now
-
-PORTS_ANNOTATION = "localcluster/ports"
-"""On a Pod: container port -> the port really listened on, as JSON.  The endpoints of a Service come from here."""
 
 FIRST_BACKOFF, LONGEST_BACKOFF = 1.0, 60.0
 STABLE_SECONDS = 60.0
@@ -93,7 +91,7 @@ class Kubelet:
                     process.signal(signal.SIGTERM)
                     running.append((directory, process))
             statuses = [self._waiting(pod, each, "NodeShutdown", "") for each in pod["spec"]["containers"]]
-            self._store.set_status(POD, pod, self._status(pod, statuses))
+            self._store.set_status(POD, pod, pod_status(pod, statuses))
         processes.wait_for_end([process for _, process in running], grace)
         for directory, process in running:
             process.kill()
@@ -109,7 +107,7 @@ class Kubelet:
             if process := processes.load(self._directory(pod, container)):
                 ports |= process.ports
         self._announce_ports(pod, ports)
-        self._store.set_status(POD, pod, self._status(pod, statuses))
+        self._store.set_status(POD, pod, pod_status(pod, statuses))
 
     def _container(self, pod: Object, container: Object) -> Object:
         """Bring one container one step further; returns its status."""
@@ -148,7 +146,7 @@ class Kubelet:
         """What is known of the container; of an adopted one, that it was ready."""
         key = (pod["metadata"]["uid"], container["name"])
         if key not in self._containers:
-            before = _status_of(pod, container)
+            before = status_of(pod, container)
             same = process is not None and before.get("containerID") == f"process://{process.pid}"
             self._containers[key] = _Container(ready=same and before["ready"])
         return self._containers[key]
@@ -161,7 +159,7 @@ class Kubelet:
     def _pulled(self, pod: Object, container: Object, state: _Container) -> images.Image | None:
         """The image once it is there; a restart keeps the digest that the Pod began with, whatever its tag says now."""
         reference = container.get("image", "")
-        if pinned := _status_of(pod, container).get("imageID"):
+        if pinned := status_of(pod, container).get("imageID"):
             reference = f"{reference.partition('@')[0]}@{pinned}"
         if state.pull is None:
             state.pull = self._pool.submit(images.pull, self._layout.images, self._layout.rootfs, reference)
@@ -272,7 +270,7 @@ class Kubelet:
             "started": True,
             "restartCount": process.restarts,
             "state": {"running": {"startedAt": process.started_at}},
-            "lastState": state.last or _status_of(pod, container).get("lastState", {}),
+            "lastState": state.last or status_of(pod, container).get("lastState", {}),
         }
 
     def _waiting(self, pod: Object, container: Object, reason: str, message: str) -> Object:
@@ -281,28 +279,12 @@ class Kubelet:
         return {
             "name": container["name"],
             "image": container.get("image", ""),
-            "imageID": process.image_digest if process else _status_of(pod, container).get("imageID", ""),
+            "imageID": process.image_digest if process else status_of(pod, container).get("imageID", ""),
             "ready": False,
             "started": False,
             "restartCount": process.restarts if process else 0,
             "state": {"waiting": {"reason": reason} | ({"message": message} if message else {})},
-            "lastState": (state.last if state else None) or _status_of(pod, container).get("lastState", {}),
-        }
-
-    def _status(self, pod: Object, containers: list[Object]) -> Object:
-        before = pod.get("status", {})
-        ready = all(status["ready"] for status in containers)
-        running = all("running" in status["state"] for status in containers)
-        facts = {"PodScheduled": True, "Initialized": True, "ContainersReady": ready, "Ready": ready}
-        return {
-            "phase": "Running" if running or any(status["restartCount"] for status in containers) else "Pending",
-            "conditions": [condition(before, name, value) for name, value in facts.items()],
-            "containerStatuses": containers,
-            "hostIP": "127.0.0.1",
-            "podIP": "127.0.0.1",
-            "podIPs": [{"ip": "127.0.0.1"}],
-            "startTime": before.get("startTime") or now(),
-            "qosClass": "BestEffort",
+            "lastState": (state.last if state else None) or status_of(pod, container).get("lastState", {}),
         }
 
     def _announce_ports(self, pod: Object, ports: dict[str, int]) -> None:
@@ -346,31 +328,3 @@ class Kubelet:
                 shutil.rmtree(directory, ignore_errors=True)
         self._leaving = {uid: value for uid, value in self._leaving.items() if uid in known}
         self._containers = {key: value for key, value in self._containers.items() if key[0] in known}
-
-
-def pod_ports(pod: Object) -> dict[str, int]:
-    """Container port -> the port really listened on."""
-    ports: dict[str, int] = json.loads((pod["metadata"].get("annotations") or {}).get(PORTS_ANNOTATION, "{}"))
-    return ports
-
-
-def is_ready(pod: Object) -> bool:
-    """Whether a Pod may get requests: ready and not on its way out."""
-    if pod["metadata"].get("deletionTimestamp"):
-        return False
-    return any(c["type"] == "Ready" and c["status"] == "True" for c in pod.get("status", {}).get("conditions", []))
-
-
-def condition(before: Object, name: str, value: bool, reason: str = "", message: str = "") -> Object:
-    """A condition whose lastTransitionTime moves only when its status does; `before` is the earlier status object."""
-    status = "True" if value else "False"
-    old: Object = next((each for each in before.get("conditions", []) if each["type"] == name), {})
-    since = old["lastTransitionTime"] if old.get("status") == status else now()
-    texts = {key: text for key, text in (("reason", reason), ("message", message)) if text}
-    return {"type": name, "status": status, "lastTransitionTime": since} | texts
-
-
-def _status_of(pod: Object, container: Object) -> Object:
-    """The container's part of the Pod's status, as last written."""
-    statuses: list[Object] = pod.get("status", {}).get("containerStatuses", [])
-    return next((status for status in statuses if status["name"] == container["name"]), {})

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import time
 
-from localcluster.kubernetes.controller.kubelet import is_ready, pod_ports
+from localcluster.kubernetes.controller.pods import is_ready, pod_ports
 from localcluster.kubernetes.envoy import admin, files, translate
 from localcluster.kubernetes.envoy.translate import Resource
 from localcluster.kubernetes.layout import Layout

@@ -9,8 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from localcluster.kubernetes.controller import events
-from localcluster.kubernetes.controller.kubelet import condition
 from localcluster.kubernetes.controller.operator import Desired, address, derive, endpoint
+from localcluster.kubernetes.controller.pods import condition
 from localcluster.kubernetes.errors import ApiError
 from localcluster.kubernetes.state.kinds import BY_NAME, DEPLOYMENT, POD, SELDON, SERVICE, Object
 from localcluster.kubernetes.state.selectors import labels_match

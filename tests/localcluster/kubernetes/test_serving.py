@@ -16,7 +16,6 @@ from localcluster.settings import HOST
 from tests.localcluster.kubernetes.cluster import Cluster, manifest, predictor_of, until
 from tests.localcluster.kubernetes.images import microservice, server
 
-
 pytestmark = pytest.mark.slow
 
 
