@@ -49,10 +49,9 @@ def load(arguments: list[str] | None = None) -> Task:
 
 def _from_master(info: det.ClusterInfo) -> Task:
     trial = info.trial
-    config = trial._config
-    session = authentication.login_with_cache(info.master_url, cert=certs.default_load(info.master_url))
+    session = authentication.login_from_task(info.master_url, cert=certs.default_load(info.master_url))
     experiment = bindings.get_GetExperiment(session, experimentId=trial.experiment_id).experiment
-    data = config.get("data") or {}
+    data = info.user_data
     if not isinstance(data.get("train"), str):
         raise ConfigError("the experiment's configuration lacks data.train, such as fmnist-train-raw@master")
     client = source.connect()
@@ -72,7 +71,7 @@ def _from_master(info: det.ClusterInfo) -> Task:
         class_names=class_names,
         examples=read_examples(contents[source.IMAGES], contents[source.LABELS], len(class_names)),
         provenance=provenance.collect(
-            config=config,
+            config=experiment.config,
             data_train=pinned.provenance(),
             source=Path(det.constants.MANAGED_TRAINING_MODEL_COPY),
             experiment_id=trial.experiment_id,
