@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from fashion_classifier import envelope, payload, service
+from fashion_classifier import envelope, payload, processes, service
 from fashion_classifier.artifact import read_artifact
 from fashion_classifier.errors import ModelError
 from fashion_classifier.model import Classifier, Probabilities
@@ -31,6 +31,7 @@ class FashionClassifier:
 
         Runs once, before gunicorn forks: nothing that holds threads or native state may be created here.
         """
+        processes.end_together()
         self.artifact = read_artifact(Path(os.environ.get("MODEL_DIR", "/model")))
         self.model_error_handler = service.blueprint(self)
         self._classifier: Classifier | None = None

@@ -8,6 +8,7 @@ reads and writes in place of the standard library (it takes NumPy arrays as they
 from __future__ import annotations
 
 import io
+import math
 from typing import Any, NoReturn
 
 import orjson
@@ -28,7 +29,7 @@ _HINT = 'send {"data": {"tensor": {"shape": [28,28], "values": [784 numbers]}}} 
 class JsonRequest(Request):
     """Says why a body is not JSON."""
 
-    def on_json_loading_failure(self, e: ValueError | None) -> NoReturn:
+    def on_json_loading_failed(self, e: ValueError | None) -> NoReturn:
         """Called by Flask for a wrong content type (None) and for a body that does not parse."""
         if e is None:
             raise BadInput(f"the Content-Type is {self.mimetype or 'missing'}; {_HINT}")
@@ -83,6 +84,16 @@ def check_size() -> None:
     while remaining > 0 and (block := stream.read(2**16)):
         remaining -= len(block)
     raise RequestEntityTooLarge(f"the body is larger than {MAX_BODY // 2**20} MiB; send fewer images at once")
+
+
+def check_feedback() -> None:
+    """Refuse feedback that Seldon would fail on with a 500, and a reward that would spoil its counter for good."""
+    message = get_request()
+    if not isinstance(message, dict):
+        raise BadInput('feedback must be an object: {"request": ..., "reward": 1, "truth": ...}')
+    reward = message.get("reward", 0)
+    if type(reward) not in (int, float) or not math.isfinite(reward):
+        raise BadInput('"reward" must be a number')
 
 
 def check_form() -> None:

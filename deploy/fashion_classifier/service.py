@@ -87,6 +87,8 @@ def _before_request() -> None:
     g.puid = puid if envelope.is_puid(puid) and puid else envelope.new_puid()
     body.check_size()
     body.check_form()
+    if request.endpoint == "SendFeedback":
+        body.check_feedback()
 
 
 def _after_request(response: Response) -> Response:

@@ -1,0 +1,358 @@
+"""The genuine seldon-core-microservice with two workers and four threads each, from the image's files."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import numpy as np
+import psutil
+import pytest
+import requests
+
+from deploy.fashion_classifier.model import Classifier
+from deploy.fashion_classifier.openapi import example_request
+from localcluster.settings import Settings
+from tests.deploy.conftest import CHECKPOINT
+from tests.deploy.microservice import Microservice
+from tests.deploy.tiny_model import LABELS
+
+pytestmark = pytest.mark.xdist_group("microservice")
+
+IMAGES = np.random.default_rng(9).integers(0, 256, (300, 28, 28), dtype=np.uint8)
+V1 = "/api/v1.0/predictions"
+
+
+def tensor(images: np.ndarray[Any, np.dtype[np.uint8]], **extra: Any) -> dict[str, Any]:
+    return {"data": {"tensor": {"shape": list(images.shape), "values": images.ravel().tolist()}}, **extra}
+
+
+def probabilities(answer: Any) -> np.ndarray[Any, np.dtype[np.float64]]:
+    data = answer["data"]
+    if "tensor" in data:
+        return np.array(data["tensor"]["values"]).reshape(data["tensor"]["shape"])
+    return np.array(data["ndarray"])
+
+
+@pytest.mark.parametrize("kind", ["tensor", "ndarray"])
+@pytest.mark.parametrize("shape", [[28, 28], [784], [5, 28, 28], [5, 28, 28, 1], [5, 784]], ids=str)
+def test_answers_equal_the_model_for_every_shape_in_the_kind_of_the_request(
+    microservice: Microservice, classifier: Classifier, shape: list[int], kind: str
+) -> None:
+    images = IMAGES[: 1 if shape in ([28, 28], [784]) else 5]
+    data = tensor(images.reshape(shape))["data"] if kind == "tensor" else {"ndarray": images.reshape(shape).tolist()}
+    answer = microservice.post({"data": {"names": ["feature1"], **data}}).json()
+    assert answer["data"]["names"] == LABELS
+    assert set(answer["data"]) == {"names", kind}
+    np.testing.assert_allclose(probabilities(answer), classifier.probabilities(images), atol=1e-5)
+
+
+def test_64_connections_get_right_answers_from_all_workers_and_threads(
+    microservice: Microservice, classifier: Classifier
+) -> None:
+    expected = classifier.probabilities(IMAGES)
+
+    def check(start: int) -> None:
+        with requests.Session() as session:
+            for index in range(start, len(IMAGES) - 7, 64):
+                size = 1 + index % 7
+                url = microservice.url + V1
+                answer = session.post(url, json=tensor(IMAGES[index : index + size]), timeout=60).json()
+                np.testing.assert_allclose(probabilities(answer), expected[index : index + size], atol=1e-5)
+
+    with ThreadPoolExecutor(64) as pool:
+        list(pool.map(check, range(64)))
+
+
+@pytest.mark.slow
+def test_the_whole_test_split_fits_into_one_request(microservice: Microservice, classifier: Classifier) -> None:
+    images = np.tile(IMAGES, (34, 1, 1))[:10_000]
+    answer = microservice.post(tensor(images)).json()
+    np.testing.assert_allclose(probabilities(answer), classifier.probabilities(images), atol=1e-5)
+
+
+def test_meta_names_the_model_the_metrics_and_the_path(microservice: Microservice) -> None:
+    message = tensor(IMAGES[0], meta={"puid": "mine", "tags": {"client": "test"}, "requestPath": {"before": "x"}})
+    answer = microservice.post(message)
+    meta = answer.json()["meta"]
+    assert meta["puid"] == answer.headers["Seldon-Puid"] == "mine"
+    assert meta["tags"] == {
+        "client": "test",
+        "model_name": "fashion-classifier",
+        "model_version": "3",
+        "checkpoint": CHECKPOINT,
+        "data_commit": "5c1e0bd6ac1f4e2f9a0f3c1de7e0a111",
+        "git_commit": "0123456789abcdef0123456789abcdef01234567",
+        "experiment_id": "1",
+        "trial_id": "2",
+    }
+    assert meta["requestPath"] == {"before": "x", "fashion-classifier": "fashion-classifier:v3"}
+    assert {metric["key"] for metric in meta["metrics"]} == {
+        "fashion_classifier_images",
+        "fashion_classifier_inference_seconds",
+    }
+
+
+def test_the_puid_comes_from_the_header_else_it_is_new(microservice: Microservice) -> None:
+    given = microservice.post(tensor(IMAGES[0]), headers={"Seldon-Puid": "from-header"})
+    assert given.json()["meta"]["puid"] == given.headers["Seldon-Puid"] == "from-header"
+    made = [microservice.post(tensor(IMAGES[0])) for _ in range(2)]
+    puids = {answer.json()["meta"]["puid"] for answer in made}
+    assert len(puids) == 2
+    assert {answer.headers["Seldon-Puid"] for answer in made} == puids
+
+
+def test_prometheus_counts_the_images(microservice: Microservice) -> None:
+    def count() -> float:
+        lines = requests.get(microservice.metrics_url, timeout=30).text.splitlines()
+        return sum(float(line.split()[-1]) for line in lines if line.startswith("fashion_classifier_images_total"))
+
+    before = count()
+    microservice.post(tensor(IMAGES[:7]))
+    assert count() >= before + 7
+
+
+def test_form_fields_are_read_as_seldon_does(microservice: Microservice, classifier: Classifier) -> None:
+    text = json.dumps(tensor(IMAGES[0]))
+    url = microservice.url + V1
+    urlencoded = requests.post(url, data={"json": text}, timeout=30)
+    multipart = requests.post(url, files={"data": (None, json.dumps(tensor(IMAGES[0])["data"]))}, timeout=30)
+    expected = classifier.probabilities(IMAGES[:1])
+    for answer in (urlencoded, multipart):
+        np.testing.assert_allclose(probabilities(answer.json()), expected, atol=1e-5)
+
+
+JSON = {"Content-Type": "application/json"}
+FORM = {"Content-Type": "application/x-www-form-urlencoded"}
+MULTIPART = {"Content-Type": "multipart/form-data; boundary=x"}
+GOOD = json.dumps(tensor(IMAGES[0]))
+
+
+def part(name: str, content: bytes, filename: str = "") -> bytes:
+    file = f'; filename="{filename}"' if filename else ""
+    head = f'--x\r\nContent-Disposition: form-data; name="{name}"{file}\r\n\r\n'
+    return head.encode() + content + b"\r\n--x--\r\n"
+
+
+REFUSED: dict[str, tuple[bytes, dict[str, str], str]] = {
+    "empty body": (b"", JSON, "the body is empty"),
+    "nothing at all": (b"", {}, "Content-Type is missing"),
+    "broken JSON": (GOOD.encode()[:-1], JSON, "not JSON"),
+    "NaN": (GOOD.replace("[28, 28]", "[28, 28]").replace('"values": [', '"values": [NaN,').encode(), JSON, "not JSON"),
+    "not UTF-8": (b'{"data": "\xff"}', JSON, "not JSON"),
+    "deep nesting": (b"[" * 100_000, JSON, "not JSON"),
+    "null": (b"null", JSON, "JSON"),
+    "a list": (b"[1]", JSON, "a list"),
+    "a string": (b'"x"', JSON, "a string"),
+    "plain text": (GOOD.encode(), {"Content-Type": "text/plain"}, "Content-Type is text/plain"),
+    "curl without a header": (GOOD.encode(), FORM, "Content-Type is application/x-www-form-urlencoded"),
+    "broken form field": (b"json={", FORM, "a form field is not JSON"),
+    "deep form field": (b"json=" + b"[" * 100_000, FORM, "a form field is not JSON"),
+    "NaN in a form": (b'json={"data":{"ndarray":[[' + b"NaN," * 783 + b"0]]}}", FORM, "value 0 is nan"),
+    "broken multipart field": (part("data", b"{"), MULTIPART, "a form field is not JSON"),
+    "binary part": (part("binData", b"\x89PNG", "a.png"), MULTIPART, '"binData" is not served'),
+    "text part": (part("strData", b"\xff\xfe", "a.txt"), MULTIPART, "a form field is not JSON"),
+    "empty multipart": (b"--x--\r\n", MULTIPART, 'no "data"'),
+    "missing data": (b"{}", JSON, 'no "data"'),
+    "wrong count": (b'{"data":{"tensor":{"shape":[28,28],"values":[1,2]}}}', JSON, "needs 784 values; found 2"),
+    "wrong shape": (b'{"data":{"tensor":{"shape":[2],"values":[1,2]}}}', JSON, "not one of"),
+    "ragged": (b'{"data":{"ndarray":[[1,2],[3]]}}', JSON, "ragged"),
+    "strings": (b'{"data":{"tensor":{"shape":[784],"values":[' + b'"1",' * 783 + b'"1"]}}}', JSON, "a string"),
+    "empty batch": (b'{"data":{"tensor":{"shape":[0,28,28],"values":[]}}}', JSON, "no image"),
+    "meta": (GOOD.replace('{"data"', '{"meta": 5, "data"', 1).encode(), JSON, '"meta" must be an object'),
+    "puid": (GOOD.replace('{"data"', '{"meta": {"puid": "a\\nb"}, "data"', 1).encode(), JSON, "meta.puid"),
+}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+@pytest.mark.parametrize("path", [V1, "/api/v0.1/predictions"])
+def test_a_clients_mistake_is_400_with_what_is_wrong(microservice: Microservice, name: str, path: str) -> None:
+    body, headers, words = REFUSED[name]
+    answer = requests.post(microservice.url + path, data=body, headers=headers, timeout=30)
+    status = answer.json()["status"]
+    assert answer.status_code == 400, answer.text
+    assert words in status["info"]
+    assert {key: status[key] for key in ("status", "code", "reason")} == {
+        "status": 1,
+        "code": -1,
+        "reason": "MICROSERVICE_BAD_DATA",
+    }
+    assert answer.headers["Seldon-Puid"]
+    assert microservice.post(tensor(IMAGES[0])).ok
+
+
+def chunks(size: int) -> Any:
+    for _ in range(size // 2**20):
+        yield b" " * 2**20
+
+
+@pytest.mark.parametrize("announced", [True, False], ids=["content-length", "chunked"])
+def test_an_oversized_body_is_413_and_a_large_one_is_read(microservice: Microservice, announced: bool) -> None:
+    def post(megabytes: int) -> requests.Response:
+        size = megabytes * 2**20
+        data = b" " * size if announced else chunks(size)
+        return requests.post(microservice.url + V1, data=data, headers=JSON, timeout=60)
+
+    assert post(41).status_code == 413
+    assert "40 MiB" in post(41).json()["status"]["info"]
+    assert post(40).status_code == 400
+    assert microservice.post(tensor(IMAGES[0])).ok
+
+
+@pytest.mark.parametrize("path", [V1, "/api/v0.1/predictions", "/api/v1.0/feedback"])
+def test_other_methods_are_405_in_seldons_shape(microservice: Microservice, path: str) -> None:
+    for method in ("GET", "PUT", "DELETE"):
+        answer = requests.request(method, microservice.url + path, timeout=30)
+        assert answer.status_code == 405
+        assert "POST" in answer.headers["Allow"]
+        assert answer.json()["status"]["reason"] == "MICROSERVICE_METHOD_NOT_ALLOWED"
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/health/ping",
+        "/health/status",
+        "/ready",
+        "/live",
+        "/metadata",
+        "/api/v1.0/health/status",
+        "/api/v1.0/status",
+        "/api/v1.0/status/fashion-classifier",
+        "/api/v1.0/metadata",
+        "/api/v1.0/metadata/fashion-classifier",
+        "/api/v0.1/status",
+        "/api/v0.1/metadata",
+    ],
+)
+def test_the_executors_paths_answer(microservice: Microservice, path: str) -> None:
+    answer = microservice.get(path)
+    assert answer.status_code == 200
+    assert answer.headers["X-Content-Type-Options"] == "nosniff"
+
+
+@pytest.mark.parametrize("path", ["/nothing", "/api/v1.0/status/other", "/api/v1.0/metadata/other"])
+def test_an_unknown_path_is_404_in_seldons_shape(microservice: Microservice, path: str) -> None:
+    answer = microservice.get(path)
+    assert answer.status_code == 404
+    assert answer.json()["status"]["reason"] == "MICROSERVICE_NOT_FOUND"
+
+
+@pytest.mark.parametrize("path", ["/route", "/aggregate", "/transform-input", "/transform-output"])
+def test_paths_of_other_node_types_are_not_served(microservice: Microservice, path: str) -> None:
+    assert microservice.post({"data": {"tensor": {"shape": [3], "values": [1]}}}, path).status_code == 404
+
+
+def test_feedback_is_acknowledged_and_a_broken_one_is_refused(microservice: Microservice) -> None:
+    feedback = {"request": tensor(IMAGES[0]), "reward": 1.0, "truth": {"data": {"ndarray": [9]}}}
+    answer = microservice.post(feedback, "/api/v1.0/feedback")
+    assert answer.status_code == 200
+    assert answer.json()["meta"]["tags"]["model_version"] == "3"
+    broken: list[Any] = [{"request": {"data": {"tensor": {"shape": [3], "values": [1]}}}}, {"bogus": 1}, [1], 5]
+    broken += [{"reward": "NaN"}, {"reward": True}, {"request": 5}, {"request": {"data": {"tensor": 1}}}]
+    for message in broken:
+        assert microservice.post(message, "/api/v1.0/feedback").status_code == 400
+
+
+def test_browsers_of_other_origins_may_ask(microservice: Microservice) -> None:
+    headers = {
+        "Origin": "http://shop.example",
+        "Access-Control-Request-Method": "POST",
+        "Access-Control-Request-Headers": "content-type",
+    }
+    answer = requests.options(microservice.url + V1, headers=headers, timeout=30)
+    assert answer.status_code == 200
+    assert "POST" in answer.headers["Access-Control-Allow-Methods"]
+    assert "content-type" in answer.headers["Access-Control-Allow-Headers"]
+    assert answer.headers["Access-Control-Allow-Origin"] in ("*", "http://shop.example")
+
+
+def test_the_documents_own_example_is_what_the_model_answers(microservice: Microservice) -> None:
+    document = microservice.get("/api/v1.0/doc/openapi.json").json()
+    operation = document["paths"]["/api/v1.0/predictions"]["post"]
+    request = operation["requestBody"]["content"]["application/json"]
+    responses = {code: each["content"]["application/json"] for code, each in operation["responses"].items()}
+    assert request["example"] == example_request()
+    answer = microservice.post(request["example"]).json()
+    assert answer["data"] == responses["200"]["example"]["data"]
+    refusal = microservice.post({"data": {"tensor": {"shape": [28, 28], "values": [0] * 783}}}).json()
+    for message, schema in (
+        (request["example"], "Request"),
+        (answer, "Answer"),
+        (refusal, "Error"),
+        (responses["400"]["example"], "Error"),
+    ):
+        jsonschema.validate(message, {"$ref": f"#/components/schemas/{schema}", **document})
+
+
+def test_the_swagger_page_needs_nothing_from_elsewhere(microservice: Microservice) -> None:
+    page = microservice.get("/api/v1.0/doc/")
+    assert page.headers["Content-Security-Policy"].startswith("default-src 'self'")
+    for asset in ("swagger-ui.css", "swagger-ui-bundle.js", "start.js", "favicon-32x32.png"):
+        assert asset in page.text
+        assert microservice.get(f"/api/v1.0/doc/{asset}").status_code == 200
+    assert "://" not in page.text
+    redirect = microservice.get("/api/v1.0/doc")
+    assert (redirect.status_code, redirect.headers["Location"]) == (308, "doc/")
+
+
+def test_a_terminated_container_leaves_no_process_behind(registered_rootfs: Path) -> None:
+    running = Microservice(registered_rootfs, workers=1, threads=1)
+    try:
+        running.start()
+        assert running.process is not None
+        family = psutil.Process(running.process.pid).children(recursive=True)
+        assert len(family) > 3
+        running.process.terminate()
+        running.process.wait(timeout=15)
+        assert not psutil.wait_procs(family, timeout=15)[1]
+    finally:
+        running.stop()
+
+
+def test_a_damaged_model_stops_the_start_with_the_reason(registered_rootfs: Path) -> None:
+    (registered_rootfs / "model" / "model.tflite").write_bytes(b"damaged")
+    running = Microservice(registered_rootfs, workers=1, threads=1)
+    try:
+        assert running.spawn().wait(timeout=60) != 0
+        assert "model.tflite has SHA-256" in running.log.read_text()
+    finally:
+        running.stop()
+
+
+GRPC_CLIENT = """
+import json, sys, grpc
+from google.protobuf.json_format import MessageToDict, ParseDict
+from seldon_core.proto.prediction_pb2 import SeldonMessage
+from seldon_core.proto.prediction_pb2_grpc import SeldonStub
+channel = grpc.insecure_channel(sys.argv[1])
+for line in sys.stdin:
+    message = ParseDict(json.loads(line), SeldonMessage())
+    try:
+        answer = SeldonStub(channel).Predict(message, timeout=30, wait_for_ready=True)
+        print(json.dumps(MessageToDict(answer)))
+    except grpc.RpcError as error:
+        print(json.dumps({"error": error.details()}))
+"""
+
+
+def test_grpc_answers_the_same_and_refuses_the_same(microservice: Microservice, classifier: Classifier) -> None:
+    python = Settings.from_environment().serving_environment / "bin" / "python"
+    messages = [tensor(IMAGES[:3], meta={"puid": "g"}), {"data": {"tensor": {"shape": [2], "values": [1, 2]}}}]
+    done = subprocess.run(
+        [python, "-c", GRPC_CLIENT, f"127.0.0.1:{microservice.grpc}"],
+        input="\n".join(map(json.dumps, messages)),
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=True,
+    )
+    good, bad = map(json.loads, done.stdout.splitlines())
+    np.testing.assert_allclose(probabilities(good), classifier.probabilities(IMAGES[:3]), atol=1e-5)
+    assert good["meta"]["puid"] == "g"
+    assert good["meta"]["tags"]["model_version"] == "3"
+    assert "shape [2] is not one of" in bad["error"]
