@@ -9,14 +9,16 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 import numpy.typing as npt
 import pytest
 from pachyderm_sdk import Client
 
-from localcluster.pachyderm import service
+from localcluster.pachyderm import service as pachyderm
 from localcluster.settings import Settings
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -37,24 +39,38 @@ def shapes(count: int, seed: int = 0) -> tuple[npt.NDArray[np.uint8], npt.NDArra
     return images, labels
 
 
+@contextmanager
+def running(platform: ModuleType, settings: Settings, variables: dict[str, str]) -> Iterator[dict[str, str]]:
+    """One platform's real service in the home of `settings`; yields the variables by which its clients find it."""
+    platform.prepare(settings)
+    clients: dict[str, str] = platform.client_environment(settings)
+    (described,) = platform.services(settings)
+    environment = {**os.environ, **settings.environment(), **variables, **clients, **described.environment}
+    log = settings.home / f"{described.name}.log"
+    with log.open("w") as stream:
+        process = subprocess.Popen(
+            described.argv, cwd=REPOSITORY, env=environment, stdout=stream, stderr=subprocess.STDOUT
+        )
+    try:
+        wait_until(described.ready, f"{described.name} to become ready (its log: {log})")
+        yield clients
+    finally:
+        process.send_signal(signal.SIGTERM)
+        process.wait(timeout=60)
+
+
+def home_settings(home: Path) -> Settings:
+    """A local cluster in `home` on free ports, with one slot."""
+    ports = {f"LOCALCLUSTER_{name}_PORT": str(_free_port()) for name in ("DETERMINED", "PACHYDERM")}
+    return Settings.from_environment({"LOCALCLUSTER_HOME": str(home), **ports})
+
+
 @pytest.fixture(scope="session")
 def pachd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
-    """A client of a real pachd process in a home of its own; PACH_CONFIG names it meanwhile."""
-    environment = {
-        **os.environ,
-        "LOCALCLUSTER_HOME": str(tmp_path_factory.mktemp("pachyderm")),
-        "LOCALCLUSTER_PACHYDERM_PORT": str(_free_port()),
-    }
-    settings = Settings.from_environment(environment)
-    variables = service.client_environment(settings)
-    process = subprocess.Popen([sys.executable, "-m", "localcluster.pachyderm"], cwd=REPOSITORY, env=environment)
-    with pytest.MonkeyPatch.context() as patch:
-        for name, value in variables.items():
-            patch.setenv(name, value)
-        wait_until(lambda: service.ready(settings, timeout=0.2), "pachd to answer its health check")
-        yield Client.from_config(variables["PACH_CONFIG"])
-    process.send_signal(signal.SIGTERM)
-    process.wait(timeout=20)
+    """A client of a real pachd process in a home of its own."""
+    settings = home_settings(tmp_path_factory.mktemp("pachyderm"))
+    with running(pachyderm, settings, {}) as clients:
+        yield Client.from_config(clients["PACH_CONFIG"])
 
 
 def wait_until(condition: Callable[[], bool], what: str, seconds: float = 60) -> None:
