@@ -35,10 +35,8 @@ def read(source: str = SOURCE) -> Samples:
         client = Client.from_config()
         images, labels = (_content(client, f"{source}:/{name}") for name in (_IMAGES, _LABELS))
         split = Samples(read_images(images), read_labels(labels), np.empty(0, np.int64))
-    except (OSError, ValueError, ConfigError, ConnectionError) as error:
-        raise PredictError(f"Pachyderm cannot be used: {error}; set PACH_CONFIG, or run make up") from error
-    except grpc.RpcError as error:
-        raise PredictError(f"{source} cannot be read: {error.details()}; run make data") from error
+    except (OSError, ValueError, ConfigError, grpc.RpcError) as error:
+        raise PredictError(_words(source, error)) from error
     except InvalidIdx as error:
         raise PredictError(f"{source} is damaged: {error}") from error
     if not 0 < len(split.images) == len(split.labels):
@@ -59,3 +57,11 @@ def choose(split: Samples, count: int) -> Samples:
 def _content(client: Client, uri: str) -> io.BytesIO:
     with client.pfs.pfs_file(file=pfs.File.from_uri(uri)) as stream:
         return io.BytesIO(stream.read())
+
+
+def _words(source: str, error: Exception) -> str:
+    """The SDK raises a ValueError around the server's own refusal of a file."""
+    refusal = error.__cause__ if isinstance(error.__cause__, grpc.RpcError) else error
+    if isinstance(refusal, grpc.RpcError) and refusal.code() is not grpc.StatusCode.UNAVAILABLE:
+        return f"{source} cannot be read: {refusal.details()}; run make data"
+    return f"Pachyderm cannot be used: {error}; set PACH_CONFIG, or run make up"

@@ -1,0 +1,75 @@
+"""When a rollout is done, what it waits for, and when it cannot succeed."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from deploy.release.apply import pending, wait_for
+from deploy.release.errors import DeployError
+
+NEW, OLD = "fashion-classifier@sha256:new", "fashion-classifier@sha256:old"
+
+
+def deployment(image: str = NEW, generation: int = 2, **status: int) -> dict[str, Any]:
+    done = {"observedGeneration": 2, "replicas": 1, "updatedReplicas": 1, "availableReplicas": 1}
+    return {
+        "kind": "Deployment",
+        "metadata": {"name": "d", "generation": generation},
+        "spec": {"replicas": 1, "template": {"spec": {"containers": [{"image": image}]}}},
+        "status": done | status,
+    }
+
+
+def pod(image: str, reason: str | None = None) -> dict[str, Any]:
+    state = {"waiting": {"reason": reason, "message": "why"}} if reason else {"running": {}}
+    return {
+        "kind": "Pod",
+        "metadata": {"name": "p"},
+        "spec": {"containers": [{"image": image}]},
+        "status": {"containerStatuses": [{"state": state}]},
+    }
+
+
+def seldon(state: str, description: str = "") -> dict[str, Any]:
+    return {"status": {"state": state, "description": description}}
+
+
+def test_a_complete_rollout_waits_for_nothing() -> None:
+    assert pending(seldon("Available"), [deployment(), pod(NEW)], NEW) is None
+
+
+@pytest.mark.parametrize(
+    ("state", "objects", "words"),
+    [
+        ("Available", [deployment(OLD)], "take the new image"),
+        ("Available", [], "take the new image"),
+        ("Available", [deployment(generation=3)], "controller to see"),
+        ("Available", [deployment(updatedReplicas=0)], "0 of 1 new"),
+        ("Available", [deployment(replicas=2)], "2 in all"),
+        ("Available", [deployment(availableReplicas=0)], "0 ready"),
+        ("Creating", [deployment()], "which is Creating"),
+        ("Available", [deployment(availableReplicas=0), pod(NEW, "ContainerCreating")], "0 ready"),
+        ("Available", [deployment(OLD), pod(OLD, "CrashLoopBackOff")], "take the new image"),
+    ],
+)
+def test_what_is_missing_is_named(state: str, objects: list[dict[str, Any]], words: str) -> None:
+    assert words in str(pending(seldon(state), objects, NEW))
+
+
+@pytest.mark.parametrize("reason", ["ErrImagePull", "ImagePullBackOff", "CrashLoopBackOff"])
+def test_a_pod_that_cannot_start_ends_the_wait(reason: str) -> None:
+    with pytest.raises(DeployError, match=f"{reason}: why"):
+        pending(seldon("Creating"), [deployment(availableReplicas=0), pod(NEW, reason)], NEW)
+
+
+def test_a_refusal_of_the_operator_ends_the_wait() -> None:
+    with pytest.raises(DeployError, match="port taken"):
+        pending(seldon("Failed", "port taken"), [], NEW)
+
+
+def test_a_wait_ends_at_its_deadline_and_says_what_for(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(DeployError, match="the goal was not reached in 0 s: still waiting for rain"):
+        wait_for("the goal", lambda: "rain", 0)
+    assert capsys.readouterr().out == "waiting for rain\n"

@@ -1,0 +1,127 @@
+"""The image of a version: complete, labelled, reproducible; and refused where the checkpoint is not servable."""
+
+from __future__ import annotations
+
+import ast
+import json
+import shutil
+import sys
+from pathlib import Path
+
+import pytest
+
+from deploy.release import image
+from deploy.release.errors import LayoutError, RegistryError
+from deploy.release.registry import Registered, requested_version, verified
+from tests.deploy.conftest import CHECKPOINT
+
+REVISION = "f" * 40
+
+
+def test_the_image_has_the_wrapper_and_the_model(registered: Registered) -> None:
+    contents = image.image_files(registered, REVISION)
+    assert {name.split("/")[0] for name in contents} == {"app", "model"}
+    assert {name for name in contents if name.startswith("model/")} == {
+        "model/SHA256SUMS",
+        "model/labels.json",
+        "model/metadata.json",
+        "model/model.tflite",
+        "model/version.json",
+    }
+    sources = {path.name for path in (image.APP / "fashion_classifier").iterdir() if path.suffix in (".py", ".json")}
+    assert sources == {Path(name).name for name in contents if name.startswith("app/fashion_classifier/")}
+    assert json.loads(contents["model/version.json"]) == {
+        "model_version": 3,
+        "checkpoint": CHECKPOINT,
+        "image_revision": REVISION,
+    }
+
+
+def test_the_image_imports_nothing_that_only_the_working_environment_has(registered: Registered) -> None:
+    allowed = {
+        "FashionClassifier",
+        "ai_edge_litert",
+        "fashion_classifier",
+        "flask",
+        "numpy",
+        "orjson",
+        "seldon_core",
+        "swagger_ui_bundle",
+        "werkzeug",
+    }
+    for name, content in image.image_files(registered, None).items():
+        if name.endswith(".py"):
+            for node in ast.walk(ast.parse(content)):
+                modules = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+                if isinstance(node, ast.ImportFrom) and not node.level:
+                    modules = [str(node.module)]
+                roots = {module.split(".")[0] for module in modules}
+                assert roots <= allowed | sys.stdlib_module_names, name
+
+
+def test_building_twice_gives_the_same_digest(registered: Registered, tmp_path: Path) -> None:
+    first = image.build(registered, tmp_path / "one", revision=REVISION, epoch=0)
+    second = image.build(registered, tmp_path / "two", revision=REVISION, epoch=0)
+    assert first["digest"] == second["digest"]
+    assert first["reference"] == f"fashion-classifier@{first['digest']}"
+    assert first["tag"] == "fashion-classifier:v3"
+    other = Registered(4, CHECKPOINT, registered.artifact)
+    assert image.build(other, tmp_path / "one", revision=REVISION, epoch=0)["digest"] != first["digest"]
+
+
+def test_the_labels_carry_the_provenance(registered: Registered) -> None:
+    labels = image.provenance_labels(registered, REVISION)
+    assert labels["org.opencontainers.image.version"] == labels["model.version"] == "3"
+    assert labels["org.opencontainers.image.revision"] == REVISION
+    assert labels["model.checkpoint"] == CHECKPOINT
+    assert labels["data.train.commit"] == "5c1e0bd6ac1f4e2f9a0f3c1de7e0a111"
+    assert labels["training.git.commit"] == "0123456789abcdef0123456789abcdef01234567"
+    assert "org.opencontainers.image.revision" not in image.provenance_labels(registered, None)
+
+
+def test_a_damaged_checkpoint_makes_no_image(serving: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "serving"
+    shutil.copytree(serving, folder)
+    content = bytearray((folder / "model.tflite").read_bytes())
+    content[100] ^= 1
+    (folder / "model.tflite").write_bytes(content)
+    with pytest.raises(RegistryError, match="SHA-256"):
+        verified(folder)
+    with pytest.raises(RegistryError, match="no serving format"):
+        verified(tmp_path / "absent")
+
+
+@pytest.mark.parametrize(("text", "version"), [("newest", None), ("7", 7)])
+def test_a_version_is_a_number_or_newest(text: str, version: int | None) -> None:
+    assert requested_version(text) == version
+
+
+@pytest.mark.parametrize("text", ["0", "-1", "v3", ""])
+def test_another_version_is_refused(text: str) -> None:
+    with pytest.raises(RegistryError, match="not a version"):
+        requested_version(text)
+
+
+def test_source_date_epoch_is_a_number(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SOURCE_DATE_EPOCH", "1700000000")
+    assert image.source_date_epoch() == 1_700_000_000
+    monkeypatch.setenv("SOURCE_DATE_EPOCH", "yesterday")
+    with pytest.raises(LayoutError, match="SOURCE_DATE_EPOCH"):
+        image.source_date_epoch()
+
+
+def test_an_unreachable_master_is_named(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("DET_MASTER", "http://127.0.0.1:1")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert image.main(["--layout", str(tmp_path / "layout"), "--version", "1"]) == 1
+    assert "http://127.0.0.1:1 does not answer" in capsys.readouterr().err
+
+
+def test_without_a_layout_the_variable_is_named(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.delenv("IMAGE_LAYOUT", raising=False)
+    assert image.main(["--version", "1"]) == 1
+    assert "IMAGE_LAYOUT is not set" in capsys.readouterr().err
