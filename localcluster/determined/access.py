@@ -1,0 +1,59 @@
+"""Who calls, and how far an allocation's token reaches: its own trial, and what its experiment lets it read."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from localcluster.determined.errors import PermissionDenied, Unauthenticated
+from localcluster.determined.state import trials, users
+from localcluster.determined.state.database import Database, Row
+
+PUBLIC = {("GET", "/"), ("GET", "/info"), ("POST", "/api/v1/auth/login")}
+"""Calls that need no token."""
+
+ALLOCATION_HEADER = "grpc-metadata-x-allocation-token"
+
+
+@dataclass(frozen=True)
+class Caller:
+    """The user on whose behalf a call is made, and the allocation where a trial's process makes it."""
+
+    user: Row
+    token: str
+    allocation: Row | None = None
+
+
+def identify(db: Database, method: str, path: str, headers: dict[str, str]) -> Caller:
+    """Return who calls; raises Unauthenticated, and PermissionDenied where an allocation reaches too far."""
+    if token := _bearer(headers.get(ALLOCATION_HEADER, "")):
+        allocation = trials.of_token(db, token)
+        if not _reaches(allocation, method, path):
+            raise PermissionDenied(f"the token of a trial does not allow {method} {path}")
+        return Caller(users.get(db, allocation["user_id"]), token, allocation)
+    if token := _bearer(headers.get("authorization", "")):
+        return Caller(users.of_token(db, token), token)
+    raise Unauthenticated("no token was given: log in with `det user login`")
+
+
+def _bearer(value: str) -> str:
+    return value[len("Bearer ") :].strip() if value.startswith("Bearer ") else value.strip()
+
+
+def _reaches(allocation: Row, method: str, path: str) -> bool:
+    own = {
+        "a": re.escape(allocation["id"]),
+        "t": allocation["trial_id"],
+        "e": allocation["experiment_id"],
+        "k": re.escape(allocation["task_id"]),
+    }
+    readable = (
+        r"/api/v1/(me|master)|/api/v1/experiments/{e}(/.*)?|/api/v1/trials/{t}(/.*)?|/api/v1/tasks/{k}/.*"
+        r"|(/api/v1)?/checkpoints/[^/]+|/api/v1/models/.*|/api/v1/runs/{t}/metadata|/api/v1/allocations/{a}/.*"
+    )
+    writable = (
+        r"/api/v1/allocations/{a}/.*|/local/allocations/{a}/.*|/api/v1/trials/{t}/(metrics|progress|early_exit)"
+        r"|/api/v1/trials/{t}/runner/metadata|/api/v1/runs/(start|{t}/metadata)|/api/v1/checkpoints|/api/v1/task/logs"
+    )
+    pattern = readable if method == "GET" else writable
+    return method != "DELETE" and re.fullmatch(pattern.format(**own), path) is not None

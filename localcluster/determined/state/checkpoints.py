@@ -1,0 +1,149 @@
+"""Checkpoints: what trials reported, in which order users see them, and which may be deleted."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+from localcluster.determined.errors import InvalidArgument, NotFound
+from localcluster.determined.state import metrics
+from localcluster.determined.state.database import Database, Row, now
+
+_SELECT = """SELECT checkpoints.*, trials.experiment_id, trials.hparams, trials.task_id, experiments.config
+  FROM checkpoints JOIN trials ON trials.id = trial_id JOIN experiments ON experiments.id = experiment_id"""
+
+
+def report(db: Database, allocation: Row, body: dict[str, Any]) -> None:
+    """Store a checkpoint whose files lie in the storage; reporting it again replaces it.
+
+    Raises InvalidArgument where `metadata.steps_completed` is missing or the uuid belongs to another trial.
+    """
+    metadata = body.get("metadata") or {}
+    steps = metadata.get("steps_completed")
+    if isinstance(steps, bool) or not isinstance(steps, int | float):
+        raise InvalidArgument("metadata.steps_completed: is required in a checkpoint and must be a number")
+    known = db.row("SELECT trial_id FROM checkpoints WHERE uuid = ?", body["uuid"])
+    if known and known["trial_id"] != allocation["trial_id"]:
+        raise InvalidArgument(f"uuid: checkpoint {body['uuid']} belongs to another trial")
+    columns: dict[str, Any] = {
+        "allocation_id": allocation["id"],
+        "state": str(body.get("state", "STATE_COMPLETED")).removeprefix("STATE_"),
+        "report_time": body.get("reportTime") or now(),
+        "metadata": metadata,
+        "resources": {path: int(size) for path, size in (body.get("resources") or {}).items()},
+        "steps": int(steps),
+    }
+    with db.transaction():
+        if known:
+            db.update("checkpoints", "uuid", body["uuid"], **columns)
+        else:
+            db.insert("checkpoints", uuid=body["uuid"], trial_id=allocation["trial_id"], **columns)
+
+
+def get(db: Database, uuid: str) -> Row:
+    """Return a checkpoint with its trial's hyperparameters and configuration; raises NotFound."""
+    found = db.row(f"{_SELECT} WHERE uuid = ?", uuid)
+    if found is None:
+        raise NotFound(f"checkpoint {uuid} not found")
+    return found
+
+
+def find(db: Database, *, trial_id: int | None = None, experiment_id: int | None = None) -> list[Row]:
+    """Return the checkpoints of a trial or an experiment by report time."""
+    return db.rows(
+        f"{_SELECT} WHERE (?1 IS NULL OR trial_id = ?1) AND (?2 IS NULL OR experiment_id = ?2) ORDER BY report_time, uuid",
+        trial_id,
+        experiment_id,
+    )
+
+
+def searcher_metric(db: Database, checkpoint: Row) -> float | None:
+    """Return the value of the searcher's metric at the checkpoint's step."""
+    return metric(db, checkpoint, json.loads(checkpoint["config"])["searcher"]["metric"])
+
+
+def metric(db: Database, checkpoint: Row, name: str) -> float | None:
+    """Return the value of a validation metric at the checkpoint's step."""
+    validation = metrics.at(db, checkpoint["trial_id"], metrics.VALIDATION, checkpoint["steps"])
+    return metrics.number((validation or {}).get(name))
+
+
+def ordered(db: Database, rows: Sequence[Row], *, attribute: str, by_metric: str, descending: bool | None) -> list[Row]:
+    """Sort checkpoints by an attribute (`SORT_BY_…`) or a metric; those without the metric come last.
+
+    `descending` None takes the searcher's `smaller_is_better` for metrics and ascending for the rest.
+    """
+    if not by_metric and attribute != "SORT_BY_SEARCHER_METRIC":
+        keys = {
+            "SORT_BY_BATCH_NUMBER": lambda row: row["steps"],
+            "SORT_BY_TRIAL_ID": lambda row: row["trial_id"],
+            "SORT_BY_UUID": lambda row: row["uuid"],
+            "SORT_BY_STATE": lambda row: row["state"],
+        }
+        key = keys.get(attribute, lambda row: row["report_time"])
+        return sorted(rows, key=key, reverse=bool(descending))
+    if not rows:
+        return []
+    searcher = json.loads(rows[0]["config"])["searcher"]
+    name = by_metric or searcher["metric"]
+    down = descending if descending is not None else not (by_metric or searcher["smaller_is_better"])
+    values = {row["uuid"]: metric(db, row, name) for row in rows}
+
+    def key_of(row: Row) -> tuple[bool, float]:
+        value = values[row["uuid"]]
+        return value is None, 0.0 if value is None else -value if down else value
+
+    return sorted(rows, key=key_of)
+
+
+def replace_metadata(db: Database, uuid: str, metadata: dict[str, Any]) -> None:
+    """Set the whole of a checkpoint's metadata."""
+    get(db, uuid)
+    db.update("checkpoints", "uuid", uuid, metadata=metadata)
+
+
+def set_resources(db: Database, uuid: str, resources: dict[str, int]) -> None:
+    """Say which files are left: none means DELETED, fewer than before PARTIALLY_DELETED."""
+    before = json.loads(get(db, uuid)["resources"])
+    if resources == before:
+        return
+    state = "PARTIALLY_DELETED" if resources else "DELETED"
+    db.update("checkpoints", "uuid", uuid, resources=resources, state=state)
+
+
+def require_unregistered(db: Database, uuids: Sequence[str]) -> None:
+    """Raise InvalidArgument where a model version holds one of the checkpoints."""
+    marks = ", ".join("?" * len(uuids))
+    held = db.rows(
+        "SELECT DISTINCT checkpoint_uuid FROM model_versions"  # noqa: S608
+        f" WHERE checkpoint_uuid IN ({marks}) ORDER BY 1",
+        *uuids,
+    )
+    if held:
+        names = ", ".join(row["checkpoint_uuid"] for row in held)
+        raise InvalidArgument(f"the model registry holds these checkpoints, so they were not deleted: {names}")
+
+
+def expendable(db: Database, experiment_id: int) -> list[str]:
+    """Return the checkpoints that the experiment's storage policy no longer keeps.
+
+    One goes iff it is (neither among the best of the experiment nor of its trial, or has no validation) and is not
+    among its trial's latest; never one that the registry or another experiment's warm start holds.
+    """
+    rows = [row for row in find(db, experiment_id=experiment_id) if row["state"] == "COMPLETED"]
+    if not rows:
+        return []
+    policy = json.loads(rows[0]["config"])["checkpoint_storage"]
+    best = ordered(db, rows, attribute="SORT_BY_SEARCHER_METRIC", by_metric="", descending=None)
+    kept = {row["uuid"] for row in best[: policy["save_experiment_best"]]}
+    for trial_id in {row["trial_id"] for row in rows}:
+        of_trial = [row for row in best if row["trial_id"] == trial_id]
+        kept |= {row["uuid"] for row in of_trial[: policy["save_trial_best"]]}
+    kept = {row["uuid"] for row in rows if row["uuid"] in kept and searcher_metric(db, row) is not None}
+    for trial_id in {row["trial_id"] for row in rows}:
+        latest = sorted((row for row in rows if row["trial_id"] == trial_id), key=lambda row: -row["steps"])
+        kept |= {row["uuid"] for row in latest[: policy["save_trial_latest"]]}
+    kept |= {row[0] for row in db.rows("SELECT checkpoint_uuid FROM model_versions")}
+    kept |= {row[0] for row in db.rows("SELECT warm_start FROM trials WHERE warm_start IS NOT NULL")}
+    return [row["uuid"] for row in rows if row["uuid"] not in kept]

@@ -1,0 +1,151 @@
+"""The database: schema, transactions, and the few conversions that all tables share.
+
+One connection, used by the master's event loop alone, so no statement ever waits for another writer.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+Row = sqlite3.Row
+
+_SCHEMA = """
+CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL);
+CREATE TABLE users (
+  id INTEGER PRIMARY KEY, username TEXT NOT NULL UNIQUE COLLATE NOCASE, password TEXT NOT NULL,
+  admin INTEGER NOT NULL, active INTEGER NOT NULL DEFAULT 1, display_name TEXT NOT NULL DEFAULT '',
+  initial INTEGER NOT NULL DEFAULT 0, modified_at TEXT NOT NULL);
+CREATE TABLE tokens (hash TEXT PRIMARY KEY, user_id INTEGER NOT NULL REFERENCES users, expires_at TEXT NOT NULL);
+CREATE TABLE experiments (
+  id INTEGER PRIMARY KEY AUTOINCREMENT, state TEXT NOT NULL, name TEXT NOT NULL, description TEXT, labels TEXT NOT NULL,
+  notes TEXT NOT NULL DEFAULT '', config TEXT NOT NULL, original_config TEXT NOT NULL, model_definition BLOB NOT NULL,
+  user_id INTEGER NOT NULL REFERENCES users, job_id TEXT NOT NULL, archived INTEGER NOT NULL DEFAULT 0,
+  parent_id INTEGER, search TEXT NOT NULL, progress REAL NOT NULL DEFAULT 0, start_time TEXT NOT NULL, end_time TEXT);
+CREATE TABLE trials (
+  id INTEGER PRIMARY KEY AUTOINCREMENT, experiment_id INTEGER NOT NULL REFERENCES experiments ON DELETE CASCADE,
+  number INTEGER NOT NULL, task_id TEXT NOT NULL UNIQUE, state TEXT NOT NULL, hparams TEXT NOT NULL, seed INTEGER NOT NULL,
+  restarts INTEGER NOT NULL DEFAULT 0, runs INTEGER NOT NULL DEFAULT 0, runner_state TEXT NOT NULL DEFAULT '',
+  invalid_hp INTEGER NOT NULL DEFAULT 0, not_before TEXT, metadata TEXT, warm_start TEXT,
+  start_time TEXT NOT NULL, end_time TEXT, UNIQUE (experiment_id, number));
+CREATE TABLE allocations (
+  id TEXT PRIMARY KEY, trial_id INTEGER NOT NULL REFERENCES trials ON DELETE CASCADE, run INTEGER NOT NULL,
+  token TEXT NOT NULL UNIQUE, slots INTEGER NOT NULL, state TEXT NOT NULL, resumed_steps INTEGER NOT NULL,
+  preempt INTEGER NOT NULL DEFAULT 0, acknowledged INTEGER NOT NULL DEFAULT 0, ending TEXT NOT NULL DEFAULT '',
+  spooled INTEGER NOT NULL DEFAULT 0, start_time TEXT NOT NULL, end_time TEXT);
+CREATE INDEX allocations_of_trial ON allocations (trial_id, run);
+CREATE INDEX live_allocations ON allocations (state) WHERE state != 'TERMINATED';
+CREATE TABLE logs (
+  id INTEGER PRIMARY KEY AUTOINCREMENT, trial_id INTEGER NOT NULL REFERENCES trials ON DELETE CASCADE,
+  allocation_id TEXT NOT NULL, timestamp TEXT NOT NULL, level TEXT NOT NULL, rank INTEGER, stdtype TEXT NOT NULL,
+  source TEXT NOT NULL, log TEXT NOT NULL);
+CREATE INDEX logs_of_trial ON logs (trial_id, id);
+CREATE TABLE metrics (
+  id INTEGER PRIMARY KEY AUTOINCREMENT, trial_id INTEGER NOT NULL REFERENCES trials ON DELETE CASCADE,
+  run INTEGER NOT NULL, name TEXT NOT NULL, steps INTEGER NOT NULL, end_time TEXT NOT NULL, average TEXT NOT NULL,
+  batches TEXT, archived INTEGER NOT NULL DEFAULT 0);
+CREATE INDEX metrics_of_trial ON metrics (trial_id, archived, name, steps);
+CREATE TABLE checkpoints (
+  uuid TEXT PRIMARY KEY, trial_id INTEGER NOT NULL REFERENCES trials ON DELETE CASCADE, allocation_id TEXT NOT NULL,
+  state TEXT NOT NULL, report_time TEXT NOT NULL, metadata TEXT NOT NULL, resources TEXT NOT NULL, steps INTEGER NOT NULL);
+CREATE INDEX checkpoints_of_trial ON checkpoints (trial_id, steps);
+CREATE TABLE models (
+  id INTEGER PRIMARY KEY AUTOINCREMENT, name TEXT NOT NULL UNIQUE COLLATE NOCASE, description TEXT NOT NULL, notes TEXT NOT NULL,
+  metadata TEXT NOT NULL, labels TEXT NOT NULL, archived INTEGER NOT NULL DEFAULT 0, versions INTEGER NOT NULL DEFAULT 0,
+  user_id INTEGER NOT NULL REFERENCES users, creation_time TEXT NOT NULL, last_updated_time TEXT NOT NULL);
+CREATE TABLE model_versions (
+  id INTEGER PRIMARY KEY AUTOINCREMENT, model_id INTEGER NOT NULL REFERENCES models ON DELETE CASCADE, version INTEGER NOT NULL,
+  checkpoint_uuid TEXT NOT NULL REFERENCES checkpoints, name TEXT NOT NULL, comment TEXT NOT NULL, notes TEXT NOT NULL,
+  metadata TEXT NOT NULL, labels TEXT NOT NULL, user_id INTEGER NOT NULL REFERENCES users,
+  creation_time TEXT NOT NULL, last_updated_time TEXT NOT NULL, UNIQUE (model_id, version));
+CREATE INDEX versions_of_checkpoint ON model_versions (checkpoint_uuid);
+"""
+_SCHEMA_VERSION = 1
+
+
+class Database:
+    """The open database; `execute` reads, `transaction` writes."""
+
+    def __init__(self, path: Path) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self._connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+        path.chmod(0o600)
+        self._connection.row_factory = sqlite3.Row
+        for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
+            self._connection.execute(f"PRAGMA {pragma}")
+        if self._connection.execute("PRAGMA user_version").fetchone()[0] == 0:
+            self._connection.executescript(f"BEGIN;{_SCHEMA}PRAGMA user_version={_SCHEMA_VERSION};COMMIT;")
+        self._depth = 0
+
+    def close(self) -> None:
+        """Close the file; what was committed stays."""
+        self._connection.close()
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """Make the statements of the block one change; nested blocks belong to the outermost."""
+        if self._depth == 0:
+            self._connection.execute("BEGIN IMMEDIATE")
+        self._depth += 1
+        try:
+            yield
+        except BaseException:
+            self._depth -= 1
+            if self._depth == 0:
+                self._connection.execute("ROLLBACK")
+            raise
+        self._depth -= 1
+        if self._depth == 0:
+            self._connection.execute("COMMIT")
+
+    def execute(self, statement: str, *values: Any) -> sqlite3.Cursor:
+        """Run one statement with its `?` values."""
+        return self._connection.execute(statement, values)
+
+    def rows(self, statement: str, *values: Any) -> list[Row]:
+        """Return all rows of a query."""
+        return self._connection.execute(statement, values).fetchall()
+
+    def row(self, statement: str, *values: Any) -> Row | None:
+        """Return the first row of a query, None where there is none."""
+        found: Row | None = self._connection.execute(statement, values).fetchone()
+        return found
+
+    def many(self, statement: str, values: list[tuple[Any, ...]]) -> None:
+        """Run one statement for each tuple of values."""
+        self._connection.executemany(statement, values)
+
+    def insert(self, table: str, **columns: Any) -> int:
+        """Insert one row, dictionaries and lists as JSON; return its rowid."""
+        names, marks = ", ".join(columns), ", ".join("?" * len(columns))
+        values = [dump(v) if isinstance(v, dict | list) else v for v in columns.values()]
+        cursor = self._connection.execute(f"INSERT INTO {table} ({names}) VALUES ({marks})", values)  # noqa: S608
+        return cursor.lastrowid or 0
+
+    def update(self, table: str, key: str, value: Any, **columns: Any) -> None:
+        """Set columns of the rows where column `key` is `value`, dictionaries and lists as JSON."""
+        if not columns:
+            return
+        assignments = ", ".join(f"{name} = ?" for name in columns)
+        values = [dump(v) if isinstance(v, dict | list) else v for v in columns.values()]
+        self._connection.execute(f"UPDATE {table} SET {assignments} WHERE {key} = ?", [*values, value])  # noqa: S608
+
+
+def dump(value: Any) -> str:
+    """Return compact JSON; NaN and infinities survive as Python's tokens and are shaped on the wire."""
+    return json.dumps(value, separators=(",", ":"))
+
+
+def now() -> str:
+    """Return the time as RFC 3339 in UTC with microseconds, which also sorts as text."""
+    return stamp(datetime.now(UTC))
+
+
+def stamp(moment: datetime) -> str:
+    """Return a moment as RFC 3339 in UTC with microseconds."""
+    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")

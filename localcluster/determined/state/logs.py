@@ -1,0 +1,105 @@
+"""Log lines of trials: appended in batches, read by filters, each with the text the CLI prints."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from localcluster.determined.errors import InvalidArgument
+from localcluster.determined.state.database import Database, Row
+
+LEVELS = ("TRACE", "DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
+PAGE = 2000
+"""Rows read at a time."""
+
+
+@dataclass(frozen=True)
+class Line:
+    """One line as the agent saw it; `level` is one of LEVELS, or empty where the text names none."""
+
+    timestamp: str
+    log: str
+    level: str = ""
+    rank: int | None = None
+    stdtype: str = "stdout"
+    source: str = "task"
+
+
+@dataclass(frozen=True)
+class Filter:
+    """Which lines to return; empty means all."""
+
+    levels: Sequence[str] = ()
+    stdtypes: Sequence[str] = ()
+    sources: Sequence[str] = ()
+    ranks: Sequence[int] = ()
+    allocations: Sequence[str] = ()
+    before: str = ""
+    after: str = ""
+    search: str = ""
+    regex: bool = False
+
+    def matches(self, text: str) -> bool:
+        """Whether a line's text contains what is searched for; raises InvalidArgument for a broken pattern."""
+        if not self.search:
+            return True
+        if not self.regex:
+            return self.search in text
+        try:
+            return re.search(self.search, text) is not None
+        except re.error as error:
+            raise InvalidArgument(f"searchText: not a regular expression: {error}") from error
+
+
+def append(db: Database, trial_id: int, allocation_id: str, lines: Sequence[Line]) -> None:
+    """Store lines in their order."""
+    db.many(
+        "INSERT INTO logs (trial_id, allocation_id, timestamp, level, rank, stdtype, source, log)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+        [
+            (trial_id, allocation_id, line.timestamp, line.level, line.rank, line.stdtype, line.source, line.log)
+            for line in lines
+        ],
+    )
+
+
+def page(
+    db: Database, trial_id: int, wanted: Filter, *, past: int | None, descending: bool
+) -> tuple[list[Row], int | None]:
+    """Return up to PAGE matching lines beyond the id `past` and the id to go on from, None at the end."""
+    conditions, values = ["trial_id = ?"], list[Any]([trial_id])
+    if past is not None:
+        conditions.append("id < ?" if descending else "id > ?")
+        values.append(past)
+    choices: list[tuple[str, Sequence[Any]]] = [
+        ("level", wanted.levels),
+        ("stdtype", wanted.stdtypes),
+        ("source", wanted.sources),
+        ("COALESCE(rank, 0)", wanted.ranks),
+        ("allocation_id", wanted.allocations),
+    ]
+    for column, chosen in choices:
+        if chosen:
+            conditions.append(f"{column} IN ({', '.join('?' * len(chosen))})")
+            values += chosen
+    if wanted.before:
+        conditions.append("timestamp < ?")
+        values.append(wanted.before)
+    if wanted.after:
+        conditions.append("timestamp > ?")
+        values.append(wanted.after)
+    rows = db.rows(
+        f"SELECT * FROM logs WHERE {' AND '.join(conditions)}"  # noqa: S608
+        f" ORDER BY id {'DESC' if descending else 'ASC'} LIMIT {PAGE}",
+        *values,
+    )
+    following = rows[-1]["id"] if len(rows) == PAGE else None
+    return [row for row in rows if wanted.matches(row["log"])], following
+
+
+def last_id(db: Database, trial_id: int) -> int:
+    """Return the id of the trial's newest line, 0 where it has none."""
+    row = db.row("SELECT max(id) FROM logs WHERE trial_id = ?", trial_id)
+    return (row[0] if row else 0) or 0
