@@ -97,12 +97,16 @@ def check_feedback() -> None:
 
 
 def check_form() -> None:
-    """Refuse form fields that Seldon's reader would fail on with a 500: `json=`, and the parts of a multipart body."""
+    """Refuse form fields that Seldon's reader would fail on with a 500: `json=`, and the parts of a multipart body.
+
+    The standard library reads these, and takes what no answer could echo: lone surrogates, numbers of any length.
+    """
     if request.mimetype not in ("multipart/form-data", "application/x-www-form-urlencoded") and not request.args:
         return
     try:
-        get_request()
-    except (ValueError, RecursionError) as error:
+        message = get_request()
+        orjson.dumps(message.get("meta") if isinstance(message, dict) else None)
+    except (ValueError, TypeError, RecursionError) as error:
         raise BadInput(f"a form field is not JSON: {error}; send json=<the message>") from error
     for file in request.files.values():
         file.seek(0)

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 _DOC = "/api/v1.0/doc/"
 _ASSETS = ("swagger-ui.css", "swagger-ui-bundle.js", "favicon-32x32.png")
+_READING = ("Predict", "SendFeedback")
 _OTHER_NODE_TYPES = ("TransformInput", "TransformOutput", "Route", "Aggregate")
 _POST_ONLY = tuple(f"/api/{version}/{name}" for version in ("v1.0", "v0.1") for name in ("predictions", "feedback"))
 _CONTENT_POLICY = "default-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; frame-ancestors 'self'"
@@ -81,7 +82,7 @@ def _before_request() -> None:
         raise NotFound("this node is a MODEL: it serves predictions and feedback")
     if request.endpoint == "static" and request.path in _POST_ONLY:
         raise MethodNotAllowed(["POST", "OPTIONS"], "send it with POST; the documentation is at /api/v1.0/doc/")
-    if request.method != "POST":
+    if request.endpoint not in _READING or request.method == "OPTIONS":
         return
     puid = request.headers.get("Seldon-Puid")
     g.puid = puid if envelope.is_puid(puid) and puid else envelope.new_puid()

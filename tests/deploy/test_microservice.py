@@ -13,6 +13,8 @@ import numpy as np
 import psutil
 import pytest
 import requests
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from deploy.fashion_classifier.model import Classifier
 from deploy.fashion_classifier.openapi import example_request
@@ -153,6 +155,8 @@ REFUSED: dict[str, tuple[bytes, dict[str, str], str]] = {
     "broken form field": (b"json={", FORM, "a form field is not JSON"),
     "deep form field": (b"json=" + b"[" * 100_000, FORM, "a form field is not JSON"),
     "NaN in a form": (b'json={"data":{"ndarray":[[' + b"NaN," * 783 + b"0]]}}", FORM, "value 0 is nan"),
+    "a surrogate in a form": (b'json={"meta":{"tags":{"a":"\\ud800"}}}', FORM, "a form field is not JSON"),
+    "a long number in a form": (b'json={"meta":{"tags":{"a":1' + b"0" * 30 + b"}}}", FORM, "a form field is not JSON"),
     "broken multipart field": (part("data", b"{"), MULTIPART, "a form field is not JSON"),
     "binary part": (part("binData", b"\x89PNG", "a.png"), MULTIPART, '"binData" is not served'),
     "text part": (part("strData", b"\xff\xfe", "a.txt"), MULTIPART, "a form field is not JSON"),
@@ -183,6 +187,40 @@ def test_a_clients_mistake_is_400_with_what_is_wrong(microservice: Microservice,
     }
     assert answer.headers["Seldon-Puid"]
     assert microservice.post(tensor(IMAGES[0])).ok
+
+
+SCRAPS = ["null", "true", "-1", "1e999", "NaN", '"x"', '"\\ud800"', "[]", "{}", "[[]]", "9" * 30, "{", ",", ""]
+TYPES = ["application/json", FORM["Content-Type"], MULTIPART["Content-Type"], "multipart/form-data", "text/plain", ";;"]
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    st.sampled_from([V1, "/predict", "/api/v1.0/feedback"]),
+    st.sampled_from(["GET", "POST"]),
+    st.sampled_from(TYPES),
+    st.sampled_from(["{}", "json={}", part("data", b"{}").decode(), part("meta", b"{}").decode()]),
+    st.tuples(st.integers(0, 200), st.integers(0, 30), st.sampled_from(SCRAPS)),
+    st.sampled_from(["", "", "?json={", "?json=1", "?x=1"]),
+)
+def test_no_body_makes_a_server_error(
+    microservice: Microservice,
+    path: str,
+    method: str,
+    content_type: str,
+    form: str,
+    cut: tuple[int, int, str],
+    query: str,
+) -> None:
+    start, length, scrap = cut
+    image = '{"shape":[28,28],"values":[' + "7," * 783 + "7]}"
+    message = '{"meta":{"puid":"p","tags":{"a":1}},"data":{"names":["a"],"tensor":' + image + "}}"
+    message = message[:start] + scrap + message[start + length :]
+    if "feedback" in path:
+        message = '{"reward":1,"request":' + message + "}"
+    body = form.replace("{}", message).encode("utf-8", "surrogatepass")
+    headers = {"Content-Type": content_type}
+    answer = requests.request(method, microservice.url + path + query, data=body, headers=headers, timeout=30)
+    assert answer.status_code in (200, 400, 405), answer.text
 
 
 def chunks(size: int) -> Any:
