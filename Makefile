@@ -20,7 +20,7 @@ help: ## list the targets
 
 env: ## make .venv and .venv-serving hold what the hashed locks say
 	@requirements/install.sh .venv main.txt tools.txt && requirements/install.sh .venv-serving serving.txt
-	@$(PYTHON) -m localcluster.kubernetes.tools
+	@$(PYTHON) -m localcluster.kubernetes.tools >/dev/null
 
 demo: env ## the main job: raw data to a served model on the local cluster (TRAIN=reuse skips the training)
 	@$(PYTHON) -m demo --train "$(TRAIN)"
