@@ -45,7 +45,8 @@ def predict(base: str, message: Any, timeout: float = 30) -> Any:
     except requests.RequestException as error:
         raise PredictError(f"{url} cannot be reached: {error}; run make up and make deploy") from error
     if answer is None:
-        raise PredictError(f"{url} answered {response.status_code}: {_words(response)}")
+        hint = "; nothing is deployed there, run make deploy" if response.status_code == 404 else ""
+        raise PredictError(f"{url} answered {response.status_code}: {_words(response)}{hint}")
     return answer
 
 

@@ -37,8 +37,10 @@ def read_image(path: Path = files.IMAGE_RECORD) -> dict[str, Any]:
     try:
         record: dict[str, Any] = json.loads(path.read_text())
         complete = {"reference", "digest", "model_version", "checkpoint_uuid"} <= record.keys()
-    except (OSError, ValueError, AttributeError) as error:
-        raise ManifestError(f"{path} cannot be read ({error}); run make image") from error
+    except OSError as error:
+        raise ManifestError(f"{path} cannot be read ({error.strerror}); run make image") from error
+    except (ValueError, AttributeError) as error:
+        raise ManifestError(f"{path} is damaged ({error}); run make image") from error
     if not complete:
         raise ManifestError(f"{path} does not name an image; run make image")
     return record

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -67,10 +70,25 @@ def verified(serving: Path) -> Artifact:
     """Check a downloaded `serving/` as the wrapper will: checksums, format, signature.  Raises RegistryError."""
     try:
         artifact = read_artifact(serving)
-        Classifier(artifact.model)
+        with _quiet():
+            Classifier(artifact.model)
     except ModelError as error:
         raise RegistryError(f"the checkpoint cannot be served: {error}") from error
     return artifact
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep LiteRT's native greeting off the terminal; what goes wrong comes as an exception."""
+    sys.stderr.flush()
+    kept, nothing = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nothing, 2)
+    try:
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(nothing)
 
 
 def _resolve(registry: Any, model: str, version: int | None) -> Any:
