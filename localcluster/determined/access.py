@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from localcluster.determined.errors import PermissionDenied, Unauthenticated
 from localcluster.determined.state import trials, users
@@ -28,7 +30,7 @@ def identify(db: Database, method: str, path: str, headers: dict[str, str]) -> C
     """Return who calls; raises Unauthenticated, and PermissionDenied where an allocation reaches too far."""
     if token := _bearer(headers.get(ALLOCATION_HEADER, "")):
         allocation = trials.of_token(db, token)
-        if not _reaches(allocation, method, path):
+        if not reaches(allocation, method, path):
             raise PermissionDenied(f"the token of a trial does not allow {method} {path}")
         return Caller(users.get(db, allocation["user_id"]), token, allocation)
     if token := _bearer(headers.get("authorization", "")):
@@ -40,7 +42,8 @@ def _bearer(value: str) -> str:
     return value[len("Bearer ") :].strip() if value.startswith("Bearer ") else value.strip()
 
 
-def _reaches(allocation: Row, method: str, path: str) -> bool:
+def reaches(allocation: Row | Mapping[str, Any], method: str, path: str) -> bool:
+    """Whether the token of `allocation` (id, trial_id, experiment_id, task_id) allows a call."""
     own = {
         "a": re.escape(allocation["id"]),
         "t": allocation["trial_id"],

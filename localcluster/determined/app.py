@@ -56,12 +56,12 @@ def _refuse(error: ApiError) -> Response:
     return Response(wire.encode(error.body()), status_code=error.status, media_type="application/json")
 
 
-async def _on_api_error(request: Request, error: Exception) -> Response:
+async def _on_api_error(_: Request, error: Exception) -> Response:
     assert isinstance(error, ApiError)
     return _refuse(error)
 
 
-async def _on_http_error(request: Request, error: Exception) -> Response:
+async def _on_http_error(request: Request, _: Exception) -> Response:
     """Starlette found no route: the call exists on a real master, perhaps, but not here."""
     call = f"{request.method} {request.url.path}"
     return _refuse(Unimplemented(f"{call} is not served by the local Determined master"))

@@ -75,14 +75,14 @@ class Runner:
     def __init__(self, directory: Path) -> None:
         self._work = directory / layout.WORK
         self._spool = Spool(directory)
-        self._stopping = False
+        self._stopping = threading.Event()
         signal.signal(signal.SIGTERM, self._stop)
 
     def run(self, *command: str) -> int:
         """Run a command to its end and return its exit code, 128 + n for signal n."""
-        if self._stopping:
+        if self._stopping.is_set():
             return KILLED
-        process = subprocess.Popen(  # noqa: S603
+        process = subprocess.Popen(
             command,
             cwd=self._work,
             stdin=subprocess.DEVNULL,
@@ -90,7 +90,7 @@ class Runner:
             stderr=subprocess.PIPE,
             start_new_session=True,
         )
-        if self._stopping:
+        if self._stopping.is_set():
             self._kill()
         reaper = threading.Thread(target=self._reap, args=(process,), daemon=True)
         reaper.start()
@@ -121,7 +121,7 @@ class Runner:
         processes.kill_all(os.environ["DET_ALLOCATION_ID"])
 
     def _stop(self, *_: object) -> None:
-        self._stopping = True
+        self._stopping.set()
         threading.Thread(target=self._kill, daemon=True).start()
 
     def _kill(self) -> None:

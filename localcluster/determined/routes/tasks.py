@@ -31,7 +31,7 @@ async def rendezvous(request: Request) -> Response:
     return answer({"rendezvousInfo": {"addresses": ["127.0.0.1"], "rank": 0, "slots": [mine["slots"]]}})
 
 
-async def accelerators(request: Request) -> Response:
+async def accelerators(_: Request) -> Response:
     """Taken and not kept: there are none."""
     return answer()
 

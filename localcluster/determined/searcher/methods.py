@@ -7,8 +7,8 @@ plain attributes that `state`/`restore` turn into JSON.
 from __future__ import annotations
 
 import random
-from dataclasses import dataclass, field
-from typing import Any, Protocol
+from dataclasses import dataclass
+from typing import Any
 
 from localcluster.determined.searcher.actions import Action, Create, Exit
 from localcluster.determined.searcher.hparams import grid, sample
@@ -32,23 +32,28 @@ class Source:
         return Create(index, hparams, random.Random(f"{self._seed}/{index}").randrange(MAX_SEED))  # noqa: S311
 
 
-class Method(Protocol):
+class Method:
     """What `Search` asks a method; `created` is the number of trials so far, hence the next index."""
 
     def start(self) -> list[Action]:
         """Return the first trials."""
+        raise NotImplementedError
 
-    def validated(self, index: int, metrics: dict[str, Any], created: int) -> list[Action]:
+    def validated(self, _index: int, _metrics: dict[str, Any], _created: int) -> list[Action]:
         """A trial reported a validation; raises ValueError where the metrics lack what the method needs."""
+        return []
 
     def exited(self, index: int, how: Exit, created: int) -> list[Action]:
         """A trial is over."""
+        raise NotImplementedError
 
     def progress(self, trials: dict[int, float]) -> float:
         """How much of the search is done, 0 to 1, given the progress of every trial."""
+        raise NotImplementedError
 
     def state(self) -> dict[str, Any]:
         """JSON from which `restore` continues."""
+        return {}
 
     def restore(self, state: dict[str, Any]) -> None:
         """Continue from a `state`."""
@@ -60,23 +65,24 @@ def mean_progress(trials: dict[int, float], planned: int) -> float:
 
 
 @dataclass
-class RandomSearch:
-    """`max_trials` random points, `max_concurrent_trials` at a time (0: all at once); `single` is one point."""
+class RandomSearch(Method):
+    """`max_trials` random points, `max_concurrent_trials` at a time (0: all at once); `single` is one point.
+
+    A trial that calls its hyperparameters invalid is replaced, at most `replacements` times.
+    """
 
     source: Source
     max_trials: int
     max_concurrent: int
-    replaced: int = field(default=0)
+    replacements: int
+    replaced: int = 0
 
     def start(self) -> list[Action]:
         count = min(self.max_trials, self.max_concurrent or self.max_trials)
         return [self.source.draw(index) for index in range(count)]
 
-    def validated(self, index: int, metrics: dict[str, Any], created: int) -> list[Action]:
-        return []
-
-    def exited(self, index: int, how: Exit, created: int) -> list[Action]:
-        if how is Exit.INVALID_HP:
+    def exited(self, _index: int, how: Exit, created: int) -> list[Action]:
+        if how is Exit.INVALID_HP and self.replaced < self.replacements:
             self.replaced += 1
         return [self.source.draw(created)] if created < self.max_trials + self.replaced else []
 
@@ -90,7 +96,7 @@ class RandomSearch:
         self.replaced = state["replaced"]
 
 
-class GridSearch:
+class GridSearch(Method):
     """Every point of the grid once, taken from the end of the list as the real master does."""
 
     def __init__(self, source: Source, space: dict[str, Any], max_concurrent: int) -> None:
@@ -102,17 +108,8 @@ class GridSearch:
         count = min(len(self._points), self._max_concurrent)
         return [self._source.given(index, self._points[index]) for index in range(count)]
 
-    def validated(self, index: int, metrics: dict[str, Any], created: int) -> list[Action]:
-        return []
-
-    def exited(self, index: int, how: Exit, created: int) -> list[Action]:
+    def exited(self, _index: int, _how: Exit, created: int) -> list[Action]:
         return [self._source.given(created, self._points[created])] if created < len(self._points) else []
 
     def progress(self, trials: dict[int, float]) -> float:
         return mean_progress(trials, len(self._points))
-
-    def state(self) -> dict[str, Any]:
-        return {}
-
-    def restore(self, state: dict[str, Any]) -> None:
-        return None

@@ -89,10 +89,10 @@ def _method(searcher: dict[str, Any], hparams: dict[str, Any], seed: int) -> Met
     source = Source(hparams, seed)
     name = searcher["name"]
     if name == "single":
-        return RandomSearch(source, max_trials=1, max_concurrent=1)
+        return RandomSearch(source, max_trials=1, max_concurrent=1, replacements=0)
     concurrent = searcher.get("max_concurrent_trials", RANDOM_CONCURRENCY)
     if name == "random":
-        return RandomSearch(source, searcher["max_trials"], concurrent)
+        return RandomSearch(source, searcher["max_trials"], concurrent, replacements=searcher["max_trials"])
     if name == "grid":
         return GridSearch(source, hparams, concurrent)
     raise Unimplemented(f"searcher.name: {name} is not served by the local master; use single, random or grid")

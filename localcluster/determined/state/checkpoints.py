@@ -52,7 +52,8 @@ def get(db: Database, uuid: str) -> Row:
 def find(db: Database, *, trial_id: int | None = None, experiment_id: int | None = None) -> list[Row]:
     """Return the checkpoints of a trial or an experiment by report time."""
     return db.rows(
-        f"{_SELECT} WHERE (?1 IS NULL OR trial_id = ?1) AND (?2 IS NULL OR experiment_id = ?2) ORDER BY report_time, uuid",
+        f"{_SELECT} WHERE (?1 IS NULL OR trial_id = ?1) AND (?2 IS NULL OR experiment_id = ?2)"
+        " ORDER BY report_time, uuid",
         trial_id,
         experiment_id,
     )

@@ -23,13 +23,15 @@ CREATE TABLE users (
   initial INTEGER NOT NULL DEFAULT 0, modified_at TEXT NOT NULL);
 CREATE TABLE tokens (hash TEXT PRIMARY KEY, user_id INTEGER NOT NULL REFERENCES users, expires_at TEXT NOT NULL);
 CREATE TABLE experiments (
-  id INTEGER PRIMARY KEY AUTOINCREMENT, state TEXT NOT NULL, name TEXT NOT NULL, description TEXT, labels TEXT NOT NULL,
-  notes TEXT NOT NULL DEFAULT '', config TEXT NOT NULL, original_config TEXT NOT NULL, model_definition BLOB NOT NULL,
+  id INTEGER PRIMARY KEY AUTOINCREMENT, state TEXT NOT NULL, name TEXT NOT NULL, description TEXT,
+  labels TEXT NOT NULL, notes TEXT NOT NULL DEFAULT '', config TEXT NOT NULL, original_config TEXT NOT NULL,
+  model_definition BLOB NOT NULL,
   user_id INTEGER NOT NULL REFERENCES users, job_id TEXT NOT NULL, archived INTEGER NOT NULL DEFAULT 0,
   parent_id INTEGER, search TEXT NOT NULL, progress REAL NOT NULL DEFAULT 0, start_time TEXT NOT NULL, end_time TEXT);
 CREATE TABLE trials (
   id INTEGER PRIMARY KEY AUTOINCREMENT, experiment_id INTEGER NOT NULL REFERENCES experiments ON DELETE CASCADE,
-  number INTEGER NOT NULL, task_id TEXT NOT NULL UNIQUE, state TEXT NOT NULL, hparams TEXT NOT NULL, seed INTEGER NOT NULL,
+  number INTEGER NOT NULL, task_id TEXT NOT NULL UNIQUE, state TEXT NOT NULL, hparams TEXT NOT NULL,
+  seed INTEGER NOT NULL,
   restarts INTEGER NOT NULL DEFAULT 0, runs INTEGER NOT NULL DEFAULT 0, runner_state TEXT NOT NULL DEFAULT '',
   invalid_hp INTEGER NOT NULL DEFAULT 0, not_before TEXT, metadata TEXT, warm_start TEXT,
   start_time TEXT NOT NULL, end_time TEXT, UNIQUE (experiment_id, number));
@@ -52,14 +54,17 @@ CREATE TABLE metrics (
 CREATE INDEX metrics_of_trial ON metrics (trial_id, archived, name, steps);
 CREATE TABLE checkpoints (
   uuid TEXT PRIMARY KEY, trial_id INTEGER NOT NULL REFERENCES trials ON DELETE CASCADE, allocation_id TEXT NOT NULL,
-  state TEXT NOT NULL, report_time TEXT NOT NULL, metadata TEXT NOT NULL, resources TEXT NOT NULL, steps INTEGER NOT NULL);
+  state TEXT NOT NULL, report_time TEXT NOT NULL, metadata TEXT NOT NULL, resources TEXT NOT NULL,
+  steps INTEGER NOT NULL);
 CREATE INDEX checkpoints_of_trial ON checkpoints (trial_id, steps);
 CREATE TABLE models (
-  id INTEGER PRIMARY KEY AUTOINCREMENT, name TEXT NOT NULL UNIQUE COLLATE NOCASE, description TEXT NOT NULL, notes TEXT NOT NULL,
-  metadata TEXT NOT NULL, labels TEXT NOT NULL, archived INTEGER NOT NULL DEFAULT 0, versions INTEGER NOT NULL DEFAULT 0,
+  id INTEGER PRIMARY KEY AUTOINCREMENT, name TEXT NOT NULL UNIQUE COLLATE NOCASE, description TEXT NOT NULL,
+  notes TEXT NOT NULL, metadata TEXT NOT NULL, labels TEXT NOT NULL, archived INTEGER NOT NULL DEFAULT 0,
+  versions INTEGER NOT NULL DEFAULT 0,
   user_id INTEGER NOT NULL REFERENCES users, creation_time TEXT NOT NULL, last_updated_time TEXT NOT NULL);
 CREATE TABLE model_versions (
-  id INTEGER PRIMARY KEY AUTOINCREMENT, model_id INTEGER NOT NULL REFERENCES models ON DELETE CASCADE, version INTEGER NOT NULL,
+  id INTEGER PRIMARY KEY AUTOINCREMENT, model_id INTEGER NOT NULL REFERENCES models ON DELETE CASCADE,
+  version INTEGER NOT NULL,
   checkpoint_uuid TEXT NOT NULL REFERENCES checkpoints, name TEXT NOT NULL, comment TEXT NOT NULL, notes TEXT NOT NULL,
   metadata TEXT NOT NULL, labels TEXT NOT NULL, user_id INTEGER NOT NULL REFERENCES users,
   creation_time TEXT NOT NULL, last_updated_time TEXT NOT NULL, UNIQUE (model_id, version));

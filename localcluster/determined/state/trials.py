@@ -172,7 +172,6 @@ def slots_used(db: Database, experiment_id: int | None = None) -> int:
 
 def merge_metadata(db: Database, trial_id: int, metadata: dict[str, Any]) -> dict[str, Any]:
     """Lay arbitrary run metadata over what is there and return the whole."""
-    current = json.loads(get(db, trial_id)["metadata"] or "{}")
-    merged = current | metadata
+    merged: dict[str, Any] = json.loads(get(db, trial_id)["metadata"] or "{}") | metadata
     db.update("trials", "id", trial_id, metadata=merged)
     return merged

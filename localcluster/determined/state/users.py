@@ -107,7 +107,7 @@ def create(db: Database, username: str, password: str, *, admin: bool) -> Row:
 def change(db: Database, user_id: int, changes: dict[str, Any]) -> Row:
     """Set `password` (as the client hashed it), `active`, `admin`, `display_name`; a new password ends all sessions."""
     get(db, user_id)
-    columns = {key: changes[key] for key in ("active", "admin", "display_name") if key in changes}
+    columns: dict[str, Any] = {key: changes[key] for key in ("active", "admin", "display_name") if key in changes}
     with db.transaction():
         if "password" in changes:
             columns |= {"password": _HASHER.hash(changes["password"]), "initial": 0}

@@ -10,16 +10,17 @@ import importlib.machinery
 import importlib.util
 import os
 import sys
+from typing import Any
 
 _FIXED = "/run/determined"
 _MODULES = {"determined._info", "determined.constants", "determined.util"}
 
 
-def _moved(value):
+def _moved(value: Any) -> Any:
     return os.environ["DET_LOCAL_RUN_DIR"] + value[len(_FIXED) :] if str(value).startswith(_FIXED) else value
 
 
-def _adjust(module):
+def _adjust(module: Any) -> None:
     for name, value in list(vars(module).items()):
         if isinstance(value, str):
             setattr(module, name, _moved(value))
@@ -35,7 +36,7 @@ def _adjust(module):
 
 
 class _Finder(importlib.abc.MetaPathFinder):
-    def find_spec(self, name, path, target=None):
+    def find_spec(self, name: str, path: Any, target: Any = None) -> importlib.machinery.ModuleSpec | None:
         if name not in _MODULES:
             return None
         spec = importlib.machinery.PathFinder.find_spec(name, path, target)
@@ -43,15 +44,15 @@ class _Finder(importlib.abc.MetaPathFinder):
             return None
         execute = spec.loader.exec_module
 
-        def exec_module(module):
+        def exec_module(module: Any) -> None:
             execute(module)
             _adjust(module)
 
-        spec.loader.exec_module = exec_module
+        setattr(spec.loader, "exec_module", exec_module)  # noqa: B010
         return spec
 
 
-def _run_next_sitecustomize():
+def _run_next_sitecustomize() -> None:
     here = os.path.dirname(os.path.abspath(__file__))  # noqa: PTH100, PTH120
     rest = [entry for entry in sys.path if os.path.abspath(entry or ".") != here]  # noqa: PTH100
     spec = importlib.machinery.PathFinder.find_spec("sitecustomize", rest)

@@ -1,0 +1,114 @@
+"""kill -9 of master, agent and trial, and a clean stop in the middle: nothing acknowledged is lost, work goes on."""
+
+from __future__ import annotations
+
+import os
+import signal
+from pathlib import Path
+
+import pytest
+from determined.common import api
+from determined.common.api import bindings
+
+from localcluster.determined.agent import processes
+
+from .conftest import Cluster, eventually
+
+STEPS = 8
+HPARAMS = {"steps": STEPS, "pause": 0.2}
+
+
+def _reported(session: api.Session, trial: int) -> list[int]:
+    found = bindings.get_GetTrialWorkloads(session, trialId=trial).workloads
+    return [workload.validation.totalBatches for workload in found if workload.validation]
+
+
+def _check_complete(cluster: Cluster, session: api.Session, experiment: int, trial: int) -> str:
+    assert cluster.wait(session, experiment) == "STATE_COMPLETED"
+    text = cluster.logs(session, trial)
+    assert _reported(session, trial) == list(range(1, STEPS + 1))
+    assert f"finished step {STEPS}" in text
+    eventually(lambda: not cluster.allocations(), "no allocation is left")
+    return text
+
+
+def test_a_killed_master_finds_its_trial_running(own_cluster: Cluster) -> None:
+    session = own_cluster.session()
+    experiment = own_cluster.create(session, hyperparameters=HPARAMS)
+    trial = own_cluster.trial(session, experiment).id
+    own_cluster.wait_for_log(session, trial, "finished step 2")
+    before = own_cluster.logs(session, trial)
+    own_cluster.end(signal.SIGKILL)
+    own_cluster.start()
+    text = _check_complete(own_cluster, session, experiment, trial)
+    assert text.startswith(before)
+    assert [text.count(f"finished step {step}\n") for step in range(1, STEPS + 1)] == [1] * STEPS
+    assert own_cluster.trial(session, experiment).restarts == 0
+
+
+@pytest.mark.slow
+def test_a_trial_that_ends_while_the_master_is_away_is_complete(own_cluster: Cluster) -> None:
+    session = own_cluster.session()
+    experiment = own_cluster.create(session, entrypoint="sleep 1; echo spoken to nobody; exit 0")
+    trial = own_cluster.trial(session, experiment).id
+    own_cluster.wait_for_log(session, trial, "Launching")
+    own_cluster.end(signal.SIGKILL)
+    allocation = own_cluster.allocations()[0]
+    eventually((allocation / "exit.json").exists, "the agent has written the exit code")
+    own_cluster.start()
+    assert own_cluster.wait(session, experiment) == "STATE_COMPLETED"
+    assert own_cluster.logs(session, trial).count("|| spoken to nobody") == 1
+
+
+@pytest.mark.slow
+def test_a_killed_trial_process_is_a_restart(own_cluster: Cluster) -> None:
+    session = own_cluster.session()
+    experiment = own_cluster.create(session, hyperparameters={**HPARAMS, "kill_at": 3})
+    trial = own_cluster.trial(session, experiment).id
+    text = _check_complete(own_cluster, session, experiment, trial)
+    assert "killed by SIGKILL" in text
+    assert "run 2 starts at step 3" in text
+    assert own_cluster.trial(session, experiment).restarts == 1
+
+
+@pytest.mark.slow
+def test_a_killed_agent_takes_its_trial_along_and_is_a_restart(own_cluster: Cluster) -> None:
+    session = own_cluster.session()
+    experiment = own_cluster.create(session, hyperparameters=HPARAMS)
+    trial = own_cluster.trial(session, experiment).id
+    own_cluster.wait_for_log(session, trial, "finished step 2")
+    allocation: Path = own_cluster.allocations()[0]
+    os.kill(int((allocation / "pid").read_text()), signal.SIGKILL)
+    eventually(lambda: not processes.of_allocation(allocation.name), "the orphaned processes are gone")
+    text = _check_complete(own_cluster, session, experiment, trial)
+    assert "its agent was killed" in text
+    assert own_cluster.trial(session, experiment).restarts == 1
+
+
+@pytest.mark.slow
+def test_killed_master_and_agent_together(own_cluster: Cluster) -> None:
+    session = own_cluster.session()
+    experiment = own_cluster.create(session, hyperparameters=HPARAMS)
+    trial = own_cluster.trial(session, experiment).id
+    own_cluster.wait_for_log(session, trial, "finished step 2")
+    own_cluster.end(signal.SIGKILL)
+    os.kill(int((own_cluster.allocations()[0] / "pid").read_text()), signal.SIGKILL)
+    own_cluster.start()
+    _check_complete(own_cluster, session, experiment, trial)
+
+
+def test_a_clean_stop_leaves_the_trial_resumable(own_cluster: Cluster) -> None:
+    session = own_cluster.session()
+    experiment = own_cluster.create(session, hyperparameters=HPARAMS)
+    trial = own_cluster.trial(session, experiment).id
+    own_cluster.wait_for_log(session, trial, "finished step 2")
+    allocation = own_cluster.allocations()[0].name
+    own_cluster.end(signal.SIGTERM)
+    assert own_cluster.process is not None
+    assert own_cluster.process.returncode == 0
+    assert not processes.of_allocation(allocation)
+    own_cluster.start()
+    text = _check_complete(own_cluster, session, experiment, trial)
+    assert "preempted" in text
+    assert "run 2 starts at step 0" not in text
+    assert own_cluster.trial(session, experiment).restarts == 0
