@@ -66,16 +66,22 @@ class Chromium:
             time.sleep(0.1)
         return value
 
-    def click(self, selector: str) -> None:
-        """Press the mouse in the middle of an element, once it is there."""
-        element = f"document.querySelector({json.dumps(selector)})"
+    def click(self, selector: str, effect: str, seconds: float = 60) -> None:
+        """Press the mouse in the middle of an element until `effect` is there: a page that still moves is missed."""
+        element, wanted = (f"document.querySelector({json.dumps(each)})" for each in (selector, effect))
         self.until(f"!!{element}")
-        self.evaluate(f"{element}.scrollIntoView({{block: 'center', behavior: 'instant'}})")
-        x, y = self.evaluate(
-            f"(() => {{ const r = {element}.getBoundingClientRect(); return [r.x + r.width/2, r.y + r.height/2]; }})()"
-        )
-        for kind in ("mousePressed", "mouseReleased"):
-            self.call("Input.dispatchMouseEvent", type=kind, x=x, y=y, button="left", clickCount=1)
+        deadline = time.monotonic() + seconds
+        while not self.evaluate(f"!!{wanted}"):
+            assert time.monotonic() < deadline, f"not within {seconds} s after a click on {selector}: {effect}"
+            x, y = self.evaluate(
+                f"(() => {{ {element}.scrollIntoView({{block: 'center', behavior: 'instant'}});"
+                f" const r = {element}.getBoundingClientRect(); return [r.x + r.width/2, r.y + r.height/2]; }})()"
+            )
+            for kind in ("mousePressed", "mouseReleased"):
+                self.call("Input.dispatchMouseEvent", type=kind, x=x, y=y, button="left", clickCount=1)
+            again = time.monotonic() + 5
+            while not self.evaluate(f"!!{wanted}") and time.monotonic() < again:
+                time.sleep(0.1)
 
     def stop(self) -> None:
         """End the browser."""

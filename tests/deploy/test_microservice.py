@@ -193,7 +193,7 @@ SCRAPS = ["null", "true", "-1", "1e999", "NaN", '"x"', '"\\ud800"', "[]", "{}", 
 TYPES = ["application/json", FORM["Content-Type"], MULTIPART["Content-Type"], "multipart/form-data", "text/plain", ";;"]
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     st.sampled_from([V1, "/predict", "/api/v1.0/feedback"]),
     st.sampled_from(["GET", "POST"]),

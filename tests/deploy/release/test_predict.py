@@ -14,6 +14,8 @@ from deploy.release.errors import PredictError
 from tests.deploy.microservice import Microservice
 from tests.deploy.tiny_model import LABELS
 
+pytestmark = pytest.mark.xdist_group("microservice")
+
 
 def split(labels: list[int]) -> samples.Samples:
     images = np.random.default_rng(1).integers(0, 256, (len(labels), 28, 28), dtype=np.uint8)

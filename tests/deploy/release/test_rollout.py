@@ -157,8 +157,8 @@ def test_the_swagger_page_opens_in_a_browser_and_its_example_succeeds(release: R
     browser = Chromium(program, tmp_path)
     try:
         browser.call("Page.navigate", url=f"{release.base}/doc")
-        browser.click(".opblock-post .opblock-summary-method")
-        browser.click(".opblock-post .btn.execute")
+        browser.click(".opblock-post .opblock-summary-method", ".opblock-post .btn.execute")
+        browser.click(".opblock-post .btn.execute", ".live-responses-table")
         answer = browser.until("(document.querySelector('.live-responses-table .microlight') || {}).innerText")
         code = browser.evaluate(
             "document.querySelector('.live-responses-table tr.response .response-col_status').innerText"
