@@ -182,7 +182,7 @@ def test_the_commands_of_the_readme_work(clients: Checkout) -> None:
 
 def test_the_curl_that_predict_prints_works(clients: Checkout) -> None:
     printed = clients.make("predict")
-    command = printed[printed.index("curl ") :].split("\n\n")[0]
+    command = printed[printed.index("curl ") :].split("\n\n")[0].strip()
     answer = json.loads(clients.run("bash", "-euc", f"{command} --silent --fail").stdout)
     assert sum(answer["data"]["tensor"]["values"]) == pytest.approx(1, abs=1e-3)
 
