@@ -1,0 +1,266 @@
+"""The stages against real services: train, register, gate, with the genuine clients, on a small and easy split."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import xml.etree.ElementTree as ElementTree
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import provenance
+import psutil
+import pytest
+from determined.common.api import authentication, bindings
+from determined.experimental import Determined
+from pachyderm_sdk import Client
+from pachyderm_sdk.api import pfs
+
+from data.catalog import TEST, TRAIN
+from fmnist.errors import FmnistError, PlatformUnreachable
+from fmnist.test.gate import Settings, run_gate
+from localcluster.determined import service as determined
+from localcluster.pachyderm import service as pachyderm
+from tests.conftest import idx
+from tests.fmnist.conftest import REPOSITORY, SOURCE, home_settings, running, shapes, wait_until
+
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("stages"), pytest.mark.timeout(600)]
+
+SMALL = {"batch_size": 50, "width": 8, "validation_images": 200, "learning_rate": 0.01}
+
+
+@dataclass(frozen=True)
+class Stages:
+    """Runs the programs of the stages as make does."""
+
+    environment: dict[str, str]
+    build: Path
+    train_commit: str
+    test_commit: str
+
+    def run(self, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
+        """`python -m ARGUMENTS` in the checkout; stdout and stderr are kept together."""
+        return subprocess.run(
+            [sys.executable, "-m", *arguments],
+            cwd=REPOSITORY,
+            env={**self.environment, **variables},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            check=False,
+        )
+
+    def submit(self, epochs: int, *more: str) -> subprocess.CompletedProcess[str]:
+        """A small const experiment."""
+        settings = [f"hyperparameters.{name}={value}" for name, value in {**SMALL, "epochs": epochs}.items()]
+        options = [argument for setting in (*settings, *more) for argument in ("--set", setting)]
+        return self.run("fmnist.model.submit", *options)
+
+    def gate(self, **variables: str) -> subprocess.CompletedProcess[str]:
+        """The accuracy gate as GitLab runs it."""
+        junit = f"--junitxml={self.build / 'report' / 'junit.xml'}"
+        command = ("pytest", "-q", "-p", "no:cacheprovider", "fmnist/test/test_model_accuracy.py", junit)
+        return self.run(*command, REPORT_DIR=str(self.build / "report"), **variables)
+
+    def written(self, name: str) -> dict[str, Any]:
+        """A file that a stage left in the build folder."""
+        values: dict[str, Any] = json.loads((self.build / name).read_text())
+        return values
+
+
+@pytest.fixture(scope="module")
+def stages(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stages]:
+    """A master and a pachd of one's own, with both splits committed, in the environment of this process too."""
+    home = tmp_path_factory.mktemp("home")
+    settings = home_settings(home / "cluster")
+    settings.home.mkdir()
+    private = {"HOME": str(home), "XDG_CACHE_HOME": str(home / "cache"), "BUILD_DIR": str(home / "build")}
+    with running(pachyderm, settings, private) as pach, running(determined, settings, {**private, **pach}) as det:
+        clients = {**private, **pach, **det}
+        with pytest.MonkeyPatch.context() as patch:
+            for name, value in clients.items():
+                patch.setenv(name, value)
+            client = Client.from_config(pach["PACH_CONFIG"])
+            commits = []
+            for split, count, seed in ((TRAIN, 2000, 0), (TEST, 500, 1)):
+                images, labels = shapes(count, seed)
+                client.pfs.create_repo(repo=pfs.Repo(name=split.repo))
+                with client.pfs.commit(branch=pfs.Branch.from_uri(f"{split.repo}@master")) as commit:
+                    commit.put_file_from_bytes(path=f"/{split.images.name}", data=idx(images))
+                    commit.put_file_from_bytes(path=f"/{split.labels.name}", data=idx(labels))
+                commits.append(str(commit.id))
+            yield Stages({**os.environ, **clients}, home / "build", *commits)
+
+
+@pytest.fixture(scope="module")
+def trained(stages: Stages) -> dict[str, Any]:
+    """What build/train.json says after a training of two epochs."""
+    done = stages.submit(2)
+    assert done.returncode == 0, done.stdout
+    for epoch in (1, 2):
+        assert f"epoch {epoch}: validation accuracy" in done.stdout
+    return stages.written("train.json")
+
+
+@pytest.fixture(scope="module")
+def registered(stages: Stages, trained: dict[str, Any]) -> dict[str, Any]:
+    """What build/model.json says after the registration."""
+    done = stages.run("fmnist.model.register")
+    assert done.returncode == 0, done.stdout
+    return stages.written("model.json")
+
+
+def test_without_a_model_each_stage_says_what_to_do(stages: Stages) -> None:
+    for done, advice in (
+        (stages.run("fmnist.model.register"), "make train"),
+        (stages.run("fmnist.model.submit", "--reuse"), "make train and make register"),
+        (stages.gate(), "make train and make register"),
+    ):
+        assert done.returncode == 1
+        assert advice in done.stdout
+
+
+def test_training_ends_with_the_final_checkpoint_as_the_best(stages: Stages, trained: dict[str, Any]) -> None:
+    checkpoint = Determined().get_checkpoint(trained["checkpoint_uuid"])
+    assert checkpoint.metadata["steps_completed"] == 2 * 36 + 1
+    assert checkpoint.metadata["metrics"]["validation_accuracy"] == trained["validation_accuracy"] > 0.8
+    assert {"serving/model.tflite", "serving/SHA256SUMS"} <= set(checkpoint.resources)
+
+
+def test_the_checkpoint_knows_where_it_comes_from(stages: Stages, trained: dict[str, Any]) -> None:
+    written = Determined().get_checkpoint(trained["checkpoint_uuid"]).metadata["provenance"]
+    assert written["data_train"] == {"repo": TRAIN.repo, "branch": "master", "commit": stages.train_commit}
+    assert written["source_tree"] == provenance.git_tree(SOURCE)
+    assert (written["experiment_id"], written["trial_id"]) == (trained["experiment_id"], trained["trial_id"])
+    commit = written["git"]["commit"]
+    is_checkout = (REPOSITORY / ".git").exists()
+    assert (commit is not None) is is_checkout
+    if is_checkout:
+        subprocess.run(["git", "merge-base", "--is-ancestor", commit, "HEAD"], cwd=REPOSITORY, check=True)
+    assert len(written["lock_sha256"]) == 64
+
+
+def test_registering_again_makes_no_second_version(stages: Stages, registered: dict[str, Any]) -> None:
+    again = stages.run("fmnist.model.register")
+    assert again.returncode == 0
+    assert "no new version" in again.stdout
+    assert stages.written("model.json") == registered
+    versions = Determined().get_model("fashion-classifier").list_versions()
+    assert [version.model_version for version in versions] == [1]
+
+
+def test_the_gate_passes_and_leaves_report_and_metadata(stages: Stages, registered: dict[str, Any]) -> None:
+    done = stages.gate(ACCURACY_THRESHOLD="0.7")
+    assert done.returncode == 0, done.stdout
+    assert "fashion-classifier version 1: passed" in done.stdout
+    report = stages.written("report/report.json")
+    assert report["data_test"]["commit"] == stages.test_commit
+    assert report["model"]["checkpoint_uuid"] == registered["checkpoint_uuid"]
+    version = Determined().get_model("fashion-classifier").get_version(1)
+    assert version is not None
+    assert version.metadata["gate"]["test_accuracy"] == report["results"]["accuracy"]
+    assert version.metadata["gate"]["passed"] is True
+    suite = ElementTree.parse(stages.build / "report" / "junit.xml").getroot()
+    properties = {entry.get("name"): entry.get("value") for entry in suite.iter("property")}
+    assert properties["checkpoint_uuid"] == registered["checkpoint_uuid"]
+    assert float(str(properties["accuracy"])) == pytest.approx(report["results"]["accuracy"])
+
+
+def test_the_gate_fails_below_the_threshold_and_keeps_other_metadata(
+    stages: Stages, registered: dict[str, Any]
+) -> None:
+    address = stages.environment["DET_MASTER"]
+    bindings.patch_PatchModelVersion(
+        authentication.login_with_cache(address),
+        body=bindings.v1PatchModelVersion(metadata={"owner": "somebody"}),
+        modelName="fashion-classifier",
+        modelVersionNum=1,
+    )
+    done = stages.gate(ACCURACY_THRESHOLD="1.0", MODEL_VERSION="1")
+    assert done.returncode == 1
+    assert "is below the threshold 1.0000" in done.stdout
+    assert stages.written("report/report.json")["verdict"]["passed"] is False
+    version = Determined().get_model("fashion-classifier").get_version(1)
+    assert version is not None
+    assert version.metadata["owner"] == "somebody"
+    assert version.metadata["gate"]["passed"] is False
+
+
+@pytest.mark.parametrize(
+    ("variables", "message"),
+    [
+        ({"MODEL_VERSION": "7"}, r"does not have version 7 \(registered: 1\)"),
+        ({"MODEL_NAME": "nobody"}, "no model 'nobody'"),
+        ({"TEST_DATA": "nowhere@master"}, "nowhere@master.*run make data"),
+        ({"TEST_DATA": f"{TRAIN.repo}@master"}, TEST.images.name),
+    ],
+)
+def test_the_gate_says_what_is_missing(
+    stages: Stages, registered: dict[str, Any], variables: dict[str, str], message: str
+) -> None:
+    with pytest.raises(FmnistError, match=message):
+        run_gate(Settings.from_environment(variables))
+
+
+def test_a_master_that_does_not_answer_is_named(stages: Stages, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DET_MASTER", "http://127.0.0.1:9")
+    with pytest.raises(PlatformUnreachable, match=r"http://127.0.0.1:9.*is it up \(make status\)"):
+        run_gate(Settings.from_environment({}))
+
+
+def test_reuse_takes_the_newest_version(stages: Stages, trained: dict[str, Any], registered: dict[str, Any]) -> None:
+    done = stages.run("fmnist.model.submit", "--reuse")
+    assert done.returncode == 0, done.stdout
+    reused = stages.written("train.json")
+    assert reused["checkpoint_uuid"] == trained["checkpoint_uuid"]
+    assert reused["reused_version"] == 1
+
+
+def test_a_failed_experiment_shows_its_last_log_lines(stages: Stages, registered: dict[str, Any]) -> None:
+    before = stages.written("train.json")
+    done = stages.submit(2, "data.train=nowhere@master", "max_restarts=0")
+    assert done.returncode == 1
+    assert "ended as error" in done.stdout
+    assert "CommitRefused: nowhere@master" in done.stdout
+    assert stages.written("train.json") == before
+
+
+def test_a_trial_that_is_killed_goes_on_from_its_checkpoint(stages: Stages) -> None:
+    options = [f"--config=hyperparameters.{name}={value}" for name, value in {**SMALL, "epochs": 4}.items()]
+    created = subprocess.run(
+        [str(Path(sys.executable).parent / "det"), "experiment", "create", *options, "const.yaml", "."],
+        cwd=SOURCE,
+        env=stages.environment,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    experiment = Determined().get_experiment(int(created.stdout.split()[-1]))
+    wait_until(lambda: bool(experiment.list_checkpoints()), "the first checkpoint", seconds=200)
+    for process in psutil.process_iter(["cmdline"]):
+        if "train.py" in (process.info["cmdline"] or []) and _belongs_to(process, experiment.id, stages):
+            process.send_signal(signal.SIGKILL)
+    assert experiment.wait(interval=0.5).value == "STATE_COMPLETED"
+    (trial,) = experiment.list_trials()
+    log = "".join(trial.iter_logs())
+    assert log.count("epoch 1 of 4") == 1
+    assert log.count("epoch 4 of 4") == 1
+    reports = sorted(report.steps_completed for report in trial.iter_metrics("validation"))
+    assert reports == [36, 72, 108, 144, 145]
+    best = experiment.list_checkpoints(max_results=1)[0]
+    assert best.metadata["steps_completed"] == 145
+    assert best.metadata["provenance"]["git"] == {"commit": None, "dirty": None}
+    assert best.metadata["provenance"]["data_train"]["commit"] == stages.train_commit
+
+
+def _belongs_to(process: psutil.Process, experiment_id: int, stages: Stages) -> bool:
+    try:
+        environment = process.environ()
+    except psutil.Error:
+        return False
+    return environment.get("DET_EXPERIMENT_ID") == str(experiment_id) and environment.get("HOME") == os.environ["HOME"]
