@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
 import json
 import os
 import tarfile
@@ -50,17 +51,30 @@ async def download(request: Request) -> Response:
 
 
 async def _archive(directory: Path) -> AsyncIterator[bytes]:
+    """Pack in a thread, through a pipe; a failure breaks the response off, so nobody takes a torso for the whole."""
     reading, writing = os.pipe()
+    failures: list[OSError] = []
 
     def pack() -> None:
-        with os.fdopen(writing, "wb") as stream, tarfile.open(fileobj=stream, mode="w|gz", compresslevel=1) as tar:
-            for path in sorted(directory.rglob("*")):
-                tar.add(path, str(path.relative_to(directory)), recursive=False)
+        try:
+            with (
+                os.fdopen(writing, "wb") as stream,
+                gzip.GzipFile(fileobj=stream, mode="wb", compresslevel=1) as zipped,
+                tarfile.open(fileobj=zipped, mode="w|") as tar,
+            ):
+                for path in sorted(directory.rglob("*")):
+                    tar.add(path, str(path.relative_to(directory)), recursive=False)
+        except OSError as error:
+            failures.append(error)
 
-    threading.Thread(target=pack, daemon=True).start()
+    packer = threading.Thread(target=pack, daemon=True)
+    packer.start()
     with os.fdopen(reading, "rb", buffering=0) as stream:
         while data := await asyncio.to_thread(stream.read, _CHUNK):
             yield data
+    packer.join()
+    if failures:
+        raise failures[0]
 
 
 async def post(request: Request) -> Response:

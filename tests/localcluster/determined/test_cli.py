@@ -89,7 +89,7 @@ def test_checkpoint_describe_and_download(
 
 def test_registry_commands(cluster: Cluster, session: api.Session, finished: int) -> None:
     uuid = bindings.get_GetExperimentCheckpoints(session, id=finished).checkpoints[0].uuid
-    cluster.det("model", "create", "fashion-classifier", "--metadata", "origin=test")
+    cluster.det("model", "create", "fashion-classifier")
     assert "already exists" in cluster.det("model", "create", "Fashion-Classifier", code=1)
     cluster.det("model", "register-version", "fashion-classifier", uuid)
     assert "fashion-classifier" in cluster.det("model", "list")
@@ -100,7 +100,7 @@ def test_registry_commands(cluster: Cluster, session: api.Session, finished: int
 
 
 def test_an_unserved_call_is_named(cluster: Cluster) -> None:
-    assert "GET /api/v1/templates is not served" in cluster.det("template", "list", code=1)
+    assert "GET /api/v1/agents is not served" in cluster.det("agent", "list", code=1)
 
 
 def test_a_wrong_configuration_is_refused_by_name(cluster: Cluster) -> None:
