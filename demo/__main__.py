@@ -37,7 +37,11 @@ STAGES = (
     Stage("register", "register the model version", "det model list-versions fashion-classifier"),
     Stage("gate", "accuracy gate", "build/report/report.md"),
     Stage("image", "OCI image of the version", "build/image.json; make logs SERVICE=determined"),
-    Stage("deploy", "deploy as a SeldonDeployment", "kubectl describe sdep fashion-classifier; kubectl logs -l app"),
+    Stage(
+        "deploy",
+        "deploy as a SeldonDeployment",
+        "kubectl describe sdep fashion-classifier; kubectl logs -l seldon-deployment-id=fashion-classifier",
+    ),
     Stage("predict", "predict test images through the ingress", "make logs SERVICE=ingress"),
 )
 
@@ -47,13 +51,17 @@ def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m demo", description=__doc__)
     parser.add_argument("--train", choices=("new", "reuse"), default="new", help="reuse: the newest registered version")
     arguments = parser.parse_args(argv)
-    console = Console(highlight=False)
+    console = Console(highlight=False, soft_wrap=True)
     held = _only_one()
     if held is None:
         print(f"demo: another `make demo` runs in this checkout ({LOCK}); wait for it or stop it", file=sys.stderr)
         return 1
     with held:
-        return _run_all(console, arguments.train)
+        try:
+            return _run_all(console, arguments.train)
+        except KeyboardInterrupt:
+            print("demo: stopped; what was done stays, and `make demo` goes on from it", file=sys.stderr)
+            return 130
 
 
 def _only_one() -> IO[str] | None:

@@ -8,11 +8,12 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
-import tarfile
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from backports import tarfile
 
 from localcluster.kubernetes.errors import ImageError
 
