@@ -50,15 +50,16 @@ bootstrap_uv() {
     exit 1
 }
 
-# A moved environment is a broken one: its scripts name their interpreter by its full path.
 fingerprint() {
-    { (cd -P "$environment" && pwd); cat "$here/$lock" ${data_lock:+"$here/$data_lock"}; } | sha256sum | cut -d' ' -f1
+    { printf '%s\n' "$location"; cat "$here/$lock" ${data_lock:+"$here/$data_lock"}; } | sha256sum | cut -d' ' -f1
 }
 
 mkdir -p build "$environment"
 exec 9>build/install.lock
 if command -v flock >/dev/null; then flock 9; fi
 
+# A moved environment is a broken one: its scripts name their interpreter by its full path.
+location=$(cd -P "$environment" && pwd)
 wanted=$(fingerprint)
 if [ "$(cat "$environment/.fingerprint" 2>/dev/null || true)" = "$wanted" ]; then
     exit 0
@@ -71,8 +72,11 @@ if [ -n "${PIP_INDEX_URL:-}" ]; then export UV_DEFAULT_INDEX="${UV_DEFAULT_INDEX
 if [ -n "${PIP_CERT:-}" ]; then export SSL_CERT_FILE="${SSL_CERT_FILE:-$PIP_CERT}"; fi
 export UV_LINK_MODE="${UV_LINK_MODE:-copy}"
 bootstrap_uv
-"$uv" venv -q --clear --python build/uv/bin/python "$environment"
-"$uv" pip install -q --python "$environment/bin/python" --require-hashes -r "$here/$lock"
+if [ "$(cat "$environment/.location" 2>/dev/null || true)" != "$location" ]; then
+    "$uv" venv -q --clear --python build/uv/bin/python "$environment"
+    printf '%s\n' "$location" >"$environment/.location"
+fi
+"$uv" pip sync -q --python "$environment/bin/python" --require-hashes "$here/$lock"
 if [ -n "$data_lock" ]; then
     "$uv" pip install -q --python "$environment/bin/python" --require-hashes --no-deps -r "$here/$data_lock"
 fi
