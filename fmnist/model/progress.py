@@ -39,13 +39,18 @@ def follow(experiment: Experiment, console: Console | None = None) -> None:
 def _validations(experiment: Experiment) -> list[dict[str, Any]]:
     reports = []
     for trial in experiment.list_trials():
+        epochs: set[int] = set()
         for report in trial.iter_metrics("validation"):
-            reports.append({"trial": trial.id, "at": report.end_time, **report.metrics})
+            # The final validation comes one step after the last epoch's.
+            final = report.metrics["epochs"] in epochs
+            epochs.add(report.metrics["epochs"])
+            reports.append({"trial": trial.id, "at": report.end_time, "final": final, **report.metrics})
     return sorted(reports, key=lambda report: (report["at"], report["trial"]))
 
 
 def _note(reports: list[dict[str, Any]]) -> str:
     last = reports[-1]
     best = max(report.get("validation_accuracy", 0.0) for report in reports)
-    text = f"trial {last['trial']}, epoch {last['epochs']}: validation accuracy {last['validation_accuracy']:.4f}"
+    stage = "best weights, calibrated" if last["final"] else f"epoch {last['epochs']}"
+    text = f"trial {last['trial']}, {stage}: validation accuracy {last['validation_accuracy']:.4f}"
     return text if len(reports) == 1 else f"{text} (best {best:.4f})"

@@ -11,13 +11,17 @@ from collections.abc import Callable
 
 import pytest
 
+from fmnist.errors import FmnistError
 from fmnist.test.gate import Outcome, Settings, run_gate
 
 
 @pytest.fixture(scope="module")
 def outcome(record_testsuite_property: Callable[[str, object], None], request: pytest.FixtureRequest) -> Outcome:
     """The gate run once: version resolved, verified, evaluated; report and registry written."""
-    outcome = run_gate(Settings.from_environment())
+    try:
+        outcome = run_gate(Settings.from_environment())
+    except FmnistError as error:
+        pytest.fail(f"{type(error).__name__}: {error}", pytrace=False)
     for name, value in outcome.properties().items():
         record_testsuite_property(name, value)
     request.config.stash[Outcome.KEY] = outcome
@@ -35,4 +39,5 @@ def test_accuracy(outcome: Outcome, record_property: Callable[[str, object], Non
     """The accuracy on the test split reaches the threshold."""
     record_property("accuracy", outcome.evaluation.accuracy)
     record_property("threshold", outcome.verdict.threshold)
-    assert outcome.verdict.passed, f"{outcome.title}: " + "; ".join(outcome.verdict.reasons)
+    if not outcome.verdict.passed:
+        pytest.fail(f"{outcome.title}: {'; '.join(outcome.verdict.reasons)}", pytrace=False)

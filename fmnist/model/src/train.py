@@ -22,7 +22,8 @@ log = logging.getLogger("train")
 def main() -> int:
     """Run the trial; the exit status tells Determined whether to try again."""
     logging.basicConfig(level=logging.INFO, format="%(levelname)s: %(message)s", stream=sys.stdout)
-    logging.getLogger("tensorflow").setLevel(logging.WARNING)
+    for chatty in ("absl", "tensorflow"):
+        logging.getLogger(chatty).setLevel(logging.WARNING)
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     try:
         task = tasks.load()

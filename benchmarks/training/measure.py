@@ -1,0 +1,95 @@
+"""Time and accuracy of the const.yaml recipe: `python -m benchmarks.training.measure --data FOLDER --seeds 1 2 3`.
+
+FOLDER holds the four published files.  Each seed is a whole training off the cluster (start-up, validation and export
+included); its exported model is evaluated once on the test split.  Results go to results.json beside this file.
+"""
+
+from __future__ import annotations
+
+import argparse
+import io
+import json
+import os
+import platform
+import re
+import resource
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from data.catalog import TEST
+from data.idx import read_images, read_labels
+from fmnist.test import serving
+from fmnist.test.evaluation import Evaluation
+
+HERE = Path(__file__).resolve().parent
+SOURCE = HERE.parents[1] / "fmnist" / "model" / "src"
+
+
+def main() -> int:
+    """Run all seeds one after the other and write the results."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.training.measure", description=__doc__)
+    parser.add_argument("--data", type=Path, required=True, help="folder with the four published files")
+    parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3, 4, 5])
+    parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="override a hyperparameter")
+    arguments = parser.parse_args()
+    runs = []
+    for seed in arguments.seeds:
+        runs.append(run(arguments.data.absolute(), seed, arguments.set))
+        print(json.dumps(runs[-1]), flush=True)
+    accuracies = [entry["test_accuracy"] for entry in runs]
+    results = {
+        "hardware": f"{processor()}, {len(os.sched_getaffinity(0))} cores",
+        "software": {"python": platform.python_version(), "tensorflow-cpu": version("tensorflow-cpu")},
+        "overrides": arguments.set,
+        "runs": runs,
+        "test_accuracy_mean": statistics.mean(accuracies),
+        "test_accuracy_std": statistics.stdev(accuracies) if len(runs) > 1 else None,
+        "seconds_mean": statistics.mean(entry["seconds"] for entry in runs),
+    }
+    (HERE / "results.json").write_text(json.dumps(results, indent=2) + "\n")
+    print(json.dumps({key: value for key, value in results.items() if key != "runs"}, indent=2))
+    return 0
+
+
+def run(data: Path, seed: int, overrides: list[str]) -> dict[str, Any]:
+    """One training and one look at the test split; `load` is the machine's load average when it started."""
+    with tempfile.TemporaryDirectory() as checkpoints:
+        options = [f"--set={override}" for override in overrides]
+        command = [sys.executable, "train.py", f"--data={data}", f"--checkpoints={checkpoints}", f"--seed={seed}"]
+        load, before, started = os.getloadavg()[0], resource.getrusage(resource.RUSAGE_CHILDREN), time.monotonic()
+        done = subprocess.run([*command, *options], cwd=SOURCE, capture_output=True, text=True, check=False)
+        seconds, after = time.monotonic() - started, resource.getrusage(resource.RUSAGE_CHILDREN)
+        found = re.search(r"final checkpoint (\S+):", done.stdout)
+        if done.returncode != 0 or found is None:
+            raise SystemExit(f"training failed:\n{done.stdout[-3000:]}\n{done.stderr[-3000:]}")
+        model = serving.load(Path(checkpoints) / found[1])
+    images = read_images(io.BytesIO((data / TEST.images.name).read_bytes()))
+    labels = read_labels(io.BytesIO((data / TEST.labels.name).read_bytes()))
+    result = Evaluation(model.predict(images), labels, model.labels)
+    return {
+        "seed": seed,
+        "seconds": round(seconds, 1),
+        "cpu_seconds": round(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime, 1),
+        "load": round(load, 2),
+        "parameters": model.metadata["model"]["parameters"],
+        "validation_accuracy": model.metadata["metrics"]["validation_accuracy"],
+        "test_accuracy": result.accuracy,
+        "test_cross_entropy": round(result.cross_entropy, 5),
+        "test_calibration_error": round(result.calibration_error, 5),
+    }
+
+
+def processor() -> str:
+    """The processor's name as Linux gives it."""
+    names = re.findall(r"^model name\s*:\s*(.+)$", Path("/proc/cpuinfo").read_text(), re.MULTILINE)
+    return names[0] if names else platform.machine()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
