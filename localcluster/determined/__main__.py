@@ -18,8 +18,11 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
+import fcntl
 import logging
+import os
 import signal
+import socket
 import sys
 from collections.abc import Iterator
 
@@ -27,6 +30,7 @@ import uvicorn
 
 from localcluster.determined.app import application
 from localcluster.determined.master import Master
+from localcluster.errors import LocalClusterError, PortTaken, ServiceNotReady
 from localcluster.settings import HOST, Settings
 
 
@@ -39,14 +43,34 @@ class Server(uvicorn.Server):
         yield
 
 
-async def serve(settings: Settings) -> None:
+def take(settings: Settings) -> tuple[socket.socket, int]:
+    """Take the port and the home before touching any state; return the socket and the lock's descriptor.
+
+    Raises PortTaken naming the variable, and ServiceNotReady where another master serves this home.
+    """
+    listener = socket.socket()
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((HOST, settings.determined_port))
+    except OSError as error:
+        where = f"{HOST}:{settings.determined_port}"
+        raise PortTaken(f"cannot listen on {where}: {error.strerror}; set LOCALCLUSTER_DETERMINED_PORT") from error
+    root = settings.home / "determined"
+    root.mkdir(parents=True, exist_ok=True)
+    lock = os.open(root / "master.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        raise ServiceNotReady(f"another Determined master serves {settings.home}; end it first") from error
+    return listener, lock
+
+
+async def serve(settings: Settings, listener: socket.socket) -> None:
     """Serve until SIGTERM or SIGINT."""
     master = Master(settings)
     server = Server(
         uvicorn.Config(
             application(master),
-            host=HOST,
-            port=settings.determined_port,
             log_level="warning",
             access_log=False,
             lifespan="off",
@@ -58,7 +82,7 @@ async def serve(settings: Settings) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, told.set)
-    serving = asyncio.create_task(server.serve())
+    serving = asyncio.create_task(server.serve(sockets=[listener]))
     master.start()
     logging.getLogger("determined").info("serving http://%s:%d", HOST, settings.determined_port)
     await asyncio.wait([serving, asyncio.create_task(told.wait())], return_when=asyncio.FIRST_COMPLETED)
@@ -77,7 +101,12 @@ def main() -> None:
     )
     parser.parse_args()
     logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    asyncio.run(serve(Settings.from_environment()))
+    settings = Settings.from_environment()
+    try:
+        listener, _ = take(settings)
+    except LocalClusterError as error:
+        sys.exit(f"determined: {error}")
+    asyncio.run(serve(settings, listener))
 
 
 if __name__ == "__main__":

@@ -105,6 +105,13 @@ class Launcher:
         """Delete the directory of an allocation whose lines and exit code are in the database."""
         shutil.rmtree(self.directory(allocation_id), ignore_errors=True)
 
+    def sweep(self, live: set[str]) -> None:
+        """Delete the directories that a killed master left of runs that are over; `live` are the others' ids."""
+        if self._root.exists():
+            for directory in self._root.iterdir():
+                if directory.name not in live:
+                    shutil.rmtree(directory, ignore_errors=True)
+
     def _process_id(self, allocation_id: str) -> int | None:
         if allocation_id in self._started:
             return self._started[allocation_id].pid

@@ -11,6 +11,7 @@ from starlette.routing import Route
 from localcluster.determined.errors import InvalidArgument, PermissionDenied
 from localcluster.determined.routes.http import allocation, answer, body, field, integer, key, master
 from localcluster.determined.state import experiments, trials
+from localcluster.determined.state.metrics import Report
 
 LONGEST_POLL = 60
 """Seconds; the harness waits ten more than it asks for."""
@@ -39,7 +40,7 @@ async def accelerators(_: Request) -> Response:
 async def preemption(request: Request) -> Response:
     """Long poll that answers the moment the trial shall end."""
     seconds = min(integer(request, "timeout_seconds") or 0, LONGEST_POLL)
-    return answer({"preempt": await master(request).preempted(allocation(request)["id"], seconds)})
+    return answer({"preempt": await master(request).runs.preempted(allocation(request)["id"], seconds)})
 
 
 async def acknowledge(request: Request) -> Response:
@@ -66,7 +67,9 @@ async def report_metrics(request: Request) -> Response:
     mine = allocation(request)
     if report.get("trialRunId") not in (None, mine["run"]):
         raise InvalidArgument(f"metrics.trialRunId: this is run {mine['run']} of the trial")
-    master(request).report_metrics(mine, group, steps, field(report, "metrics", dict), report.get("reportTime"))
+    values = field(report, "metrics", dict)
+    average, batches = values.get("avgMetrics") or {}, values.get("batchMetrics")
+    master(request).report_metrics(mine, Report(group, steps, average, batches, report.get("reportTime")))
     return answer()
 
 
@@ -95,7 +98,7 @@ async def early_exit(request: Request) -> Response:
 
 async def spooled(request: Request) -> Response:
     """The agent wrote lines to its spool."""
-    master(request).take_spool(allocation(request)["id"])
+    master(request).runs.take_spool(allocation(request)["id"])
     return answer()
 
 

@@ -59,6 +59,11 @@ def find(db: Database, *, trial_id: int | None = None, experiment_id: int | None
     )
 
 
+def deleted(db: Database) -> list[Row]:
+    """Return the deleted checkpoints, whose files a killed master may have left."""
+    return db.rows(f"{_SELECT} WHERE checkpoints.state = 'DELETED'")
+
+
 def searcher_metric(db: Database, checkpoint: Row) -> float | None:
     """Return the value of the searcher's metric at the checkpoint's step."""
     return metric(db, checkpoint, json.loads(checkpoint["config"])["searcher"]["metric"])

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
+import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -139,6 +140,12 @@ class Database:
         assignments = ", ".join(f"{name} = ?" for name in columns)
         values = [dump(v) if isinstance(v, dict | list) else v for v in columns.values()]
         self._connection.execute(f"UPDATE {table} SET {assignments} WHERE {key} = ?", [*values, value])  # noqa: S608
+
+    def identity(self, key: str) -> str:
+        """Return the uuid kept under `key` in the database, made on first use."""
+        with self.transaction():
+            self.execute("INSERT OR IGNORE INTO meta VALUES (?, ?)", key, str(uuid.uuid4()))
+        return str(self.rows("SELECT value FROM meta WHERE key = ?", key)[0]["value"])
 
 
 def dump(value: Any) -> str:

@@ -56,9 +56,8 @@ def create(
     model_definition: bytes,
     user_id: int,
     parent_id: int | None,
-    search: dict[str, Any],
 ) -> int:
-    """Store a new, paused experiment and return its id."""
+    """Store a new, paused experiment, whose search has not begun, and return its id."""
     return db.insert(
         "experiments",
         state="PAUSED",
@@ -71,7 +70,7 @@ def create(
         user_id=user_id,
         job_id=str(uuid.uuid4()),
         parent_id=parent_id,
-        search=search,
+        search={},
         start_time=now(),
     )
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from localcluster.determined.state.database import Database, Row, dump, now
@@ -12,34 +13,32 @@ from localcluster.determined.state.database import Database, Row, dump, now
 TRAINING, VALIDATION = "training", "validation"
 
 
-def report(
-    db: Database,
-    allocation: Row,
-    *,
-    name: str,
-    steps: int,
-    average: dict[str, Any],
-    batches: Sequence[Any] | None,
-    end_time: str | None,
-) -> None:
-    """Store one report of metric group `name`; the first of a run archives what older runs did beyond its start."""
+@dataclass(frozen=True)
+class Report:
+    """What a trial reported: group `name`, batches done, averages, and where given the values of single batches."""
+
+    name: str
+    steps: int
+    average: dict[str, Any]
+    batches: Sequence[Any] | None = None
+    end_time: str | None = None
+
+
+def add(db: Database, allocation: Row, report: Report) -> None:
+    """Store one report; the first of a run archives what older runs did beyond the step it started from."""
     trial_id, run = allocation["trial_id"], allocation["run"]
     if run > 1 and not db.row("SELECT 1 FROM metrics WHERE trial_id = ? AND run = ? LIMIT 1", trial_id, run):
-        db.execute(
-            "UPDATE metrics SET archived = 1 WHERE trial_id = ? AND run < ? AND steps > ?",
-            trial_id,
-            run,
-            allocation["resumed_steps"],
-        )
+        archive = "UPDATE metrics SET archived = 1 WHERE trial_id = ? AND run < ? AND steps > ?"
+        db.execute(archive, trial_id, run, allocation["resumed_steps"])
     db.insert(
         "metrics",
         trial_id=trial_id,
         run=run,
-        name=name,
-        steps=steps,
-        average=dump(average),
-        batches=dump(list(batches)) if batches else None,
-        end_time=end_time or now(),
+        name=report.name,
+        steps=report.steps,
+        average=report.average,
+        batches=dump(list(report.batches)) if report.batches else None,
+        end_time=report.end_time or now(),
     )
 
 

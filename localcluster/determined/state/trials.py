@@ -52,6 +52,14 @@ _SELECT = """SELECT trials.*,
   FROM trials"""
 
 
+def numbered(db: Database, experiment_id: int, number: int) -> Row:
+    """Return the trial that the search calls `number`; raises NotFound."""
+    found = db.row("SELECT * FROM trials WHERE experiment_id = ? AND number = ?", experiment_id, number)
+    if found is None:
+        raise NotFound(f"experiment {experiment_id} has no trial number {number}")
+    return found
+
+
 def of_task(db: Database, task_id: str) -> Row:
     """Return the trial of a task; raises NotFound."""
     found = db.row("SELECT * FROM trials WHERE task_id = ?", task_id)
@@ -135,6 +143,11 @@ def container_id(allocation_id: str) -> str:
 def allocations(db: Database, trial_id: int) -> list[Row]:
     """Return all runs of a trial."""
     return db.rows("SELECT * FROM allocations WHERE trial_id = ? ORDER BY run", trial_id)
+
+
+def is_live(db: Database, allocation_id: str) -> bool:
+    """Whether an allocation exists (its experiment may have been deleted) and runs."""
+    return db.row("SELECT 1 FROM allocations WHERE id = ? AND state != 'TERMINATED'", allocation_id) is not None
 
 
 def live_allocation(db: Database, trial_id: int) -> Row | None:

@@ -30,6 +30,7 @@ def test_create_follows_the_logs_to_the_end(cluster: Cluster) -> None:
     assert out.index("run 1 starts at step 0") < out.index("finished step 2") < out.index("log stream ended")
 
 
+@pytest.mark.slow
 def test_experiment_commands_show_what_ran(cluster: Cluster, finished: int, tmp_path: Path) -> None:
     number = str(finished)
     assert "finished" in cluster.det("experiment", "list")
@@ -46,6 +47,7 @@ def test_experiment_commands_show_what_ran(cluster: Cluster, finished: int, tmp_
         assert {"train.py", "const.yaml"} <= set(archive.getnames())
 
 
+@pytest.mark.slow
 def test_labels_and_archive(cluster: Cluster, finished: int) -> None:
     number = str(finished)
     cluster.det("experiment", "label", "add", number, "gold")
@@ -59,6 +61,7 @@ def test_labels_and_archive(cluster: Cluster, finished: int) -> None:
     assert "finished" in cluster.det("experiment", "list")
 
 
+@pytest.mark.slow
 def test_trial_describe_with_metrics(cluster: Cluster, session: api.Session, finished: int) -> None:
     trial = str(cluster.trial(session, finished).id)
     shown = json.loads(cluster.det("trial", "describe", "--metrics", "--json", trial))
@@ -71,6 +74,7 @@ def test_trial_describe_with_metrics(cluster: Cluster, session: api.Session, fin
     assert "finished step 1" not in tail
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mode", ["direct", "master"])
 def test_checkpoint_describe_and_download(
     cluster: Cluster, session: api.Session, finished: int, tmp_path: Path, mode: str
@@ -87,6 +91,7 @@ def test_checkpoint_describe_and_download(
     assert json.loads((tmp_path / "here" / "metadata.json").read_text())["note"] == "tiny"
 
 
+@pytest.mark.slow
 def test_registry_commands(cluster: Cluster, session: api.Session, finished: int) -> None:
     uuid = bindings.get_GetExperimentCheckpoints(session, id=finished).checkpoints[0].uuid
     cluster.det("model", "create", "fashion-classifier")

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -12,7 +15,7 @@ from determined.common.api import bindings
 
 from localcluster.determined.agent import processes
 
-from .conftest import Cluster, eventually
+from .conftest import REPOSITORY, Cluster, eventually
 
 STEPS = 8
 HPARAMS = {"steps": STEPS, "pause": 0.2}
@@ -97,6 +100,7 @@ def test_killed_master_and_agent_together(own_cluster: Cluster) -> None:
     _check_complete(own_cluster, session, experiment, trial)
 
 
+@pytest.mark.slow
 def test_a_clean_stop_leaves_the_trial_resumable(own_cluster: Cluster) -> None:
     session = own_cluster.session()
     experiment = own_cluster.create(session, hyperparameters=HPARAMS)
@@ -112,3 +116,24 @@ def test_a_clean_stop_leaves_the_trial_resumable(own_cluster: Cluster) -> None:
     assert "preempted" in text
     assert "run 2 starts at step 0" not in text
     assert own_cluster.trial(session, experiment).restarts == 0
+
+
+def test_a_second_master_is_refused_before_it_touches_anything(cluster: Cluster) -> None:
+    def second(**changes: str) -> str:
+        done = subprocess.run(
+            [sys.executable, "-m", "localcluster.determined"],
+            cwd=REPOSITORY,
+            env={**cluster.environment, **changes},
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+        assert done.returncode == 1
+        return done.stderr
+
+    assert "LOCALCLUSTER_DETERMINED_PORT" in second()
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = str(probe.getsockname()[1])
+    assert "another Determined master serves" in second(LOCALCLUSTER_DETERMINED_PORT=port)

@@ -92,6 +92,7 @@ def test_what_is_not_there_is_not_found(sdk: client.Determined) -> None:
         sdk.get_checkpoint(str(uuid.uuid4()))
 
 
+@pytest.mark.slow
 def test_a_checkpoint_is_deleted_with_its_files(cluster: Cluster, sdk: client.Determined, session: api.Session) -> None:
     experiment = cluster.create(session, hyperparameters={"steps": 1})
     cluster.wait(session, experiment)

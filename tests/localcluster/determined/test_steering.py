@@ -15,6 +15,7 @@ def _state(session: api.Session, experiment: int) -> str:
     return str(bindings.get_GetExperiment(session, experimentId=experiment).experiment.state.value)
 
 
+@pytest.mark.slow
 def test_pause_and_activate_go_on_where_the_trial_was(cluster: Cluster, session: api.Session) -> None:
     experiment = cluster.create(session, hyperparameters={"steps": 6, "pause": 0.2})
     trial = cluster.trial(session, experiment).id
