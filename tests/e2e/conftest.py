@@ -19,6 +19,14 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 SERVICES = ("DETERMINED", "PACHYDERM", "KUBERNETES", "INGRESS")
 
 
+SLICE = {
+    "FIRST": "3000",
+    "TRAIN_SET": "hyperparameters.epochs=3 hyperparameters.validation_images=500",
+    "ACCURACY_THRESHOLD": "0.5",
+}
+"""Enough data and epochs to go through every stage, not to be good."""
+
+
 @dataclass(frozen=True)
 class Checkout:
     """A checkout as a user has it, and the variables of its shell."""
@@ -59,7 +67,7 @@ def free_ports(count: int) -> list[int]:
             probe.close()
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="session")
 def checkout(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Checkout]:
     """A copy of the tracked files under a path with spaces, on free ports, behind a proxy that nobody must ask."""
     directory = tmp_path_factory.mktemp("a path with spaces") / "check out"
@@ -91,3 +99,20 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Checkout]:
     checkout = Checkout(directory, inherited | ports | shell)
     yield checkout
     checkout.run("make", "down", check=False)
+
+
+@pytest.fixture(scope="session")
+def demo(checkout: Checkout) -> str:
+    """What `make demo` printed."""
+    return checkout.make("demo", *(f"{name}={value}" for name, value in SLICE.items()), timeout=600)
+
+
+@pytest.fixture(scope="session")
+def clients(checkout: Checkout, demo: str) -> Checkout:
+    """The checkout with the clients' variables, after the demo."""
+    return checkout.clients()
+
+
+def predictions_url(clients: Checkout) -> str:
+    port = clients.environment["LOCALCLUSTER_INGRESS_PORT"]
+    return f"http://127.0.0.1:{port}/seldon/default/fashion-classifier/api/v1.0/predictions"

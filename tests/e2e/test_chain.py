@@ -19,34 +19,11 @@ import requests
 
 from data.catalog import FILES
 from data.sources import cache_directory
-from tests.e2e.conftest import REPOSITORY, Checkout
+from tests.e2e.conftest import REPOSITORY, SLICE, Checkout, predictions_url
 
 README = (REPOSITORY / "README.md").read_text()
 
 pytestmark = [pytest.mark.e2e, pytest.mark.slow, pytest.mark.timeout(900), pytest.mark.xdist_group("chain")]
-
-SLICE = {
-    "FIRST": "3000",
-    "TRAIN_SET": "hyperparameters.epochs=3 hyperparameters.validation_images=500",
-    "ACCURACY_THRESHOLD": "0.5",
-}
-
-
-@pytest.fixture(scope="module")
-def demo(checkout: Checkout) -> str:
-    """What `make demo` printed."""
-    return checkout.make("demo", *(f"{name}={value}" for name, value in SLICE.items()), timeout=600)
-
-
-@pytest.fixture
-def clients(checkout: Checkout, demo: str) -> Checkout:
-    """The checkout with the clients' variables, after the demo."""
-    return checkout.clients()
-
-
-def predictions_url(clients: Checkout) -> str:
-    port = clients.environment["LOCALCLUSTER_INGRESS_PORT"]
-    return f"http://127.0.0.1:{port}/seldon/default/fashion-classifier/api/v1.0/predictions"
 
 
 def predict(clients: Checkout) -> requests.Response:
@@ -132,6 +109,33 @@ def test_a_killed_service_comes_back_with_all_it_had(clients: Checkout, service:
         time.sleep(0.2)
     assert clients.run("det", "model", "list-versions", "fashion-classifier", "--json").stdout == before
     assert predict(clients).status_code == 200
+
+
+def test_a_killed_trial_is_resumed_and_its_experiment_completes(clients: Checkout) -> None:
+    settings = ("hyperparameters.epochs=6", "hyperparameters.validation_images=500")
+    options = [word for setting in settings for word in ("--config", setting)]
+    source = Checkout(clients.directory / "fmnist" / "model" / "src", clients.environment)
+    created = source.run("det", "experiment", "create", *options, "const.yaml", ".").stdout
+    experiment = re.findall(r"Created experiment (\d+)", created)[0]
+    deadline = time.monotonic() + 120
+    while "epoch 1 of 6" not in clients.run("det", "experiment", "logs", experiment).stdout:
+        assert time.monotonic() < deadline, f"experiment {experiment} reported no epoch within 120 s"
+    trainers = [process for process in psutil.process_iter() if runs(process, experiment)]
+    assert trainers, "no process runs train.py of that experiment"
+    for process in trainers:
+        process.kill()
+    clients.run("det", "experiment", "wait", experiment, "--polling-interval", "1")
+    log = clients.run("det", "experiment", "logs", experiment).stdout
+    assert "epoch 6 of 6" in log
+    assert log.count("epoch 1 of 6") == 1, "the resumed trial began anew"
+
+
+def runs(process: psutil.Process, experiment: str) -> bool:
+    """Whether the process trains for this experiment."""
+    try:
+        return process.environ().get("DET_EXPERIMENT_ID") == experiment and "train.py" in process.cmdline()
+    except (psutil.AccessDenied, psutil.NoSuchProcess):
+        return False
 
 
 def test_every_socket_listens_on_the_loopback_address_only(clients: Checkout) -> None:
