@@ -118,8 +118,8 @@ def test_a_killed_trial_is_resumed_and_its_experiment_completes(clients: Checkou
     created = source.run("det", "experiment", "create", *options, "const.yaml", ".").stdout
     experiment = re.findall(r"Created experiment (\d+)", created)[0]
     deadline = time.monotonic() + 120
-    while "epoch 1 of 6" not in clients.run("det", "experiment", "logs", experiment).stdout:
-        assert time.monotonic() < deadline, f"experiment {experiment} reported no epoch within 120 s"
+    while "epoch 2 of 6" not in clients.run("det", "experiment", "logs", experiment).stdout:
+        assert time.monotonic() < deadline, f"experiment {experiment} did not reach its second epoch within 120 s"
     trainers = [process for process in psutil.process_iter() if runs(process, experiment)]
     assert trainers, "no process runs train.py of that experiment"
     for process in trainers:

@@ -39,7 +39,7 @@ np.save(sys.argv[3], export.probabilities(np.concatenate(parts), metadata["tempe
 """
 
 
-def test_images() -> npt.NDArray[np.uint8]:
+def published_images() -> npt.NDArray[np.uint8]:
     """The whole published test split: uint8 [10000, 28, 28]."""
     plain = gzip.decompress((cache_directory() / TEST.images.name).read_bytes())
     return np.frombuffer(plain, dtype=np.uint8, offset=16).reshape(-1, 28, 28)
@@ -59,7 +59,7 @@ def trained(clients: Checkout, images: npt.NDArray[np.uint8], folder: Path) -> n
 
 
 def test_every_answer_is_the_trained_models(clients: Checkout, tmp_path: Path) -> None:
-    images = test_images()
+    images = published_images()
     expected = trained(clients, images, tmp_path)
     url = predictions_url(clients)
 
