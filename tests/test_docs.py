@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from docs import coverage
 from localcluster.settings import Settings
 
 REPOSITORY = Path(__file__).resolve().parents[1]
@@ -56,3 +57,7 @@ def test_locks_have_hashes_and_no_addresses(path: Path) -> None:
     pinned = re.findall(r"^[A-Za-z0-9_.-]+(?:\[.*\])?==\S+(.*)$", text, flags=re.MULTILINE)
     assert pinned
     assert all(rest.endswith("\\") for rest in pinned)
+
+
+def test_the_coverage_page_is_what_the_code_says() -> None:
+    assert coverage.PAGE.read_text() == coverage.page(), "run: python -m docs.coverage"

@@ -1,0 +1,1 @@
+"""What is too long for the README, and the programs that write the generated pages."""
