@@ -106,18 +106,18 @@ def _git(*arguments: str) -> str | None:
 
 
 def _best(experiment: Experiment) -> Checkpoint:
-    checkpoints = experiment.list_checkpoints(max_results=1)
-    if not checkpoints:
-        raise TrainingFailed(f"experiment {experiment.id} completed without a checkpoint that has a validation")
-    return checkpoints[0]
+    """The best final checkpoint; those of trials that a search stopped early cannot be served."""
+    for checkpoint in experiment.list_checkpoints():
+        if "metrics" in (checkpoint.metadata or {}):
+            return checkpoint
+    raise TrainingFailed(f"experiment {experiment.id} completed, but no trial trained all its epochs")
 
 
 def _result(checkpoint: Checkpoint) -> dict[str, Any]:
     metadata = checkpoint.metadata or {}
     if "metrics" not in metadata:
         raise TrainingFailed(
-            f"checkpoint {checkpoint.uuid} is not the final one of a trial (no metrics in its metadata): "
-            "the experiment ended before a trial had trained all its epochs"
+            f"checkpoint {checkpoint.uuid} is not the final one of a trial: its metadata has no metrics"
         )
     training = checkpoint.training
     return {
