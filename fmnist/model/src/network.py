@@ -1,8 +1,8 @@
 """The network: a residual convolutional net small enough to train on two CPU cores in minutes.
 
 Most of the arithmetic happens on 14x14 pixels and fewer: the first layer sees 2x2 blocks as channels, which costs
-a quarter of a convolution at full resolution and loses no pixel.  Average pooling, because the gradient of max pooling
-is slow on CPUs and its accuracy here was no better.
+a quarter of a convolution at full resolution and loses no pixel.  Average pooling, because the gradient of
+max pooling is slow on CPUs.
 """
 
 from __future__ import annotations
