@@ -120,7 +120,7 @@ def test_a_killed_trial_is_resumed_and_its_experiment_completes(clients: Checkou
     deadline = time.monotonic() + 120
     while "epoch 2 of 6" not in clients.run("det", "experiment", "logs", experiment).stdout:
         assert time.monotonic() < deadline, f"experiment {experiment} did not reach its second epoch within 120 s"
-    trainers = [process for process in psutil.process_iter() if runs(process, experiment)]
+    trainers = [process for process in psutil.process_iter() if runs(process, clients, experiment)]
     assert trainers, "no process runs train.py of that experiment"
     for process in trainers:
         process.kill()
@@ -130,10 +130,12 @@ def test_a_killed_trial_is_resumed_and_its_experiment_completes(clients: Checkou
     assert log.count("epoch 1 of 6") == 1, "the resumed trial began anew"
 
 
-def runs(process: psutil.Process, experiment: str) -> bool:
-    """Whether the process trains for this experiment."""
+def runs(process: psutil.Process, clients: Checkout, experiment: str) -> bool:
+    """Whether the process trains for this experiment of this master."""
     try:
-        return process.environ().get("DET_EXPERIMENT_ID") == experiment and "train.py" in process.cmdline()
+        environment = process.environ()
+        ours = environment.get("DET_MASTER") == clients.environment["DET_MASTER"]
+        return ours and environment.get("DET_EXPERIMENT_ID") == experiment and "train.py" in process.cmdline()
     except (psutil.AccessDenied, psutil.NoSuchProcess):
         return False
 
