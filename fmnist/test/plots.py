@@ -24,11 +24,14 @@ def confusion(evaluation: Evaluation) -> str:
     shares = mistakes / np.maximum(matrix.sum(axis=1, keepdims=True), 1)
     figure = Figure(figsize=(6.4, 5.6), layout="constrained")
     axes = figure.add_subplot()
-    axes.imshow(shares, cmap="Reds", vmin=0, vmax=max(float(shares.max()), 0.01))
+    darkest = max(float(shares.max()), 0.01)
+    axes.imshow(shares, cmap="Reds", vmin=0, vmax=darkest)
     for row, column in np.ndindex(*matrix.shape):
         if matrix[row, column]:
             weight = "bold" if row == column else "normal"
-            axes.text(column, row, str(matrix[row, column]), ha="center", va="center", fontsize=8, weight=weight)
+            ink = "white" if shares[row, column] > 0.6 * darkest else "black"
+            words = str(matrix[row, column])
+            axes.text(column, row, words, ha="center", va="center", fontsize=8, weight=weight, color=ink)
     ticks = range(len(evaluation.names))
     axes.set_xticks(ticks, evaluation.names, rotation=45, ha="right", fontsize=8)
     axes.set_yticks(ticks, evaluation.names, fontsize=8)
