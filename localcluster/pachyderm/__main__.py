@@ -34,7 +34,9 @@ def run(settings: Settings) -> None:
             f"cannot listen on {address} ({error}); stop the process that does or set LOCALCLUSTER_PACHYDERM_PORT"
         ) from error
     log.info("serving %s at grpc://%s", settings.home / "pachyderm", address)
-    stop.wait()
+    # An endless wait can sleep through a signal that comes in just before it; a bounded one looks again.
+    while not stop.wait(0.5):
+        continue
     server.stop(GRACE).wait(GRACE + 1)
     log.info("stopped")
 
