@@ -16,7 +16,7 @@ from data.idx import read_images, read_labels
 
 
 def packed(magic: int, sizes: tuple[int, ...], values: bytes) -> bytes:
-    return gzip.compress(struct.pack(f">{1 + len(sizes)}I", magic, *sizes) + values)
+    return gzip.compress(struct.pack(f">{1 + len(sizes)}I", magic, *sizes) + values, mtime=0)
 
 
 @given(st.binary(min_size=0, max_size=200).map(lambda b: bytes(value % 10 for value in b)))
@@ -49,6 +49,7 @@ def test_garbage_is_refused_and_never_crashes(content: bytes) -> None:
         (packed(0x801, (2,), b"\0\1")[:-9], "not a whole gzip file"),
         (b"", "0 bytes after unpacking"),
     ],
+    ids=["images", "too few", "no class", "truncated", "empty"],
 )
 def test_wrong_labels_are_named(content: bytes, words: str) -> None:
     with pytest.raises(InvalidIdx, match=words):

@@ -40,13 +40,14 @@ def test_reads_what_was_written() -> None:
     [
         (b"plain", LABEL_FILE, "not a whole gzip file"),
         (IMAGE_FILE[:-20], LABEL_FILE, "not a whole gzip file"),
-        (gzip.compress(b"\0\0\x08"), LABEL_FILE, "too few"),
+        (gzip.compress(b"\0\0\x08", mtime=0), LABEL_FILE, "too few"),
         (LABEL_FILE, LABEL_FILE, "magic number 0x00000801; expected 0x00000803"),
         (idx(np.zeros((200, 32, 32), np.uint8)), LABEL_FILE, "32x32"),
-        (gzip.compress(struct.pack(">4I", 0x0803, 9, 28, 28)), LABEL_FILE, "the file holds 0"),
+        (gzip.compress(struct.pack(">4I", 0x0803, 9, 28, 28), mtime=0), LABEL_FILE, "the file holds 0"),
         (idx(IMAGES[:199]), LABEL_FILE, "199 images but 200 labels"),
         (IMAGE_FILE, idx((LABELS + 1).astype(np.uint8)), "label 10 at position 9"),
     ],
+    ids=["plain", "truncated", "header", "labels", "size", "header only", "count", "no class"],
 )
 def test_says_what_is_wrong_with_a_file(images: bytes, labels: bytes, message: str) -> None:
     with pytest.raises(InvalidIdx, match=message):
