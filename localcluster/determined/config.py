@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-import copy
+import json
+import re
 import secrets
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import jsonschema
 import yaml
 
+from localcluster.determined import hyperparameters, schema
 from localcluster.determined.errors import InvalidArgument
-from localcluster.determined.searcher.hparams import KINDS
+from localcluster.determined.schema import SCHEMA
 
-_SCHEMA: dict[str, Any] = yaml.safe_load((Path(__file__).parent / "config_schema.yaml").read_text())
-_METHODS: dict[str, Any] = _SCHEMA["definitions"]["methods"]
+_METHODS: dict[str, Any] = SCHEMA["definitions"]["methods"]
+_JOINED = ("bind_mounts", "environment_variables", "labels")
 _RETIRED = {"custom", "sync_halving", "adaptive", "adaptive_simple"}
 
 
@@ -25,40 +26,65 @@ def complete(text: str, checkpoints: Path, slots: int) -> dict[str, Any]:
     `checkpoints` is the directory used where the configuration names no storage, `slots` what the machine has.
     Raises InvalidArgument naming every offending key.
     """
-    try:
-        config = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise InvalidArgument(f"invalid experiment configuration: not YAML: {error}") from error
-    if not isinstance(config, dict):
-        raise InvalidArgument("invalid experiment configuration: it must be a mapping of keys to values")
-    config = copy.deepcopy(config)
-    problems = list(_problems(config, _SCHEMA, "<config>"))
+    config = _parsed(text)
+    schema.drop_nulls(config, SCHEMA)
+    problems = list(schema.problems(config, SCHEMA, "<config>"))
     if isinstance(config.get("searcher"), dict):
         problems += _searcher_problems(config["searcher"])
-    if problems:
-        raise InvalidArgument("invalid experiment configuration: " + "; ".join(dict.fromkeys(problems)))
-    _fill(config, _SCHEMA)
-    _fill(config["searcher"], _searcher_schema(config["searcher"]["name"]))
+    _refuse(problems)
+    schema.fill(config, SCHEMA)
+    schema.fill(config["searcher"], _searcher_schema(config["searcher"]))
     config["reproducibility"].setdefault("experiment_seed", secrets.randbelow(2**31))
     config.setdefault("name", f"Experiment {secrets.token_hex(4)}")
-    problems = [
-        *_hyperparameter_problems(
-            config["hyperparameters"], "<config>.hyperparameters", config["searcher"]["name"] == "grid"
-        ),
-        *_resource_problems(config["resources"], slots),
-        *_storage_problems(config["checkpoint_storage"], checkpoints),
-    ]
-    if problems:
-        raise InvalidArgument("invalid experiment configuration: " + "; ".join(problems))
+    in_grid = config["searcher"]["name"] == "grid"
+    _refuse(
+        [
+            *hyperparameters.checked(config["hyperparameters"], "<config>.hyperparameters", grid=in_grid),
+            *_resource_problems(config["resources"], slots),
+            *_storage_problems(config["checkpoint_storage"], checkpoints),
+        ]
+    )
     return config
 
 
+def _parsed(text: str) -> dict[str, Any]:
+    try:
+        config = json.loads(json.dumps(yaml.load(text, _Loader), default=str))  # noqa: S506
+    except (yaml.YAMLError, TypeError, ValueError) as error:
+        raise InvalidArgument(f"invalid experiment configuration: not YAML: {error}") from error
+    if not isinstance(config, dict):
+        raise InvalidArgument("invalid experiment configuration: it must be a mapping of keys to values")
+    return config
+
+
+class _Loader(yaml.SafeLoader):
+    """YAML as the real master reads it, where 1e-3 is a number."""
+
+
+_Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:float", re.compile(r"[-+]?(\.\d+|\d+(\.\d*)?)[eE][-+]?\d+$"), list("-+.0123456789")
+)
+
+
+def _refuse(problems: list[str]) -> None:
+    if problems:
+        raise InvalidArgument("invalid experiment configuration: " + "; ".join(dict.fromkeys(problems)))
+
+
 def merge(base: dict[str, Any], override: dict[str, Any]) -> dict[str, Any]:
-    """Return `base` with the keys of `override` laid over it, mapping by mapping."""
+    """Return `base` with the keys of `override` laid over it, mapping by mapping.
+
+    As upstream, some lists are joined, and a mapping of another `type` replaces the old one as a whole.
+    """
     merged = dict(base)
     for key, value in override.items():
-        both = isinstance(value, dict) and isinstance(merged.get(key), dict)
-        merged[key] = merge(merged[key], value) if both else value
+        old = merged.get(key)
+        if isinstance(value, dict) and isinstance(old, dict) and value.get("type", old.get("type")) == old.get("type"):
+            merged[key] = merge(old, value)
+        elif key in _JOINED and isinstance(value, list) and isinstance(old, list):
+            merged[key] = [*(entry for entry in old if entry not in value), *value]
+        else:
+            merged[key] = value
     return merged
 
 
@@ -69,79 +95,29 @@ def trial_variables(config: dict[str, Any]) -> dict[str, str]:
     return {name: value for name, _, value in (entry.partition("=") for entry in entries)}
 
 
-def _searcher_schema(name: str) -> dict[str, Any]:
-    common, method = _SCHEMA["definitions"]["searcher"], _METHODS[name]
+def _searcher_schema(searcher: dict[str, Any]) -> dict[str, Any]:
+    common, method = SCHEMA["definitions"]["searcher"], _METHODS[searcher["name"]]
     return {
         **common,
         "required": [*common["required"], *method.get("required", [])],
-        "properties": {**common["properties"], **method.get("properties", {})},
+        "properties": {**common["properties"], **method["properties"]},
     }
 
 
-def _searcher_problems(searcher: dict[str, Any]) -> list[str]:
-    name = searcher.get("name")
-    where = "<config>.searcher"
-    if name is None:
-        return []
+def _searcher_problems(searcher: dict[str, Any]) -> Iterator[str]:
+    name, where = searcher.get("name"), "<config>.searcher"
     if name in _RETIRED:
-        return [f"{where}.name: the searcher {name!r} was retired; use one of {', '.join(_METHODS)}"]
-    if name not in _METHODS:
-        return [f"{where}.name: {name!r} is none of {', '.join(_METHODS)}"]
-    problems = list(_problems(searcher, _searcher_schema(name), where))
-    if searcher.get("source_trial_id") and searcher.get("source_checkpoint_uuid"):
-        problems.append(f"{where}: at most one of source_trial_id and source_checkpoint_uuid may be set")
-    return problems
-
-
-def _problems(value: Any, schema: dict[str, Any], where: str) -> Iterator[str]:
-    for error in jsonschema.Draft202012Validator(schema).iter_errors(value):
-        path = where + "".join(f"[{p}]" if isinstance(p, int) else f".{p}" for p in error.absolute_path)
-        yield f"{path}: {error.message}"
-
-
-def _fill(value: dict[str, Any], schema: dict[str, Any]) -> None:
-    for key, part in schema.get("properties", {}).items():
-        if key not in value and "default" in part:
-            value[key] = copy.deepcopy(part["default"])
-        if isinstance(value.get(key), dict):
-            _fill(value[key], part)
-
-
-def _hyperparameter_problems(space: dict[str, Any], where: str, in_grid: bool) -> Iterator[str]:
-    for name, axis in space.items():
-        path = f"{where}.{name}"
-        if not isinstance(axis, dict):
-            continue
-        kind = axis.get("type")
-        if kind is None:
-            yield from _hyperparameter_problems(axis, path, in_grid)
-        elif kind not in KINDS:
-            yield f"{path}.type: {kind!r} is none of {', '.join(KINDS)}"
-        else:
-            yield from _axis_problems(axis, path, in_grid)
-
-
-def _axis_problems(axis: dict[str, Any], path: str, in_grid: bool) -> Iterator[str]:
-    kind = axis["type"]
-    if kind == "const":
-        if "val" not in axis:
-            yield f"{path}.val: is required"
-        return
-    if kind == "categorical":
-        if not isinstance(axis.get("vals"), list) or not axis["vals"]:
-            yield f"{path}.vals: must be a list with at least one value"
-        return
-    number = int if kind == "int" else (int, float)
-    bounds = [axis.get("minval"), axis.get("maxval")]
-    if any(isinstance(bound, bool) or not isinstance(bound, number) for bound in bounds):
-        yield f"{path}: minval and maxval are required and must be {'integers' if kind == 'int' else 'numbers'}"
-    elif axis["minval"] > axis["maxval"]:
-        yield f"{path}: minval {axis['minval']} is greater than maxval {axis['maxval']}"
-    count = axis.get("count")
-    if count is None and in_grid:
-        yield f"{path}.count: is required by the grid searcher"
-    if count is not None and (not isinstance(count, int) or count < 1):
-        yield f"{path}.count: must be a positive integer"
+        yield f"{where}.name: the {name!r} searcher has been removed; use one of {', '.join(_METHODS)}"
+    elif not isinstance(name, str) or name not in _METHODS:
+        yield f"{where}.name: {name!r} is none of {', '.join(_METHODS)}"
+    else:
+        rules = _searcher_schema(searcher)
+        schema.drop_nulls(searcher, rules)
+        yield from schema.problems(searcher, rules, where)
+        if "max_time" in rules["required"] and "max_length" in searcher and "max_time" not in searcher:
+            yield f"{where}.max_length: was replaced by time_metric (such as batches or epochs) and max_time"
+    if "source_trial_id" in searcher and "source_checkpoint_uuid" in searcher:
+        yield f"{where}: at most one of source_trial_id and source_checkpoint_uuid may be set"
 
 
 def _resource_problems(resources: dict[str, Any], slots: int) -> Iterator[str]:

@@ -3,49 +3,79 @@
 from __future__ import annotations
 
 import json
+from collections import deque
 from collections.abc import Callable
 from typing import Any
 
 from localcluster.determined.errors import InvalidArgument
 from localcluster.determined.searcher import Action, Create, Exit, Search, Shutdown, Stop
-from localcluster.determined.state import checkpoints, experiments, trials
-from localcluster.determined.state.database import Database
+from localcluster.determined.state import checkpoints, experiments, searches, trials
+from localcluster.determined.state.database import Database, Row
 
 _OUTCOMES = {Exit.ERRORED: "STOPPING_ERROR", Exit.CANCELED: "STOPPING_CANCELED"}
 
 
-def begin(db: Database, experiment_id: int, config: dict[str, Any], search: Search) -> None:
-    """Store the first trials of a new experiment; raises NotFound, InvalidArgument for a warm start from nothing."""
-    warm = _warm_start(db, config["searcher"])
-    for action in search.start():
-        if isinstance(action, Create):
-            trials.create(db, experiment_id, action.index, action.hparams, action.seed, warm)
-    experiments.save_search(db, experiment_id, search.snapshot(), 0.0)
+def begin(db: Database, experiment_id: int, search: Search) -> None:
+    """Store what a search begins with.
+
+    In an experiment that is continued, trials that are there already go on, and those that completed count as such.
+    Raises NotFound, InvalidArgument for a warm start from nothing.
+    """
+    _decide(db, experiments.get(db, experiment_id), search, search.start())
 
 
 def tell(db: Database, experiment_id: int, event: Callable[[Search], list[Action]]) -> None:
     """Give the search an event and store what it decides: new trials, trials to stop, the end.
 
-    Raises ValueError where the search cannot use what a trial reported.
+    An experiment that is being ended asks its search no more.  Raises ValueError where the search cannot use what a
+    trial reported.
     """
-    experiment = experiments.get(db, experiment_id)
-    config = json.loads(experiment["config"])
+    experiment = searches.get(db, experiment_id)
+    if experiment["state"] in ("ACTIVE", "PAUSED"):
+        search = _restored(experiment)
+        _decide(db, experiment, search, event(search))
+
+
+def rungs(db: Database, experiment_id: int) -> list[list[dict[str, Any]]]:
+    """Return `Search.rungs` with the trials' ids for their indexes; raises NotFound."""
+    found = _restored(searches.get(db, experiment_id)).rungs()
+    ids = {row["number"]: row["id"] for row in db.rows("SELECT * FROM trials WHERE experiment_id = ?", experiment_id)}
+    for rung in (rung for bracket in found for rung in bracket):
+        rung["entries"] = [{**entry, "trial": ids[entry["trial"]]} for entry in rung["entries"]]
+    return found
+
+
+def _restored(experiment: Row) -> Search:
+    config, snapshot = json.loads(experiment["config"]), json.loads(experiment["snapshot"])
     seed = config["reproducibility"]["experiment_seed"]
-    state = json.loads(experiment["search"])
-    search = Search.restored(config["searcher"], config["hyperparameters"], seed, state)
-    actions = event(search)
-    experiments.save_search(db, experiment_id, search.snapshot(), search.progress())
-    if experiment["state"] not in ("ACTIVE", "PAUSED"):
-        return
-    for action in actions:
+    return Search.restored(config["searcher"], config["hyperparameters"], seed, snapshot)
+
+
+def _decide(db: Database, experiment: Row, search: Search, actions: list[Action]) -> None:
+    queue = deque(actions)
+    while queue:
+        action = queue.popleft()
         if isinstance(action, Create):
-            warm = _warm_start(db, config["searcher"])
-            created = trials.create(db, experiment_id, action.index, action.hparams, action.seed, warm)
-            trials.set_state(db, created, experiment["state"])
-        elif isinstance(action, Stop):
-            trials.set_state(db, trials.numbered(db, experiment_id, action.index)["id"], "STOPPING_COMPLETED")
+            queue.extend(_open(db, experiment, search, action))
+        elif isinstance(action, Stop) and (trial := trials.numbered(db, experiment["id"], action.index)):
+            trials.set_state(db, trial["id"], "STOPPING_COMPLETED")
         elif isinstance(action, Shutdown):
-            experiments.set_state(db, experiment_id, _OUTCOMES.get(action.outcome, "STOPPING_COMPLETED"))
+            experiments.set_state(db, experiment["id"], _OUTCOMES.get(action.outcome, "STOPPING_COMPLETED"))
+    searches.save(db, experiment["id"], search.snapshot(), search.progress())
+
+
+def _open(db: Database, experiment: Row, search: Search, action: Create) -> list[Action]:
+    trial = trials.numbered(db, experiment["id"], action.index)
+    if trial is None:
+        warm = _warm_start(db, json.loads(experiment["config"])["searcher"])
+        trial_id = trials.create(db, experiment["id"], action.index, action.hparams, action.seed, warm)
+    elif trial["state"] == "COMPLETED":
+        return search.exited(action.index, Exit.COMPLETED)
+    else:
+        trial_id = trial["id"]
+        trials.reopen(db, trial, action.hparams, action.seed)
+    trials.set_state(db, trial_id, experiment["state"])
+    return []
 
 
 def _warm_start(db: Database, searcher: dict[str, Any]) -> str | None:

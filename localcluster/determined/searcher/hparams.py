@@ -1,64 +1,49 @@
-"""Hyperparameter spaces: sampling one point, and the grid of all points.
+"""The grid over a hyperparameter space, in the real master's order, one point at a time.
 
-Facts: `int` is uniform over minval..maxval inclusive, `double` over [minval, maxval), `log` is base^uniform of the
-exponents, `categorical` uniform over `vals`; a mapping without `type` is a nested space; all else is constant.
-Axes are visited in sorted order, so the same seed gives the same points.
+A mapping without `type` is a nested space; what is no mapping is constant.  Axes are taken in sorted order of their
+names, the last one changing fastest.
 """
 
 from __future__ import annotations
 
-import itertools
-import random
-from collections.abc import Iterator
+import math
 from typing import Any
 
-KINDS = ("const", "int", "double", "log", "categorical")
+
+def size(space: Any) -> int:
+    """Return the number of points of the grid over `space`."""
+    if not isinstance(space, dict):
+        return 1
+    return len(_values(space)) if "type" in space else math.prod(size(part) for part in space.values())
 
 
-def sample(space: Any, source: random.Random) -> Any:
-    """Draw one point of `space`, using `source` once an axis."""
+def point(space: Any, number: int) -> Any:
+    """Return a point of the grid over `space`, counted from 0."""
     if not isinstance(space, dict):
         return space
-    kind = space.get("type")
-    if kind is None:
-        return {name: sample(space[name], source) for name in sorted(space)}
-    if kind == "const":
-        return space["val"]
-    if kind == "int":
-        return source.randint(space["minval"], space["maxval"])
-    if kind == "double":
-        return source.uniform(space["minval"], space["maxval"])
-    if kind == "log":
-        return float(space.get("base", 10)) ** source.uniform(space["minval"], space["maxval"])
-    return source.choice(space["vals"])
+    if "type" in space:
+        return _values(space)[number]
+    chosen = {}
+    for name in sorted(space, reverse=True):
+        number, position = divmod(number, size(space[name]))
+        chosen[name] = point(space[name], position)
+    return chosen
 
 
-def grid(space: Any) -> list[Any]:
-    """Every point of the grid over `space`: the cartesian product of its axes, in sorted order of the names."""
-    if not isinstance(space, dict):
-        return [space]
-    if space.get("type") is not None:
-        return list(_axis(space))
-    names = sorted(space)
-    return [dict(zip(names, point, strict=True)) for point in itertools.product(*(grid(space[n]) for n in names))]
-
-
-def _axis(space: dict[str, Any]) -> Iterator[Any]:
-    kind = space["type"]
-    if kind == "const":
-        yield space["val"]
-        return
-    if kind == "categorical":
-        yield from space["vals"]
-        return
-    low, high, count = space["minval"], space["maxval"], space["count"]
+def _values(axis: dict[str, Any]) -> list[Any]:
+    """Return `count` values at equal distances, the ends included (of one, the middle)."""
+    kind = axis["type"]
+    if kind in ("const", "categorical"):
+        return [axis["val"]] if kind == "const" else axis["vals"]
+    low, high, count = axis["minval"], axis["maxval"], axis["count"]
     if kind == "int":
         count = min(count, high - low + 1)
-    for position in range(count):
-        value = (low + high) / 2 if count == 1 else low + position * (high - low) / (count - 1)
-        if kind == "int":
-            yield round(value)
-        elif kind == "log":
-            yield float(space.get("base", 10)) ** value
-        else:
-            yield float(value)
+    values = [(low + high) / 2] if count == 1 else [low + i * (high - low) / (count - 1) for i in range(count)]
+    if kind == "int":
+        return [_rounded(value) for value in values]
+    return [float(axis["base"]) ** value if kind == "log" else float(value) for value in values]
+
+
+def _rounded(value: float) -> int:
+    """Round half away from zero, as Go does."""
+    return int(math.copysign(math.floor(abs(value) + 0.5), value))

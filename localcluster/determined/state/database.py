@@ -28,14 +28,16 @@ CREATE TABLE experiments (
   labels TEXT NOT NULL, notes TEXT NOT NULL DEFAULT '', config TEXT NOT NULL, original_config TEXT NOT NULL,
   model_definition BLOB NOT NULL,
   user_id INTEGER NOT NULL REFERENCES users, job_id TEXT NOT NULL, archived INTEGER NOT NULL DEFAULT 0,
-  parent_id INTEGER, search TEXT NOT NULL, progress REAL NOT NULL DEFAULT 0, start_time TEXT NOT NULL, end_time TEXT);
+  parent_id INTEGER, progress REAL NOT NULL DEFAULT 0, start_time TEXT NOT NULL, end_time TEXT);
+CREATE TABLE searches (
+  experiment_id INTEGER PRIMARY KEY REFERENCES experiments ON DELETE CASCADE, snapshot TEXT NOT NULL);
 CREATE TABLE trials (
   id INTEGER PRIMARY KEY AUTOINCREMENT, experiment_id INTEGER NOT NULL REFERENCES experiments ON DELETE CASCADE,
   number INTEGER NOT NULL, task_id TEXT NOT NULL UNIQUE, state TEXT NOT NULL, hparams TEXT NOT NULL,
   seed INTEGER NOT NULL,
   restarts INTEGER NOT NULL DEFAULT 0, runs INTEGER NOT NULL DEFAULT 0, runner_state TEXT NOT NULL DEFAULT '',
   invalid_hp INTEGER NOT NULL DEFAULT 0, not_before TEXT, metadata TEXT, warm_start TEXT,
-  start_time TEXT NOT NULL, end_time TEXT, UNIQUE (experiment_id, number));
+  progress REAL NOT NULL DEFAULT 0, start_time TEXT NOT NULL, end_time TEXT, UNIQUE (experiment_id, number));
 CREATE TABLE allocations (
   id TEXT PRIMARY KEY, trial_id INTEGER NOT NULL REFERENCES trials ON DELETE CASCADE, run INTEGER NOT NULL,
   token TEXT NOT NULL UNIQUE, slots INTEGER NOT NULL, state TEXT NOT NULL, resumed_steps INTEGER NOT NULL,
@@ -59,9 +61,8 @@ CREATE TABLE checkpoints (
   steps INTEGER NOT NULL);
 CREATE INDEX checkpoints_of_trial ON checkpoints (trial_id, steps);
 CREATE TABLE models (
-  id INTEGER PRIMARY KEY AUTOINCREMENT, name TEXT NOT NULL UNIQUE COLLATE NOCASE, description TEXT NOT NULL,
+  id INTEGER PRIMARY KEY AUTOINCREMENT, name TEXT NOT NULL UNIQUE, description TEXT NOT NULL,
   notes TEXT NOT NULL, metadata TEXT NOT NULL, labels TEXT NOT NULL, archived INTEGER NOT NULL DEFAULT 0,
-  versions INTEGER NOT NULL DEFAULT 0,
   user_id INTEGER NOT NULL REFERENCES users, creation_time TEXT NOT NULL, last_updated_time TEXT NOT NULL);
 CREATE TABLE model_versions (
   id INTEGER PRIMARY KEY AUTOINCREMENT, model_id INTEGER NOT NULL REFERENCES models ON DELETE CASCADE,
@@ -78,6 +79,7 @@ class Database:
     """The open database; `execute` reads, `transaction` writes."""
 
     def __init__(self, path: Path) -> None:
+        self.path = path
         path.parent.mkdir(parents=True, exist_ok=True)
         self._connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
         path.chmod(0o600)

@@ -40,16 +40,22 @@ def test_defaults() -> None:
     ("changes", "named"),
     [
         ({"surprise": 1}, "surprise"),
-        ({"entrypoint": None}, "<config>.entrypoint"),
+        ({"entrypoint": None}, "<config>: 'entrypoint' is a required"),
         ({"searcher": {"name": "single"}}, "<config>.searcher: 'metric' is a required"),
         ({"searcher": {"name": "single", "metric": "m", "max_trials": 3}}, "max_trials"),
         ({"searcher": {"name": "random", "metric": "m"}}, "'max_trials' is a required"),
         ({"searcher": {"name": "adaptive_asha", "metric": "m", "max_trials": 3, "max_time": 4}}, "time_metric"),
-        ({"searcher": {"name": "sync_halving", "metric": "m"}}, "retired"),
+        (
+            {"searcher": {"name": "sync_halving", "metric": "m"}},
+            "<config>.searcher.name: the 'sync_halving' searcher has been removed",
+        ),
         ({"searcher": {"name": "magic", "metric": "m"}}, "'magic' is none of"),
         ({"max_restarts": -1}, "<config>.max_restarts"),
-        ({"hyperparameters": {"a": {"b": {"type": "int", "minval": 3, "maxval": 1}}}}, "hyperparameters.a.b: minval 3"),
-        ({"hyperparameters": {"a": {"type": "categorical"}}}, "hyperparameters.a.vals"),
+        (
+            {"hyperparameters": {"a": {"b": {"type": "int", "minval": 3, "maxval": 1}}}},
+            "hyperparameters.a.b: minval must be less than maxval",
+        ),
+        ({"hyperparameters": {"a": {"type": "categorical"}}}, "hyperparameters.a: 'vals' is a required"),
         ({"hyperparameters": {"a": {"type": "gauss"}}}, "hyperparameters.a.type"),
         (
             {

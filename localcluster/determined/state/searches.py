@@ -1,0 +1,40 @@
+"""Snapshots of the searches, and how far experiments are."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from localcluster.determined.errors import NotFound
+from localcluster.determined.state.database import Database, Row
+
+_MEAN = """UPDATE experiments SET progress = (
+  SELECT COALESCE(avg(CASE WHEN end_time IS NULL THEN progress ELSE 1 END), 0)
+  FROM trials WHERE experiment_id = experiments.id AND NOT invalid_hp) WHERE id = ?"""
+
+
+def get(db: Database, experiment_id: int) -> Row:
+    """Return `state` and `config` of an experiment and the `snapshot` of its search; raises NotFound."""
+    found = db.row(
+        "SELECT state, config, snapshot FROM experiments JOIN searches ON experiment_id = id WHERE id = ?",
+        experiment_id,
+    )
+    if found is None:
+        raise NotFound(f"experiment {experiment_id} not found")
+    return found
+
+
+def save(db: Database, experiment_id: int, snapshot: dict[str, Any], progress: float | None) -> None:
+    """Store a snapshot and the experiment's progress, None: the mean of its trials'."""
+    db.execute("DELETE FROM searches WHERE experiment_id = ?", experiment_id)
+    db.insert("searches", experiment_id=experiment_id, snapshot=snapshot)
+    if progress is None:
+        db.execute(_MEAN, experiment_id)
+    else:
+        db.update("experiments", "id", experiment_id, progress=progress)
+
+
+def report_progress(db: Database, trial: Row, fraction: float) -> None:
+    """Store how far a trial is, 0 to 1; in a search without rungs its experiment is so much further, too."""
+    db.update("trials", "id", trial["id"], progress=min(max(fraction, 0.0), 1.0))
+    unranked = "json_extract(config, '$.searcher.name') IN ('single', 'random', 'grid')"
+    db.execute(f"{_MEAN} AND {unranked}", trial["experiment_id"])
