@@ -7,12 +7,23 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from starlette.requests import cookie_parser
+
 from localcluster.determined.errors import PermissionDenied, Unauthenticated
 from localcluster.determined.state import trials, users
 from localcluster.determined.state.database import Database, Row
 
-PUBLIC = {("GET", "/"), ("GET", "/info"), ("POST", "/api/v1/auth/login")}
+PUBLIC = {("GET", "/info"), ("POST", "/api/v1/auth/login")} | {
+    ("GET", "/login"),
+    ("POST", "/login"),
+    ("POST", "/logout"),
+    ("GET", "/det/style.css"),
+    ("GET", "/det/live.js"),
+}
 """Calls that need no token."""
+
+COOKIE = "determined"
+"""Holds a visitor's token; it opens pages and nothing else, so no foreign site can act through a browser."""
 
 ALLOCATION_HEADER = "grpc-metadata-x-allocation-token"
 
@@ -28,6 +39,8 @@ class Caller:
 
 def identify(db: Database, method: str, path: str, headers: dict[str, str]) -> Caller:
     """Return who calls; raises Unauthenticated, and PermissionDenied where an allocation reaches too far."""
+    if is_page(path):
+        return _visitor(db, headers.get("cookie", ""))
     if token := _bearer(headers.get(ALLOCATION_HEADER, "")):
         allocation = trials.of_token(db, token)
         if not reaches(allocation, method, path):
@@ -36,6 +49,16 @@ def identify(db: Database, method: str, path: str, headers: dict[str, str]) -> C
     if token := _bearer(headers.get("authorization", "")):
         return Caller(users.of_token(db, token), token)
     raise Unauthenticated("no token was given: log in with `det user login`")
+
+
+def _visitor(db: Database, cookies: str) -> Caller:
+    token = cookie_parser(cookies).get(COOKIE, "")
+    return Caller(users.of_token(db, token), token)
+
+
+def is_page(path: str) -> bool:
+    """Whether a path is one of the pages for people, which answer in HTML."""
+    return path in ("/", "/login", "/logout") or path.startswith("/det/")
 
 
 def _bearer(value: str) -> str:

@@ -11,9 +11,9 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from localcluster.determined import access, wire
-from localcluster.determined.errors import ApiError, Unimplemented
+from localcluster.determined.errors import ApiError, NotFound, Unimplemented
 from localcluster.determined.master import Master
-from localcluster.determined.routes import ROUTES
+from localcluster.determined.routes import ROUTES, pages
 
 LOGGER = logging.getLogger("determined.api")
 INTERNAL = 13
@@ -35,7 +35,8 @@ class Door:
         try:
             caller = access.identify(self._master.db, scope["method"], scope["path"], headers)
         except ApiError as error:
-            await _refuse(error)(scope, receive, send)
+            refusal = pages.to_login(scope["path"]) if access.is_page(scope["path"]) else _refuse(error)
+            await refusal(scope, receive, send)
             return
         scope.setdefault("state", {})["caller"] = caller
         await self._app(scope, receive, send)
@@ -44,7 +45,7 @@ class Door:
 def application(master: Master) -> ASGIApp:
     """Return the application in front of `master`."""
     app = Starlette(
-        routes=ROUTES,
+        routes=[*ROUTES, *pages.ROUTES],
         exception_handlers={ApiError: _on_api_error, HTTPException: _on_http_error, Exception: _on_defect},
     )
     app.router.redirect_slashes = False
@@ -56,13 +57,15 @@ def _refuse(error: ApiError) -> Response:
     return Response(wire.encode(error.body()), status_code=error.status, media_type="application/json")
 
 
-async def _on_api_error(_: Request, error: Exception) -> Response:
+async def _on_api_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, ApiError)
-    return _refuse(error)
+    return pages.refuse(error) if access.is_page(request.url.path) else _refuse(error)
 
 
 async def _on_http_error(request: Request, _: Exception) -> Response:
     """Starlette found no route: the call exists on a real master, perhaps, but not here."""
+    if access.is_page(request.url.path):
+        return pages.refuse(NotFound(f"there is no page {request.url.path}"))
     call = f"{request.method} {request.url.path}"
     return _refuse(Unimplemented(f"{call} is not served by the local Determined master"))
 

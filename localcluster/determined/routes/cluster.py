@@ -5,21 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 from starlette.requests import Request
-from starlette.responses import PlainTextResponse, Response
+from starlette.responses import Response
 from starlette.routing import Route
 
 from localcluster.determined import VERSION
 from localcluster.determined.routes.http import answer, master
 
 CLUSTER_NAME = "local"
-
-
-async def front(request: Request) -> Response:
-    """Say where the API is."""
-    address = f"{request.url.scheme}://{request.url.netloc}"
-    return PlainTextResponse(
-        f"Determined {VERSION} API of the local cluster.\n\nDET_MASTER={address} det experiment list\n"
-    )
 
 
 async def info(request: Request) -> Response:
@@ -60,7 +52,6 @@ def _identity(request: Request) -> dict[str, Any]:
 
 
 ROUTES = [
-    Route("/", front),
     Route("/info", info),
     Route("/api/v1/master", get_master),
 ]

@@ -1,0 +1,83 @@
+"""Takes the pictures of the Determined page in docs/pictures from a running cluster.
+
+python -m docs.screenshots                  # of the cluster in .localcluster, with its newest search
+python -m docs.screenshots --experiment 7   # with that experiment
+python -m docs.screenshots --to FOLDER --width 390 --scheme dark
+"""
+
+from __future__ import annotations
+
+import argparse
+import base64
+import shutil
+import tempfile
+import urllib.parse
+from pathlib import Path
+
+from localcluster.settings import HOST, Settings
+from tests.deploy.chromium import Chromium
+
+PICTURES = Path(__file__).with_name("pictures")
+TALLEST = 1400
+"""Pixels; what is below is cut off."""
+
+
+def main() -> None:
+    """Log in as a person would and photograph each page."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--experiment", type=int, help="the experiment to show (default: the newest)")
+    parser.add_argument("--to", type=Path, default=PICTURES)
+    parser.add_argument("--width", type=int, default=1280)
+    parser.add_argument("--scheme", choices=("light", "dark"), default="light")
+    options = parser.parse_args()
+    settings = Settings.from_environment()
+    program = shutil.which("chromium") or shutil.which("google-chrome")
+    if program is None:
+        parser.error("no chromium on the PATH (Debian: apt-get install chromium)")
+    with tempfile.TemporaryDirectory() as profile:
+        browser = Chromium(program, Path(profile))
+        try:
+            browser.call(
+                "Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": options.scheme}]
+            )
+            resize(browser, options.width, 800)
+            base = f"http://{HOST}:{settings.determined_port}"
+            log_in(browser, base, (settings.home / "secrets" / "determined").read_text().strip())
+            newest = "document.querySelector('tbody a').pathname"
+            experiment = f"/det/experiments/{options.experiment}" if options.experiment else browser.evaluate(newest)
+            for name, path in (("experiments", "/"), ("experiment", experiment), ("models", "/det/models")):
+                photograph(
+                    browser, urllib.parse.urljoin(base, path), options.to / f"determined-{name}.png", options.width
+                )
+        finally:
+            browser.stop()
+
+
+def log_in(browser: Chromium, base: str, password: str) -> None:
+    """Fill in the form."""
+    browser.call("Page.navigate", url=base)
+    browser.until("document.querySelector('#password') && document.readyState == 'complete'")
+    browser.evaluate("document.querySelector('#password').focus()")
+    browser.call("Input.insertText", text=password)
+    browser.evaluate("document.querySelector('form').requestSubmit()")
+    browser.until("document.querySelector('nav') && document.readyState == 'complete'")
+
+
+def resize(browser: Chromium, width: int, height: int) -> None:
+    """Give the page a window."""
+    browser.call("Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=False)
+
+
+def photograph(browser: Chromium, url: str, file: Path, width: int) -> None:
+    """Write one page as PNG, as tall as it is up to TALLEST."""
+    browser.call("Page.navigate", url=url)
+    browser.until(f"location.href == '{url}' && document.readyState == 'complete'")
+    height = min(browser.evaluate("document.documentElement.scrollHeight"), TALLEST)
+    resize(browser, width, height)
+    picture = browser.call("Page.captureScreenshot", format="png")["data"]
+    file.write_bytes(base64.b64decode(picture))
+    print(f"{file}: {file.stat().st_size // 1000} kB")
+
+
+if __name__ == "__main__":
+    main()

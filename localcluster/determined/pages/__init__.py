@@ -1,0 +1,1 @@
+"""The pages that people look at: `views` reads, `charts` draws, the templates show; none of them changes anything."""

@@ -1,0 +1,125 @@
+"""Geometry of the charts: series of numbers in, ticks and SVG paths out; the templates draw them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+WIDTH, HEIGHT = 480, 250
+LEFT, RIGHT, TOP, BOTTOM = 56, 468, 10, 214
+"""Where the axes end in the picture."""
+DOTTED = 40
+"""A line of at most so many points shows each of them."""
+LARGEST = 1e300
+"""Beyond this a difference of two values may overflow."""
+
+Point = tuple[float, float]
+
+
+@dataclass(frozen=True)
+class Series:
+    """One trial's values of one metric in one group, as (step, value) by step."""
+
+    trial: int
+    colour: int
+    group: str
+    points: Sequence[Point]
+
+
+@dataclass(frozen=True)
+class Tick:
+    """A mark of an axis."""
+
+    at: float
+    text: str
+
+
+@dataclass(frozen=True)
+class Line:
+    """A series in the chart's coordinates, with its newest value as text."""
+
+    trial: int
+    colour: int
+    group: str
+    path: str
+    dots: str
+    last: str
+
+
+@dataclass(frozen=True)
+class Axes:
+    """Where values lie in the picture."""
+
+    x: tuple[float, float]
+    y: tuple[float, float]
+
+    @classmethod
+    def around(cls, points: Iterable[Point]) -> Axes:
+        """Return axes that show all points, at least one."""
+        xs, ys = zip(*points, strict=True)
+        return cls(_span(xs, 0.0), _span(ys, 0.05))
+
+    def place(self, x: float, y: float) -> Point:
+        """Return the picture's coordinates of a point."""
+        across = (x - self.x[0]) / (self.x[1] - self.x[0])
+        up = (y - self.y[0]) / (self.y[1] - self.y[0])
+        return LEFT + across * (RIGHT - LEFT), BOTTOM - up * (BOTTOM - TOP)
+
+    def x_ticks(self) -> list[Tick]:
+        """Return the marks of the horizontal axis."""
+        return [Tick(self.place(value, self.y[0])[0], text) for value, text in ticks(*self.x, 6)]
+
+    def y_ticks(self) -> list[Tick]:
+        """Return the marks of the vertical axis."""
+        return [Tick(self.place(self.x[0], value)[1], text) for value, text in ticks(*self.y, 5)]
+
+
+@dataclass(frozen=True)
+class Chart:
+    """One picture."""
+
+    title: str
+    x_label: str
+    x_ticks: Sequence[Tick]
+    y_ticks: Sequence[Tick]
+    lines: Sequence[Line]
+    width: int = WIDTH
+    height: int = HEIGHT
+    left: int = LEFT
+    right: int = RIGHT
+    bottom: int = BOTTOM
+
+
+def curves(title: str, series: Sequence[Series]) -> Chart:
+    """Draw series with at least one point between them over the batches done."""
+    axes = Axes.around(point for each in series for point in each.points)
+    lines = [_line(axes, each) for each in series if each.points]
+    return Chart(title, "batches", axes.x_ticks(), axes.y_ticks(), lines)
+
+
+def ticks(low: float, high: float, about: int) -> list[tuple[float, str]]:
+    """Return about so many round values from `low` to `high` (low < high), with their texts."""
+    rough = (high - low) / about
+    power = 10.0 ** math.floor(math.log10(rough))
+    step = next(factor * power for factor in (1, 2, 5, 10) if factor * power >= rough * 0.999)
+    count = math.floor(high / step + 1e-9) - math.ceil(low / step - 1e-9) + 1
+    values = [(math.ceil(low / step - 1e-9) + index) * step for index in range(min(count, 2 * about))]
+    largest = max(abs(low), abs(high))
+    if largest >= 1e6 or step < 1e-4:
+        digits = max(0, math.floor(math.log10(largest)) - math.floor(math.log10(step)))
+        return [(value, f"{value:.{min(digits, 6)}e}" if value else "0") for value in values]
+    return [(value, f"{value:.{max(0, -math.floor(math.log10(step) + 1e-9))}f}") for value in values]
+
+
+def _line(axes: Axes, series: Series) -> Line:
+    placed = [axes.place(*point) for point in series.points]
+    path = "M" + "L".join(f"{x:.1f} {y:.1f}" for x, y in placed)
+    dots = "".join(f"M{x:.1f} {y:.1f}h0" for x, y in placed) if len(placed) <= DOTTED else ""
+    return Line(series.trial, series.colour, series.group, path, dots, f"{series.points[-1][1]:.4g}")
+
+
+def _span(values: Sequence[float], margin: float) -> tuple[float, float]:
+    low, high = min(values), max(values)
+    room = (high - low) * margin or (abs(high) * 0.1 or 1.0) * (low == high)
+    return low - room, high + room

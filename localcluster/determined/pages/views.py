@@ -1,0 +1,219 @@
+"""From database rows to what the templates show; every function returns the variables of one template."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import yaml
+
+from localcluster.determined import wire
+from localcluster.determined.pages import charts
+from localcluster.determined.state import checkpoints, experiments, logs, metrics, models, overview, trials
+from localcluster.determined.state.database import Database, Row
+
+PAGE = 100
+"""Experiments on one page."""
+COLOURS = 16
+"""Lines that look different; the style sheet knows as many."""
+CHARTS = 12
+"""Metrics that are drawn; a trial may report hundreds."""
+POINTS = 160
+"""Points of one line, about one for each three pixels."""
+LINES = 500
+"""Log lines shown."""
+_CLOCKS = {"batches", "epochs"}
+"""Metrics that only say how far a trial is."""
+
+
+@dataclass(frozen=True)
+class Trial:
+    """A trial in its experiment's table; `hparams` are flat, nested names joined with dots."""
+
+    row: Row
+    state: str
+    colour: int
+    hparams: dict[str, Any]
+    steps: int
+    best: overview.Best | None
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A checkpoint with the searcher's metric at its step, its size in bytes, and the model versions that hold it."""
+
+    row: Row
+    metric: float | None
+    size: int
+    versions: Sequence[str]
+
+
+def experiment_list(db: Database, page: int, archived: bool) -> dict[str, Any]:
+    """One page of experiments, newest first."""
+    found = experiments.find(db, archived=None if archived else False, descending=True)
+    shown = found[(page - 1) * PAGE : page * PAGE]
+    best = {each.experiment_id: each.value for each in reversed(overview.best_validations(db, shown))}
+    return {
+        "experiments": [
+            (row, _state(row), json.loads(row["config"])["searcher"], best.get(row["id"])) for row in shown
+        ],
+        "total": len(found),
+        "page": page,
+        "pages": max(1, -(-len(found) // PAGE)),
+        "archived": archived,
+        "live": True,
+    }
+
+
+def experiment(db: Database, experiment_id: int) -> dict[str, Any]:
+    """One experiment with its trials, curves and checkpoints; raises NotFound."""
+    row = experiments.get(db, experiment_id)
+    config = json.loads(row["config"])
+    ranked = overview.best_validations(db, [row])
+    table = _trials(db, trials.of_experiment(db, experiment_id), ranked)
+    return {
+        "experiment": row,
+        "state_word": _state(row),
+        "label_words": json.loads(row["labels"]),
+        "searcher": config["searcher"],
+        "trials": table,
+        "varied": _varied([trial.hparams for trial in table]),
+        "best": ranked[0] if ranked else None,
+        **_curves(db, table, config["searcher"]),
+        "checkpoints": _checkpoints(db, row, config["searcher"]),
+        "config": yaml.safe_dump(config, sort_keys=False, allow_unicode=True),
+        "live": row["state"] not in experiments.TERMINAL,
+    }
+
+
+def trial(db: Database, trial_id: int) -> dict[str, Any]:
+    """One trial with its runs, curves and the end of its log; raises NotFound."""
+    row = trials.get(db, trial_id)
+    parent = experiments.get(db, row["experiment_id"])
+    searcher = json.loads(parent["config"])["searcher"]
+    table = _trials(db, [row], overview.best_validations(db, [parent]))
+    lines, more = logs.page(db, trial_id, logs.Filter(), past=None, descending=True)
+    return {
+        "trial": table[0],
+        "experiment": parent,
+        "searcher": searcher,
+        "runs": trials.allocations(db, trial_id),
+        **_curves(db, table, searcher),
+        "lines": lines[:LINES][::-1],
+        "cut": more is not None or len(lines) > LINES,
+        "live": row["state"] not in experiments.TERMINAL,
+    }
+
+
+def registry(db: Database, key: str | None) -> dict[str, Any]:
+    """All models that are not archived, or the model `key` (name or id), with their versions; raises NotFound."""
+    found = models.find(db, archived=False) if key is None else [models.get(db, key)]
+    return {
+        "models": [
+            {
+                "row": row,
+                "labels": json.loads(row["labels"]),
+                "metadata": json.loads(row["metadata"]),
+                "versions": [_version(db, each) for each in models.versions(db, str(row["id"]), descending=True)],
+            }
+            for row in found
+        ],
+        "live": False,
+    }
+
+
+def _version(db: Database, row: Row) -> dict[str, Any]:
+    held = checkpoints.get(db, row["checkpoint_uuid"])
+    validation = metrics.at(db, held["trial_id"], metrics.VALIDATION, held["steps"])
+    return {
+        "row": row,
+        "checkpoint": held,
+        "validation": validation or {},
+        "labels": json.loads(row["labels"]),
+        "metadata": json.loads(row["metadata"]),
+        "provenance": json.loads(held["metadata"]),
+    }
+
+
+def _state(row: Row) -> str:
+    return wire.display_state(row).removeprefix("STATE_")
+
+
+def _trials(db: Database, rows: Sequence[Row], ranked: Sequence[overview.Best]) -> list[Trial]:
+    best = {each.trial_id: each for each in ranked}
+    return [
+        Trial(
+            row=row,
+            state=_state(row),
+            colour=row["number"] % COLOURS,
+            hparams=_flat(json.loads(row["hparams"])),
+            steps=metrics.steps(db, row["id"]),
+            best=best.get(row["id"]),
+        )
+        for row in rows
+    ]
+
+
+def _flat(hparams: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for name, value in hparams.items():
+        flat |= _flat(value, f"{prefix}{name}.") if isinstance(value, dict) else {prefix + name: value}
+    return flat
+
+
+def _varied(spaces: Sequence[dict[str, Any]]) -> list[str]:
+    """Return the hyperparameters that tell trials apart; all of them where there is one trial."""
+    names = dict.fromkeys(name for space in spaces for name in space)
+    if len(spaces) < 2:
+        return list(names)
+    return [name for name in names if any(space.get(name) != spaces[0].get(name) for space in spaces)]
+
+
+def _curves(db: Database, table: Sequence[Trial], searcher: dict[str, Any]) -> dict[str, Any]:
+    """Return one chart a metric, the searcher's first; `undrawn` are the names of those beyond CHARTS."""
+    colours = {trial.row["id"]: trial.colour for trial in table}
+    found: dict[str, dict[tuple[int, str], list[charts.Point]]] = {}
+    for row in overview.reports(db, list(colours), POINTS) if table else []:
+        for name, raw in json.loads(row["average"]).items():
+            value = metrics.number(raw)
+            if value is None or name in _CLOCKS or name == searcher.get("time_metric"):
+                continue
+            lines = found.setdefault(_title(name, row["name"]), {})
+            lines.setdefault((row["trial_id"], row["name"]), []).append((row["steps"], value))
+    first = _title(searcher["metric"], metrics.VALIDATION)
+    names = sorted(found, key=lambda name: (name != first, name))
+    drawn = [
+        charts.curves(
+            name,
+            [charts.Series(trial, colours[trial], group, points) for (trial, group), points in found[name].items()],
+        )
+        for name in names[:CHARTS]
+    ]
+    return {"charts": drawn, "undrawn": names[CHARTS:]}
+
+
+def _title(metric: str, group: str) -> str:
+    """Let training and validation of one metric share a chart, whatever prefix the validation's name has."""
+    if group == metrics.VALIDATION:
+        return metric.removeprefix("validation_").removeprefix("val_") or metric
+    return metric
+
+
+def _checkpoints(db: Database, parent: Row, searcher: dict[str, Any]) -> list[Checkpoint]:
+    """Return the checkpoints whose files are there, those with the best value of the searcher's metric first."""
+    held: dict[str, list[str]] = {}
+    for row in overview.registered(db, parent["id"]):
+        held.setdefault(row["uuid"], []).append(f"{row['name']} version {row['version']}")
+    rows = [row for row in checkpoints.find(db, experiment_id=parent["id"]) if row["state"] != "DELETED"]
+    best = checkpoints.ordered(db, rows, attribute="SORT_BY_SEARCHER_METRIC", by_metric="", descending=None)
+    return [
+        Checkpoint(
+            row=row,
+            metric=checkpoints.metric(db, row, searcher["metric"]),
+            size=sum(json.loads(row["resources"]).values()),
+            versions=held.get(row["uuid"], ()),
+        )
+        for row in best
+    ]
