@@ -11,6 +11,7 @@ from typing import Any
 from localcluster.determined.state.database import Database, Row, dump, now
 
 TRAINING, VALIDATION = "training", "validation"
+_NUMBERS = ("integer", "real")
 
 
 @dataclass(frozen=True)
@@ -24,22 +25,43 @@ class Report:
     end_time: str | None = None
 
 
-def add(db: Database, allocation: Row, report: Report) -> None:
-    """Store one report; the first of a run archives what older runs did beyond the step it started from."""
+def add(db: Database, allocation: Row, report: Report) -> bool:
+    """Store one report; the first of a run archives what older runs did beyond the step it started from.
+
+    A second report of a group at the same step is merged into the first, as upstream; returns whether it is the first.
+    So a report is stored once, however often a trial repeats it because a killed master did not answer.
+    """
     trial_id, run = allocation["trial_id"], allocation["run"]
     if run > 1 and not db.row("SELECT 1 FROM metrics WHERE trial_id = ? AND run = ? LIMIT 1", trial_id, run):
         archive = "UPDATE metrics SET archived = 1 WHERE trial_id = ? AND run < ? AND steps > ?"
         db.execute(archive, trial_id, run, allocation["resumed_steps"])
+    same = "SELECT id, run, average FROM metrics WHERE trial_id = ? AND NOT archived AND name = ? AND steps = ?"
+    known = db.row(same, trial_id, report.name, report.steps)
+    if known and known["run"] == run:
+        db.update("metrics", "id", known["id"], average=json.loads(known["average"]) | finite(report.average))
+        return False
+    if known:
+        db.update("metrics", "id", known["id"], archived=1)
     db.insert(
         "metrics",
         trial_id=trial_id,
         run=run,
         name=report.name,
         steps=report.steps,
-        average=report.average,
-        batches=dump(list(report.batches)) if report.batches else None,
+        average=finite(report.average),
+        batches=dump(finite(list(report.batches))) if report.batches else None,
         end_time=report.end_time or now(),
     )
+    return True
+
+
+def finite(value: Any) -> Any:
+    """Return `value` with NaN and infinities as the strings of the API: JSON lacks them, SQLite refuses them."""
+    if isinstance(value, float) and not math.isfinite(value):
+        return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
+    if isinstance(value, dict):
+        return {key: finite(item) for key, item in value.items()}
+    return [finite(item) for item in value] if isinstance(value, list) else value
 
 
 def of_trial(db: Database, trial_id: int, name: str | None = None, after: int = 0, limit: int = -1) -> list[Row]:
@@ -71,12 +93,14 @@ def latest_validation(db: Database, trial_id: int) -> Row | None:
 
 def best_validation(db: Database, trial_id: int, metric: str, smaller_is_better: bool) -> Row | None:
     """Return the validation with the best finite value of `metric`."""
-    candidates = [
-        (value if smaller_is_better else -value, row["id"], row)
-        for row in of_trial(db, trial_id, VALIDATION)
-        if (value := number(json.loads(row["average"]).get(metric))) is not None
-    ]
-    return min(candidates)[2] if candidates else None
+    return db.row(
+        "SELECT metrics.* FROM metrics, json_each(average) AS metric"  # noqa: S608
+        " WHERE trial_id = ? AND NOT archived AND name = ? AND metric.key = ? AND metric.type IN ('integer', 'real')"
+        f" ORDER BY metric.value {'ASC' if smaller_is_better else 'DESC'}, metrics.id LIMIT 1",
+        trial_id,
+        VALIDATION,
+        metric,
+    )
 
 
 def at(db: Database, trial_id: int, name: str, steps: int) -> dict[str, Any] | None:
@@ -98,20 +122,26 @@ def number(value: Any) -> float | None:
 
 
 def summary(db: Database, trial_id: int) -> dict[str, Any]:
-    """Return count, sum, min, max, last and type of every metric by group, as the SDK's `summary_metrics`."""
+    """Return count, sum, min, max, last and type of every metric by group, as the SDK's `summary_metrics`.
+
+    Computed by SQLite: a trial may have made tens of thousands of reports, and its page asks every few seconds.
+    """
+    reports = "FROM metrics, json_each(average) AS metric WHERE trial_id = ? AND NOT archived"
     groups: dict[str, dict[str, Any]] = {}
-    for row in of_trial(db, trial_id):
-        group = groups.setdefault(group_key(row["name"]), {})
-        for metric, raw in json.loads(row["average"]).items():
-            value = number(raw)
-            entry = group.setdefault(metric, {"type": "number" if value is not None else "string", "count": 0})
-            entry["last"] = raw
-            if value is None:
-                continue
-            entry["count"] += 1
-            entry["sum"] = entry.get("sum", 0.0) + value
-            entry["min"] = min(entry.get("min", value), value)
-            entry["max"] = max(entry.get("max", value), value)
+    # SQLite takes the columns beside a lone max() from the row that has it: the newest report of each metric.
+    for row in db.rows(
+        f"SELECT name, metric.key, metric.type, metric.value, max(metrics.id) {reports} GROUP BY 1, 2",
+        trial_id,
+    ):
+        entry = {"type": "number" if row["type"] in _NUMBERS else "string", "count": 0, "last": row["value"]}
+        groups.setdefault(group_key(row["name"]), {})[row["key"]] = entry
+    for row in db.rows(
+        "SELECT name, metric.key, count(*) AS count, sum(metric.value) AS sum, min(metric.value) AS min,"
+        f" max(metric.value) AS max {reports} AND metric.type IN ('integer', 'real') GROUP BY 1, 2",
+        trial_id,
+    ):
+        values = {column: row[column] for column in ("count", "sum", "min", "max")}
+        groups[group_key(row["name"])][row["key"]].update(values)
     return groups
 
 
