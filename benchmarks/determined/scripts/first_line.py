@@ -1,0 +1,5 @@
+"""Says when the trial's own code begins."""
+
+import time
+
+print(f"began {time.time()}", flush=True)
