@@ -76,5 +76,5 @@ test-long: env ## chaos, soak, full data
 
 check: env ## format, lint, types, import rules
 	@$(PYTHON) -m ruff format --check . && $(PYTHON) -m ruff check . && .venv/bin/lint-imports
-	@$(PYTHON) -m mypy data demo docs localcluster fmnist tests && $(PYTHON) -m mypy -p deploy.release
+	@$(PYTHON) -m mypy benchmarks data demo docs localcluster fmnist tests && $(PYTHON) -m mypy -p deploy.release
 	@$(PYTHON) -m mypy --python-executable .venv-serving/bin/python -p fashion_classifier -m FashionClassifier
