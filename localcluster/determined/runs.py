@@ -97,6 +97,16 @@ class Runs:
         if not self._stopping:
             self.later(self.end_after(allocation["id"], self._preemption_timeout(allocation)))
 
+    def limit(self, experiment_id: int, max_slots: int | None) -> None:
+        """Interrupt the newest runs of an experiment that holds more than `max_slots`."""
+        used = trials.slots_used(self._db, experiment_id)
+        for allocation in reversed(trials.live_allocations(self._db, experiment_id)):
+            if max_slots is None or used <= max_slots:
+                return
+            used -= allocation["slots"]
+            if not allocation["preempt"]:
+                self.interrupt(allocation, "max_slots")
+
     def terminate(self, allocation: Row) -> None:
         """Kill the run's processes."""
         self.later(self._launcher.terminate(allocation["id"]))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import gzip
-import json
 import os
 import tarfile
 import threading
@@ -15,8 +14,7 @@ from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 
-from localcluster.determined import config as configuration
-from localcluster.determined import wire
+from localcluster.determined import storage, wire
 from localcluster.determined.errors import FailedPrecondition, NotFound
 from localcluster.determined.routes.http import allocation, answer, body, caller, field, master
 from localcluster.determined.state import checkpoints, metrics
@@ -43,7 +41,7 @@ async def download(request: Request) -> Response:
     row = checkpoints.get(master(request).db, request.path_params["uuid"])
     if row["state"] not in ("COMPLETED", "PARTIALLY_DELETED"):
         raise FailedPrecondition(f"checkpoint {row['uuid']} is {row['state']} and has no files to download")
-    directory = configuration.storage_root(json.loads(row["config"])) / row["uuid"]
+    directory = storage.directory(row)
     if not directory.is_dir():
         raise NotFound(f"the files of checkpoint {row['uuid']} are missing: {directory} does not exist")
     name = f'attachment; filename="{row["uuid"]}.tar.gz"'
@@ -89,11 +87,13 @@ async def patch(request: Request) -> Response:
     """Say which files of checkpoints are left."""
     db = master(request).db
     mine = caller(request).allocation
+    changes = field(await body(request), "checkpoints", list)
     with db.transaction():
-        for change in field(await body(request), "checkpoints", list):
+        for change in changes:
             row = checkpoints.get(db, field(change, "uuid", str))
             if mine is not None and row["experiment_id"] != mine["experiment_id"]:
                 raise NotFound(f"checkpoint {row['uuid']} not found in this experiment")
+            checkpoints.require_unregistered(db, [row["uuid"]], "patched")
             resources = (change.get("resources") or {}).get("resources")
             if resources is not None:
                 checkpoints.set_resources(db, row["uuid"], {path: int(size) for path, size in resources.items()})
@@ -102,7 +102,15 @@ async def patch(request: Request) -> Response:
 
 async def delete(request: Request) -> Response:
     """v1DeleteCheckpointsRequest."""
-    master(request).delete_checkpoints(field(await body(request), "checkpointUuids", list))
+    await master(request).storage.delete(field(await body(request), "checkpointUuids", list))
+    return answer()
+
+
+async def remove_files(request: Request) -> Response:
+    """v1CheckpointsRemoveFilesRequest; no glob only looks what files are there."""
+    values = await body(request)
+    names, patterns = field(values, "checkpointUuids", list), field(values, "checkpointGlobs", list)
+    await master(request).storage.remove(names, patterns)
     return answer()
 
 
@@ -119,6 +127,7 @@ ROUTES = [
     Route("/api/v1/checkpoints", post, methods=["POST"]),
     Route("/api/v1/checkpoints", patch, methods=["PATCH"]),
     Route("/api/v1/checkpoints", delete, methods=["DELETE"]),
+    Route("/api/v1/checkpoints/rm", remove_files, methods=["POST"]),
     Route("/api/v1/checkpoints/{uuid}", get),
     Route("/api/v1/checkpoints/{uuid}/metrics", get_metrics),
     Route("/api/v1/checkpoints/{uuid}/metadata", set_metadata, methods=["POST"]),

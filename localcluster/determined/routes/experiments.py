@@ -14,7 +14,18 @@ from starlette.routing import Route
 from localcluster.determined import wire
 from localcluster.determined.errors import NotFound
 from localcluster.determined.master import Master
-from localcluster.determined.routes.http import answer, body, caller, descending, flag, key, master, pages
+from localcluster.determined.routes.http import (
+    answer,
+    body,
+    caller,
+    descending,
+    field,
+    flag,
+    integer,
+    key,
+    master,
+    pages,
+)
 from localcluster.determined.state import checkpoints, experiments, metrics, trials
 
 _POLICY = {
@@ -34,6 +45,15 @@ async def create(request: Request) -> Response:
     else:
         shaped = _validated(config, caller(request).user["username"])
     return answer({"experiment": shaped, "config": config, "warnings": []})
+
+
+async def continue_experiment(request: Request) -> Response:
+    """v1ContinueExperimentRequest."""
+    found = master(request)
+    values = await body(request)
+    experiment_id = field(values, "id", int)
+    found.continue_experiment(experiment_id, values.get("overrideConfig") or "")
+    return answer({"experiment": wire.experiment(experiments.get(found.db, experiment_id)), "warnings": []})
 
 
 async def find(request: Request) -> Response:
@@ -128,12 +148,29 @@ async def patch(request: Request) -> Response:
         changes["checkpoint_storage"] = {new: storage[old] for old, new in _POLICY.items() if old in storage}
     resources = values.get("resources") or {}
     changes["resources"] = {new: resources[old] for old, new in _RESOURCES.items() if old in resources}
-    with found.db.transaction():
-        experiments.patch(found.db, key(request), changes)
-    row = experiments.get(found.db, key(request))
-    if storage is not None and row["state"] in experiments.TERMINAL:
-        found.collect_garbage(row["id"])
-    return answer({"experiment": wire.experiment(row)})
+    found.patch_experiment(key(request), changes)
+    return answer({"experiment": wire.experiment(experiments.get(found.db, key(request)))})
+
+
+async def preview_garbage(request: Request) -> Response:
+    """What `det experiment set gc-policy` shows before it asks: a raw path, with names of Go fields."""
+    db = master(request).db
+    config = json.loads(experiments.get(db, key(request))["config"])
+    policy = {name: integer(request, name) or 0 for name in _POLICY.values()}
+    rows = [checkpoints.get(db, name) for name in checkpoints.expendable(db, key(request), policy)]
+    shaped = [
+        {
+            "UUID": row["uuid"],
+            "TrialID": row["trial_id"],
+            "StepsCompleted": row["steps"],
+            "State": row["state"],
+            "ReportTime": row["report_time"],
+            "Resources": json.loads(row["resources"]),
+            "ValidationMetrics": metrics.at(db, row["trial_id"], metrics.VALIDATION, row["steps"]),
+        }
+        for row in rows
+    ]
+    return answer({"checkpoints": shaped, "metric_name": config["searcher"]["metric"]})
 
 
 async def set_label(request: Request) -> Response:
@@ -149,7 +186,7 @@ async def set_label(request: Request) -> Response:
 
 async def delete(request: Request) -> Response:
     """Delete an experiment that has ended."""
-    master(request).delete(key(request))
+    await master(request).delete(key(request))
     return answer()
 
 
@@ -193,6 +230,7 @@ _VERBS: dict[str, Callable[[Master, int], None]] = {
 ROUTES = [
     Route("/api/v1/experiments", find),
     Route("/api/v1/experiments", create, methods=["POST"]),
+    Route("/api/v1/experiments/continue", continue_experiment, methods=["POST"]),
     Route("/api/v1/experiments/{id}", get),
     Route("/api/v1/experiments/{id}", patch, methods=["PATCH"]),
     Route("/api/v1/experiments/{id}", delete, methods=["DELETE"]),
@@ -201,5 +239,6 @@ ROUTES = [
     Route("/api/v1/experiments/{id}/model_def", model_definition),
     Route("/api/v1/experiments/{id}/searcher/best_searcher_validation_metric", best_validation),
     Route("/api/v1/experiments/{id}/labels/{label:path}", set_label, methods=["PUT", "DELETE"]),
+    Route("/experiments/{id}/preview_gc", preview_garbage),
     *(Route(f"/api/v1/experiments/{{id}}/{name}", _verb(act), methods=["POST"]) for name, act in _VERBS.items()),
 ]

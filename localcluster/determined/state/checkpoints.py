@@ -8,10 +8,13 @@ from typing import Any
 
 from localcluster.determined.errors import InvalidArgument, NotFound
 from localcluster.determined.state import metrics
-from localcluster.determined.state.database import Database, Row, now
+from localcluster.determined.state.database import Database, Row, dump, now
 
-_SELECT = """SELECT checkpoints.*, trials.experiment_id, trials.hparams, trials.task_id, experiments.config
+_SELECT = """SELECT checkpoints.*, trials.experiment_id, trials.hparams, trials.task_id, trials.end_time AS trial_end,
+  experiments.config
   FROM checkpoints JOIN trials ON trials.id = trial_id JOIN experiments ON experiments.id = experiment_id"""
+
+_BEST = "SORT_BY_SEARCHER_METRIC"
 
 
 def report(db: Database, allocation: Row, body: dict[str, Any]) -> None:
@@ -59,9 +62,14 @@ def find(db: Database, *, trial_id: int | None = None, experiment_id: int | None
     )
 
 
-def deleted(db: Database) -> list[Row]:
-    """Return the deleted checkpoints, whose files a killed master may have left."""
-    return db.rows(f"{_SELECT} WHERE checkpoints.state = 'DELETED'")
+def mark_deleted(db: Database, uuids: Sequence[str]) -> None:
+    """Say that checkpoints are deleted; their resources stay listed until the files are gone."""
+    db.many("UPDATE checkpoints SET state = 'DELETED' WHERE uuid = ?", [(uuid,) for uuid in uuids])
+
+
+def marked(db: Database) -> list[Row]:
+    """Return the deleted checkpoints whose files are still to go."""
+    return db.rows(f"{_SELECT} WHERE checkpoints.state = 'DELETED' AND resources != '{{}}'")
 
 
 def searcher_metric(db: Database, checkpoint: Row) -> float | None:
@@ -75,12 +83,14 @@ def metric(db: Database, checkpoint: Row, name: str) -> float | None:
     return metrics.number((validation or {}).get(name))
 
 
-def ordered(db: Database, rows: Sequence[Row], *, attribute: str, by_metric: str, descending: bool | None) -> list[Row]:
+def ordered(
+    db: Database, rows: Sequence[Row], *, attribute: str, by_metric: str = "", descending: bool | None = None
+) -> list[Row]:
     """Sort checkpoints by an attribute (`SORT_BY_…`) or a metric; those without the metric come last.
 
     `descending` None takes the searcher's `smaller_is_better` for metrics and ascending for the rest.
     """
-    if not by_metric and attribute != "SORT_BY_SEARCHER_METRIC":
+    if not by_metric and attribute != _BEST:
         keys = {
             "SORT_BY_BATCH_NUMBER": lambda row: row["steps"],
             "SORT_BY_TRIAL_ID": lambda row: row["trial_id"],
@@ -118,38 +128,35 @@ def set_resources(db: Database, uuid: str, resources: dict[str, int]) -> None:
     db.update("checkpoints", "uuid", uuid, resources=resources, state=state)
 
 
-def require_unregistered(db: Database, uuids: Sequence[str]) -> None:
-    """Raise InvalidArgument where a model version holds one of the checkpoints."""
-    marks = ", ".join("?" * len(uuids))
+def require_unregistered(db: Database, uuids: Sequence[str], what: str = "deleted") -> None:
+    """Raise InvalidArgument, naming the versions, where model versions hold some of the checkpoints."""
     held = db.rows(
-        "SELECT DISTINCT checkpoint_uuid FROM model_versions"  # noqa: S608
-        f" WHERE checkpoint_uuid IN ({marks}) ORDER BY 1",
-        *uuids,
+        "SELECT checkpoint_uuid, models.name, model_id, version FROM model_versions JOIN models ON models.id = model_id"
+        " WHERE checkpoint_uuid IN (SELECT value FROM json_each(?)) ORDER BY 1, 3, 4",
+        dump(list(uuids)),
     )
     if held:
-        names = ", ".join(row["checkpoint_uuid"] for row in held)
-        raise InvalidArgument(f"the model registry holds these checkpoints, so they were not deleted: {names}")
+        line = "{checkpoint_uuid}, registered to {name} (model #{model_id}), version {version}"
+        names = ", ".join(line.format(**dict(row)) for row in held)
+        raise InvalidArgument(f"these checkpoints are in the model registry and cannot be {what}: {names}")
 
 
-def expendable(db: Database, experiment_id: int) -> list[str]:
-    """Return the checkpoints that the experiment's storage policy no longer keeps.
+def expendable(db: Database, experiment_id: int, policy: dict[str, int] | None = None) -> list[str]:
+    """Return the checkpoints that the experiment's storage policy (or `policy`) no longer keeps.
 
     One goes iff it is (neither among the best of the experiment nor of its trial, or has no validation) and is not
-    among its trial's latest; never one that the registry or another experiment's warm start holds.
+    among its trial's latest; never one that the registry or a warm start holds, or from which a trial would resume.
     """
-    rows = [row for row in find(db, experiment_id=experiment_id) if row["state"] == "COMPLETED"]
+    rows = [row for row in find(db, experiment_id=experiment_id) if row["state"] in ("COMPLETED", "PARTIALLY_DELETED")]
     if not rows:
         return []
-    policy = json.loads(rows[0]["config"])["checkpoint_storage"]
-    best = ordered(db, rows, attribute="SORT_BY_SEARCHER_METRIC", by_metric="", descending=None)
+    policy = policy or json.loads(rows[0]["config"])["checkpoint_storage"]
+    best = [row for row in ordered(db, rows, attribute=_BEST) if searcher_metric(db, row) is not None]
     kept = {row["uuid"] for row in best[: policy["save_experiment_best"]]}
-    for trial_id in {row["trial_id"] for row in rows}:
-        of_trial = [row for row in best if row["trial_id"] == trial_id]
-        kept |= {row["uuid"] for row in of_trial[: policy["save_trial_best"]]}
-    kept = {row["uuid"] for row in rows if row["uuid"] in kept and searcher_metric(db, row) is not None}
-    for trial_id in {row["trial_id"] for row in rows}:
-        latest = sorted((row for row in rows if row["trial_id"] == trial_id), key=lambda row: -row["steps"])
-        kept |= {row["uuid"] for row in latest[: policy["save_trial_latest"]]}
+    for trial_id, unfinished in {row["trial_id"]: row["trial_end"] is None for row in rows}.items():
+        of_trial = [row["uuid"] for row in best if row["trial_id"] == trial_id]
+        latest = [row["uuid"] for row in sorted(rows, key=lambda row: -row["steps"]) if row["trial_id"] == trial_id]
+        kept |= {*of_trial[: policy["save_trial_best"]], *latest[: max(policy["save_trial_latest"], unfinished)]}
     kept |= {row[0] for row in db.rows("SELECT checkpoint_uuid FROM model_versions")}
     kept |= {row[0] for row in db.rows("SELECT warm_start FROM trials WHERE warm_start IS NOT NULL")}
     return [row["uuid"] for row in rows if row["uuid"] not in kept]

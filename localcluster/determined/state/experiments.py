@@ -1,7 +1,8 @@
 """Experiments: what was submitted, and the states they go through.
 
-ACTIVE <-> PAUSED; either -> STOPPING_{CANCELED, KILLED, COMPLETED, ERROR}, escalating only in this order:
-CANCELED -> KILLED; STOPPING_x ends in CANCELED, CANCELED, COMPLETED or ERROR once every trial has ended.
+ACTIVE <-> PAUSED; either -> STOPPING_{COMPLETED, CANCELED, KILLED, ERROR}, which may only get worse, in this order;
+STOPPING_x ends in COMPLETED, CANCELED, CANCELED or ERROR once every trial has ended.  What has ended may be continued
+(PAUSED again) or deleted: DELETING, then gone, or DELETE_FAILED.
 """
 
 from __future__ import annotations
@@ -18,9 +19,10 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from localcluster.determined.errors import FailedPrecondition, InvalidArgument, NotFound
-from localcluster.determined.state.database import Database, Row, dump, now
+from localcluster.determined.state.database import Database, Row, now
 
 TERMINAL = ("COMPLETED", "CANCELED", "ERROR", "DELETE_FAILED")
+DELETING = "DELETING"
 STOPPING = {
     "STOPPING_COMPLETED": "COMPLETED",
     "STOPPING_CANCELED": "CANCELED",
@@ -70,7 +72,6 @@ def create(
         user_id=user_id,
         job_id=str(uuid.uuid4()),
         parent_id=parent_id,
-        search={},
         start_time=now(),
     )
 
@@ -118,17 +119,37 @@ def find(
     )
 
 
+def unfinished(db: Database) -> list[int]:
+    """Return the ids of the experiments that run, wait, are paused or stop."""
+    states = ("ACTIVE", "PAUSED", *STOPPING)
+    marks = ", ".join("?" * len(states))
+    return [row[0] for row in db.rows(f"SELECT id FROM experiments WHERE state IN ({marks})", *states)]  # noqa: S608
+
+
+def deleting(db: Database) -> list[int]:
+    """Return the ids of the experiments that are being deleted."""
+    return [row[0] for row in db.rows("SELECT id FROM experiments WHERE state = ?", DELETING)]
+
+
 def set_state(db: Database, experiment_id: int, state: str) -> None:
     """Move to `state`; raises FailedPrecondition where the rules do not allow it."""
     current: str = get(db, experiment_id)["state"]
     if state == current:
         return
-    if current in TERMINAL or (current in STOPPING and not _escalates(current, state)):
-        raise FailedPrecondition(f"experiment {experiment_id} is {current} and cannot become {state}")
+    if current in TERMINAL:
+        raise FailedPrecondition(f"experiment {experiment_id} is in terminal state {current}")
+    if current == DELETING or (current in STOPPING and not _escalates(current, state)):
+        raise FailedPrecondition(f"experiment {experiment_id} is in incompatible state {current}")
     if state in TERMINAL:
         db.update("experiments", "id", experiment_id, state=state, end_time=now(), progress=1.0)
     else:
         db.update("experiments", "id", experiment_id, state=state)
+
+
+def reopen(db: Database, experiment_id: int, config: dict[str, Any]) -> None:
+    """Make an experiment that has ended a paused one with a configuration that may differ."""
+    columns = {"name": config["name"], "description": config.get("description"), "labels": config["labels"]}
+    db.update("experiments", "id", experiment_id, state="PAUSED", config=config, progress=0.0, end_time=None, **columns)
 
 
 def model_definition(files: Sequence[dict[str, Any]]) -> bytes:
@@ -162,27 +183,25 @@ def model_definition(files: Sequence[dict[str, Any]]) -> bytes:
 
 
 def patch(db: Database, experiment_id: int, changes: dict[str, Any]) -> None:
-    """Set name, description, labels, notes, and the storage policy or resources inside the configuration."""
-    experiment = get(db, experiment_id)
+    """Set name, description, labels, notes where they are not None; raises NotFound, InvalidArgument."""
+    config = json.loads(get(db, experiment_id)["config"])
     columns = {key: changes[key] for key in ("name", "description", "notes") if changes.get(key) is not None}
+    if not columns.get("name", "a name").strip():
+        raise InvalidArgument("name: must not be empty or blank")
     if changes.get("labels") is not None:
         columns["labels"] = sorted(set(changes["labels"]))
-    config = json.loads(experiment["config"])
-    for section in ("checkpoint_storage", "resources"):
-        config[section] |= changes.get(section) or {}
+    config |= {key: value for key, value in columns.items() if key != "notes"}
     db.update("experiments", "id", experiment_id, **columns, config=config)
 
 
 def set_archived(db: Database, experiment_id: int, archived: bool) -> None:
-    """Hide or show in lists; raises FailedPrecondition while the experiment runs."""
-    if get(db, experiment_id)["state"] not in TERMINAL:
-        raise FailedPrecondition(f"experiment {experiment_id} has not ended and cannot be archived")
+    """Hide or show in lists; raises FailedPrecondition while the experiment runs, or where it is so already."""
+    found = get(db, experiment_id)
+    if found["state"] not in TERMINAL:
+        raise FailedPrecondition(f"experiment {experiment_id} is not in terminal state but {found['state']}")
+    if bool(found["archived"]) == archived:
+        raise FailedPrecondition(f"experiment {experiment_id} is {'already' if archived else 'not'} archived")
     db.update("experiments", "id", experiment_id, archived=archived)
-
-
-def save_search(db: Database, experiment_id: int, search: dict[str, Any], progress: float) -> None:
-    """Store the search's snapshot."""
-    db.update("experiments", "id", experiment_id, search=dump(search), progress=progress)
 
 
 def _escalates(current: str, state: str) -> bool:

@@ -52,12 +52,39 @@ _SELECT = """SELECT trials.*,
   FROM trials"""
 
 
-def numbered(db: Database, experiment_id: int, number: int) -> Row:
-    """Return the trial that the search calls `number`; raises NotFound."""
-    found = db.row("SELECT * FROM trials WHERE experiment_id = ? AND number = ?", experiment_id, number)
-    if found is None:
-        raise NotFound(f"experiment {experiment_id} has no trial number {number}")
-    return found
+def numbered(db: Database, experiment_id: int, number: int) -> Row | None:
+    """Return the trial that the search calls `number`, None before it is created."""
+    return db.row("SELECT * FROM trials WHERE experiment_id = ? AND number = ?", experiment_id, number)
+
+
+def reopen(db: Database, trial: Row, hparams: dict[str, Any], seed: int) -> None:
+    """Let a trial that has ended go on, paused, as a new task with all its restarts before it."""
+    first, *_ = tasks = task_ids(trial)
+    db.update(
+        "trials",
+        "id",
+        trial["id"],
+        task_id=f"{first}-{len(tasks)}",
+        state="PAUSED",
+        hparams=hparams,
+        seed=seed,
+        restarts=0,
+        not_before=None,
+        invalid_hp=0,
+        progress=0.0,
+        end_time=None,
+    )
+
+
+def task_ids(trial: Row) -> list[str]:
+    """Return the ids of a trial's tasks: the first, and one with the suffix -1, -2 … for each time it was continued."""
+    parts = trial["task_id"].split("-")
+    first, continued = "-".join(parts[:_DASHED]), int(parts[_DASHED]) if len(parts) > _DASHED else 0
+    return [first, *(f"{first}-{number}" for number in range(1, continued + 1))]
+
+
+_DASHED = 5
+"""Parts of a task id that has no suffix: it ends with a uuid."""
 
 
 def of_task(db: Database, task_id: str) -> Row:
@@ -155,9 +182,14 @@ def live_allocation(db: Database, trial_id: int) -> Row | None:
     return db.row("SELECT * FROM allocations WHERE trial_id = ? AND state != 'TERMINATED'", trial_id)
 
 
-def live_allocations(db: Database) -> list[Row]:
-    """Return all allocations whose processes run, or ran when the master died."""
-    return db.rows("SELECT * FROM allocations WHERE state != 'TERMINATED' ORDER BY start_time")
+def live_allocations(db: Database, experiment_id: int | None = None) -> list[Row]:
+    """Return the allocations, of one experiment or of all, whose processes run, or ran when the master died."""
+    return db.rows(
+        "SELECT allocations.* FROM allocations JOIN trials ON trials.id = trial_id"
+        " WHERE allocations.state != 'TERMINATED' AND (?1 IS NULL OR experiment_id = ?1)"
+        " ORDER BY allocations.start_time",
+        experiment_id,
+    )
 
 
 def of_token(db: Database, token: str) -> Row:

@@ -46,7 +46,7 @@ def test_kill_ends_at_once_and_cancel_lets_the_trial_checkpoint(cluster: Cluster
     assert cluster.wait(session, killed) == cluster.wait(session, canceled) == "STATE_CANCELED"
     assert "preempted" not in cluster.logs(session, trials[killed])
     assert "preempted" in cluster.logs(session, trials[canceled])
-    with pytest.raises(errors.APIException, match="is CANCELED and cannot become PAUSED"):
+    with pytest.raises(errors.APIException, match="terminal state CANCELED"):
         bindings.post_PauseExperiment(session, id=killed)
     eventually(lambda: not cluster.allocations(), "nothing is left of the runs")
 

@@ -1,0 +1,104 @@
+"""The files of checkpoints: what is deleted is first marked in the database, so a killed master finishes it later.
+
+A checkpoint in state DELETED that still lists resources has files that are to go.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import glob
+import json
+import shutil
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from localcluster.determined import config as configuration
+from localcluster.determined.errors import FailedPrecondition, InvalidArgument
+from localcluster.determined.state import checkpoints
+from localcluster.determined.state.database import Database, Row
+
+EVERYTHING = "**/*"
+"""The pattern for which the harness deletes the whole directory, hidden files and all."""
+
+
+class Storage:
+    """The checkpoints of one cluster, with their files."""
+
+    def __init__(self, db: Database) -> None:
+        self._db = db
+
+    async def delete(self, names: Sequence[str]) -> None:
+        """Delete checkpoints; raises NotFound, and InvalidArgument for registered ones, before deleting any."""
+        rows = [checkpoints.get(self._db, name) for name in names]
+        checkpoints.require_unregistered(self._db, names)
+        with self._db.transaction():
+            checkpoints.mark_deleted(self._db, names)
+        await self._purge(rows)
+
+    async def remove(self, names: Sequence[str], patterns: Sequence[str]) -> None:
+        """Delete the files that match glob patterns, and store what is left; no pattern only looks what is there.
+
+        Raises InvalidArgument for a pattern that is empty or contains "..", and as `delete`.
+        """
+        for pattern in patterns:
+            if not pattern:
+                raise InvalidArgument("checkpointGlobs: cannot have an empty glob")
+            if ".." in pattern:
+                raise InvalidArgument(f"checkpointGlobs: glob {pattern!r} cannot contain '..'")
+        rows = [checkpoints.get(self._db, name) for name in names]
+        checkpoints.require_unregistered(self._db, names)
+        for row in rows:
+            left = await asyncio.to_thread(_remove_matching, directory(row), patterns)
+            with self._db.transaction():
+                checkpoints.set_resources(self._db, row["uuid"], left)
+
+    async def finish(self) -> None:
+        """Delete the files of all checkpoints that are marked."""
+        await self._purge(checkpoints.marked(self._db))
+
+    async def _purge(self, rows: Iterable[Row]) -> None:
+        for row in rows:
+            try:
+                await asyncio.to_thread(_remove_tree, directory(row))
+            except OSError as error:
+                raise FailedPrecondition(
+                    f"the files of checkpoint {row['uuid']} could not be deleted: {error}"
+                ) from error
+            with self._db.transaction():
+                self._db.update("checkpoints", "uuid", row["uuid"], resources={})
+
+
+def directory(checkpoint: Row) -> Path:
+    """Return where the checkpoint's files lie."""
+    return configuration.storage_root(json.loads(checkpoint["config"])) / str(checkpoint["uuid"])
+
+
+def _remove_tree(root: Path) -> None:
+    if root.exists():
+        shutil.rmtree(root)
+
+
+def _remove_matching(root: Path, patterns: Sequence[str]) -> dict[str, int]:
+    """Delete what matches and return the rest as `{path: size}`, directories with a slash at the end and size 0.
+
+    A match that lies outside behind a symbolic link is left alone.
+    """
+    if not root.is_dir():
+        return {}
+    if EVERYTHING in patterns:
+        _remove_tree(root)
+        return {}
+    # Unlike pathlib's, this `*` leaves hidden files alone, as the harness's own deletion does.
+    names = {name for pattern in patterns for name in glob.iglob(pattern.lstrip("/"), root_dir=root, recursive=True)}  # noqa: PTH207
+    matches = [root / name for name in sorted(names)]
+    inside = [path for path in matches if path != root and path.parent.resolve().is_relative_to(root.resolve())]
+    directories = [path for path in inside if path.is_dir() and not path.is_symlink()]
+    for path in inside:
+        if path not in directories:
+            path.unlink()
+    for path in directories:
+        shutil.rmtree(path, ignore_errors=True)
+    left = {str(path.relative_to(root)): path for path in sorted(root.rglob("*"))}
+    if not left:
+        root.rmdir()
+    return {f"{n}/" if p.is_dir() else n: 0 if p.is_dir() else p.lstat().st_size for n, p in left.items()}
