@@ -66,10 +66,11 @@ def _decide(db: Database, experiment: Row, search: Search, actions: list[Action]
 
 def _open(db: Database, experiment: Row, search: Search, action: Create) -> list[Action]:
     trial = trials.numbered(db, experiment["id"], action.index)
+    searcher = json.loads(experiment["config"])["searcher"]
     if trial is None:
-        warm = _warm_start(db, json.loads(experiment["config"])["searcher"])
+        warm = _warm_start(db, searcher)
         trial_id = trials.create(db, experiment["id"], action.index, action.hparams, action.seed, warm)
-    elif trial["state"] == "COMPLETED":
+    elif trial["state"] == "COMPLETED" and searcher["name"] != "single":
         return search.exited(action.index, Exit.COMPLETED)
     else:
         trial_id = trial["id"]

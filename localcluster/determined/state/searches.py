@@ -13,9 +13,9 @@ _MEAN = """UPDATE experiments SET progress = (
 
 
 def get(db: Database, experiment_id: int) -> Row:
-    """Return `state` and `config` of an experiment and the `snapshot` of its search; raises NotFound."""
+    """Return `id`, `state` and `config` of an experiment and the `snapshot` of its search; raises NotFound."""
     found = db.row(
-        "SELECT state, config, snapshot FROM experiments JOIN searches ON experiment_id = id WHERE id = ?",
+        "SELECT id, state, config, snapshot FROM experiments JOIN searches ON experiment_id = id WHERE id = ?",
         experiment_id,
     )
     if found is None:
