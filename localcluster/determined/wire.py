@@ -13,7 +13,7 @@ from localcluster.determined.state.database import Database, Row
 from localcluster.determined.state.experiments import TERMINAL
 
 _ALLOCATION_STATES = {"PULLING": "STARTING", "RUNNING": "RUNNING"}
-_LINE = "[{timestamp}] <{container}> {rank}|| {level}{log}\n"
+_LINE = "[{timestamp}] {container:8.8} {rank}|| {level}{log}\n"
 
 
 def encode(value: Any) -> bytes:
@@ -198,12 +198,12 @@ def metrics_report(row: Row) -> dict[str, Any]:
     }
 
 
-def log_line(row: Row, task_id: str) -> dict[str, Any]:
-    """v1TrialLogsResponse and v1TaskLogsResponse in one; `message` is what the CLI prints."""
+def log_line(row: Row) -> dict[str, Any]:
+    """v1TrialLogsResponse; `message` is what the CLI prints."""
     container = trials.container_id(row["allocation_id"]) if row["allocation_id"] else ""
     message = _LINE.format(
         timestamp=row["timestamp"],
-        container=container[:8] or row["source"],
+        container=container,
         rank="" if row["rank"] is None else f"[rank={row['rank']}] ",
         level=f"{row['level']}: " if row["level"] else "",
         log=row["log"],
@@ -211,11 +211,9 @@ def log_line(row: Row, task_id: str) -> dict[str, Any]:
     return {
         "id": str(row["id"]),
         "trialId": row["trial_id"],
-        "taskId": task_id,
-        "allocationId": row["allocation_id"],
         "timestamp": row["timestamp"],
         "message": message,
-        "log": row["log"],
+        "log": row["log"] + "\n",
         "level": f"LOG_LEVEL_{row['level'] or 'UNSPECIFIED'}",
         "agentId": AGENT_ID,
         "containerId": container,

@@ -1,8 +1,7 @@
-"""Login, logout and users."""
+"""Login, logout, whoami and the change of a password."""
 
 from __future__ import annotations
 
-import asyncio
 from typing import Any
 
 from starlette.requests import Request
@@ -10,8 +9,8 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from localcluster.determined import wire
-from localcluster.determined.errors import PermissionDenied
-from localcluster.determined.routes.http import answer, body, caller, field, key, master, pages
+from localcluster.determined.errors import InvalidArgument, PermissionDenied, Unimplemented
+from localcluster.determined.routes.http import answer, body, caller, field, key, master
 from localcluster.determined.state import users
 
 
@@ -19,8 +18,10 @@ async def login(request: Request) -> Response:
     """v1LoginRequest; `isHashed` says that the client salted and hashed the password already."""
     values = await body(request)
     name = field(values, "username", str)
+    if not name:
+        raise InvalidArgument("missing argument: username")
     password = _password(values, field(values, "password", str))
-    token, user = await asyncio.to_thread(users.login, master(request).db, name, password)
+    token, user = await users.login(master(request).db, name, password)
     return answer({"token": token, "user": wire.user(user)})
 
 
@@ -35,63 +36,32 @@ async def me(request: Request) -> Response:
     return answer({"user": wire.user(caller(request).user)})
 
 
-async def list_users(request: Request) -> Response:
-    """v1GetUsersResponse."""
-    items, pagination = pages(request, users.every(master(request).db))
-    return answer({"users": [wire.user(row) for row in items], "pagination": pagination})
-
-
-async def create_user(request: Request) -> Response:
-    """v1PostUserRequest; administrators only."""
-    _require_admin(request)
-    values = await body(request)
-    given = field(values, "user", dict)
-    password = _password(values, values.get("password") or "")
-    user = users.create(master(request).db, field(given, "username", str), password, admin=bool(given.get("admin")))
-    return answer({"user": wire.user(user)})
-
-
-async def get_user(request: Request) -> Response:
-    """One user by id."""
-    return answer({"user": wire.user(users.get(master(request).db, key(request)))})
-
-
 async def get_by_name(request: Request) -> Response:
-    """One user by name."""
+    """v1GetUserByUsernameResponse."""
     return answer({"user": wire.user(users.get(master(request).db, request.path_params["name"]))})
 
 
 async def patch_user(request: Request) -> Response:
-    """v1PatchUser: one's own password and display name; all else is the administrators'."""
-    values = await body(request)
-    user_id = key(request)
-    if user_id != caller(request).user["id"] or {"admin", "active"} & values.keys():
-        _require_admin(request)
-    changes = {name: values[name] for name in ("admin", "active") if values.get(name) is not None}
-    if values.get("displayName") is not None:
-        changes["display_name"] = values["displayName"]
-    if values.get("password") is not None:
-        changes["password"] = _password(values, values["password"])
-    return answer({"user": wire.user(users.change(master(request).db, user_id, changes))})
+    """v1PatchUser, of which the password is served: one's own, or anybody's for an administrator."""
+    db, values, me = master(request).db, await body(request), caller(request).user
+    if others := sorted(name for name in values.keys() - {"password", "isHashed"} if values[name] is not None):
+        raise Unimplemented(f"{request.method} {request.url.path} with {', '.join(others)} is not served")
+    user = users.get(db, key(request))
+    if user["id"] != me["id"] and not me["admin"]:
+        raise PermissionDenied("only admin privileged users can change other user's passwords")
+    password = _password(values, field(values, "password", str))
+    await users.set_password(db, user["id"], password)
+    return answer({"user": wire.user(users.get(db, user["id"]))})
 
 
 def _password(values: dict[str, Any], password: str) -> str:
     return password if values.get("isHashed") else users.client_hash(password)
 
 
-def _require_admin(request: Request) -> None:
-    if not caller(request).user["admin"]:
-        raise PermissionDenied("only an administrator may do this")
-
-
 ROUTES = [
     Route("/api/v1/auth/login", login, methods=["POST"]),
     Route("/api/v1/auth/logout", logout, methods=["POST"]),
-    Route("/api/v1/auth/user", me),
     Route("/api/v1/me", me),
-    Route("/api/v1/users", list_users),
-    Route("/api/v1/users", create_user, methods=["POST"]),
-    Route("/api/v1/users/{id}", get_user),
     Route("/api/v1/users/{id}", patch_user, methods=["PATCH"]),
     Route("/api/v1/users/{name}/by-username", get_by_name),
 ]

@@ -44,8 +44,11 @@ def answer(value: Any = None) -> Response:
 
 
 def pages(request: Request, items: Sequence[Any]) -> tuple[Sequence[Any], dict[str, Any]]:
-    """Cut the page that the query asks for."""
-    return wire.page(items, integer(request, "offset") or 0, integer(request, "limit") or 0)
+    """Cut the page that the query asks for; raises InvalidArgument."""
+    offset = integer(request, "offset") or 0
+    if not -len(items) <= offset <= len(items):
+        raise InvalidArgument(f"offset: {offset} is out of bounds, there are {len(items)}")
+    return wire.page(items, offset, integer(request, "limit") or 0)
 
 
 async def body(request: Request) -> dict[str, Any]:

@@ -6,6 +6,7 @@ Clients read with a large buffer and rely on chunks that end in a newline, so ev
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from datetime import datetime
 
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
@@ -13,31 +14,27 @@ from starlette.routing import Route
 
 from localcluster.determined import wire
 from localcluster.determined.errors import InvalidArgument, Unavailable
+from localcluster.determined.launcher import AGENT_ID
 from localcluster.determined.master import Master
-from localcluster.determined.routes.http import allocation, answer, body, descending, field, flag, integer, key, master
+from localcluster.determined.routes.http import descending, flag, integer, key, master
 from localcluster.determined.state import logs, trials
-from localcluster.determined.state.database import Row, now
+from localcluster.determined.state.database import Row, stamp
 from localcluster.determined.state.experiments import TERMINAL
 
 
 async def of_trial(request: Request) -> Response:
-    """Stream the lines of one trial."""
-    return _stream(request, trials.get(master(request).db, key(request)))
-
-
-async def of_task(request: Request) -> Response:
-    """Stream the lines of one task, which is a trial."""
-    return _stream(request, trials.of_task(master(request).db, request.path_params["task"]))
-
-
-def _stream(request: Request, trial: Row) -> Response:
+    """v1TrialLogsResponse, one a line."""
+    trial = trials.get(master(request).db, key(request))
     wanted = _filter(request, trial)
     wanted.matches("")
+    limit = integer(request, "limit") or 0
+    if limit < 0:
+        raise InvalidArgument("limit: must be >= 0")
     lines = _lines(
         master(request),
         trial,
         wanted,
-        limit=integer(request, "limit") or 0,
+        limit=limit,
         down=bool(descending(request)),
         follow=bool(flag(request, "follow")),
     )
@@ -57,7 +54,7 @@ async def _lines(
             rows, following = logs.page(found.db, trial["id"], wanted, past=past, descending=down)
             rows = rows[:left]
             if rows:
-                shaped = (wire.encode({"result": wire.log_line(row, trial["task_id"])}) for row in rows)
+                shaped = (wire.encode({"result": wire.log_line(row)}) for row in rows)
                 yield b"\n".join(shaped) + b"\n"
             left = None if left is None else left - len(rows)
             past = following or past
@@ -80,8 +77,12 @@ async def _lines(
 
 def _filter(request: Request, trial: Row) -> logs.Filter:
     query = request.query_params
-    containers = query.getlist("containerIds")
-    runs = [row["id"] for row in trials.allocations(master(request).db, trial["id"])]
+    runs: list[str] | None = None
+    if containers := query.getlist("containerIds"):
+        known = trials.allocations(master(request).db, trial["id"])
+        runs = [run["id"] for run in known if trials.container_id(run["id"]) in containers]
+    if query.getlist("agentIds") and AGENT_ID not in query.getlist("agentIds"):
+        runs = []
     try:
         ranks = [int(text) for text in query.getlist("rankIds")]
     except ValueError as error:
@@ -92,37 +93,23 @@ def _filter(request: Request, trial: Row) -> logs.Filter:
         stdtypes=query.getlist("stdtypes"),
         sources=query.getlist("sources"),
         ranks=ranks,
-        allocations=[run for run in runs if trials.container_id(run) in containers] or (["-"] if containers else []),
-        before=query.get("timestampBefore", ""),
-        after=query.get("timestampAfter", ""),
+        allocations=runs,
+        before=_moment(request, "timestampBefore"),
+        after=_moment(request, "timestampAfter"),
         search=query.get("searchText", ""),
         regex=bool(flag(request, "enableRegex")),
     )
 
 
-async def post(request: Request) -> Response:
-    """Lines from a shipper inside the trial (our agent's lines come from its spool)."""
-    mine = allocation(request)
-    found = master(request)
-    lines = [
-        logs.Line(
-            timestamp=entry.get("timestamp") or now(),
-            log=str(entry.get("log", "")),
-            level=str(entry.get("level") or "").removeprefix("LOG_LEVEL_").removesuffix("UNSPECIFIED"),
-            rank=entry.get("rank_id"),
-            stdtype=entry.get("stdtype") or "stdout",
-            source=entry.get("source") or "task",
-        )
-        for entry in field(await body(request), "logs", list)
-    ]
-    with found.db.transaction():
-        logs.append(found.db, mine["trial_id"], mine["id"], lines)
-    found.hub.tell(("logs", mine["trial_id"]))
-    return answer()
+def _moment(request: Request, name: str) -> str:
+    """Return a time of the query as the lines have it, because they are compared as text."""
+    text = request.query_params.get(name, "")
+    try:
+        return stamp(datetime.fromisoformat(text)) if text else ""
+    except ValueError as error:
+        raise InvalidArgument(f"{name}: {text!r} is not an RFC 3339 time such as 2021-10-26T23:17:12Z") from error
 
 
 ROUTES = [
     Route("/api/v1/trials/{id}/logs", of_trial),
-    Route("/api/v1/tasks/{task}/logs", of_task),
-    Route("/api/v1/task/logs", post, methods=["POST"]),
 ]

@@ -60,12 +60,6 @@ async def archive(request: Request) -> Response:
     return answer()
 
 
-async def labels(request: Request) -> Response:
-    """v1GetModelLabelsResponse."""
-    items, pagination = pages(request, models.labels(master(request).db))
-    return answer({"labels": items, "pagination": pagination})
-
-
 async def list_versions(request: Request) -> Response:
     """v1GetModelVersionsResponse."""
     db = master(request).db
@@ -117,7 +111,6 @@ def _model(request: Request) -> str:
 ROUTES = [
     Route("/api/v1/models", find),
     Route("/api/v1/models", create, methods=["POST"]),
-    Route("/api/v1/model/labels", labels),
     Route("/api/v1/models/{model}", get),
     Route("/api/v1/models/{model}", patch, methods=["PATCH"]),
     Route("/api/v1/models/{model}", delete, methods=["DELETE"]),

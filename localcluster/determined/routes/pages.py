@@ -6,7 +6,6 @@ pages only: the API never looks at cookies, so no foreign page can make a browse
 
 from __future__ import annotations
 
-import asyncio
 import re
 from collections.abc import Callable
 from typing import Any
@@ -17,7 +16,7 @@ from starlette.responses import FileResponse, RedirectResponse, Response
 from starlette.routing import Route
 
 from localcluster.determined import access
-from localcluster.determined.errors import ApiError, InvalidArgument, PermissionDenied
+from localcluster.determined.errors import ApiError, InvalidArgument, Unauthenticated
 from localcluster.determined.pages import render, views
 from localcluster.determined.routes.http import flag, integer, key, master
 from localcluster.determined.state import overview, users
@@ -70,8 +69,8 @@ async def login(request: Request) -> Response:
     found = master(request)
     try:
         hashed = users.client_hash(form.get("password", ""))
-        token, _ = await asyncio.to_thread(users.login, found.db, name, hashed)
-    except PermissionDenied:
+        token, _ = await users.login(found.db, name, hashed)
+    except Unauthenticated:
         return _form(request, wanted, name, "The name or the password is wrong.")
     answer = RedirectResponse(wanted if _AFTER_LOGIN.fullmatch(wanted) else "/", 303, HEADERS)
     lifetime = int(users.TOKEN_LIFETIME.total_seconds())

@@ -10,14 +10,13 @@ from typing import Any
 from localcluster.determined.errors import InvalidArgument
 from localcluster.determined.state.database import Database, Row
 
-LEVELS = ("TRACE", "DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
-PAGE = 2000
-"""Rows read at a time."""
+PAGE = 500
+"""Rows read at a time; a line is 64 kB at most."""
 
 
 @dataclass(frozen=True)
 class Line:
-    """One line as the agent saw it; `level` is one of LEVELS, or empty where the text names none."""
+    """One line as the agent saw it; `level` is empty where the text names none."""
 
     timestamp: str
     log: str
@@ -35,18 +34,20 @@ class Filter:
     stdtypes: Sequence[str] = ()
     sources: Sequence[str] = ()
     ranks: Sequence[int] = ()
-    allocations: Sequence[str] = ()
+    """-1 stands for lines without a rank."""
+    allocations: Sequence[str] | None = None
     before: str = ""
     after: str = ""
     search: str = ""
     regex: bool = False
 
     def matches(self, text: str) -> bool:
-        """Whether a line's text contains what is searched for; raises InvalidArgument for a broken pattern."""
-        if not self.search:
-            return True
+        """Whether a text contains what is searched for, in any case, or matches the regular expression.
+
+        Raises InvalidArgument for a broken one.
+        """
         if not self.regex:
-            return self.search in text
+            return self.search.lower() in text.lower()
         try:
             return re.search(self.search, text) is not None
         except re.error as error:
@@ -73,19 +74,19 @@ def page(
     if past is not None:
         conditions.append("id < ?" if descending else "id > ?")
         values.append(past)
-    choices: list[tuple[str, Sequence[Any]]] = [
-        ("level", wanted.levels),
-        ("stdtype", wanted.stdtypes),
-        ("source", wanted.sources),
-        ("COALESCE(rank, 0)", wanted.ranks),
+    choices: list[tuple[str, Sequence[Any] | None]] = [
+        ("level", wanted.levels or None),
+        ("stdtype", wanted.stdtypes or None),
+        ("source", wanted.sources or None),
+        ("COALESCE(rank, -1)", wanted.ranks or None),
         ("allocation_id", wanted.allocations),
     ]
     for column, chosen in choices:
-        if chosen:
+        if chosen is not None:
             conditions.append(f"{column} IN ({', '.join('?' * len(chosen))})")
             values += chosen
     if wanted.before:
-        conditions.append("timestamp < ?")
+        conditions.append("timestamp <= ?")
         values.append(wanted.before)
     if wanted.after:
         conditions.append("timestamp > ?")

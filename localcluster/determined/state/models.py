@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -17,6 +18,11 @@ SORTS = {
     "SORT_BY_LAST_UPDATED_TIME": "last_updated_time",
     "SORT_BY_NUM_VERSIONS": "count",
 }
+WORKSPACE = "Uncategorized"
+_NUMBER = re.compile("[0-9]+")
+_TYPES: dict[str, type] = {"metadata": dict, "labels": list}
+_MODEL_FIELDS = ("description", "notes", "metadata", "labels")
+_VERSION_FIELDS = ("name", "comment", "notes", "metadata", "labels")
 _MODEL = """SELECT models.*, users.username,
   (SELECT count(*) FROM model_versions WHERE model_id = models.id) AS count
   FROM models JOIN users ON users.id = user_id"""
@@ -24,31 +30,24 @@ _VERSION = "SELECT model_versions.*, users.username FROM model_versions JOIN use
 
 
 def create(db: Database, user_id: int, fields: dict[str, Any]) -> Row:
-    """Add a model; raises InvalidArgument for an unusable name, AlreadyExists for one that differs only in case."""
-    name = fields["name"]
-    _check_name(db, name)
+    """Add a model; raises InvalidArgument for an unusable name, AlreadyExists for one that is taken."""
+    _check_name(db, fields["name"])
+    _check_workspace(fields)
     time = now()
+    columns = {"description": "", "notes": "", "metadata": {}, "labels": []} | _given(fields, _MODEL_FIELDS)
     with db.transaction():
-        db.insert(
-            "models",
-            name=name,
-            description=fields.get("description") or "",
-            notes=fields.get("notes") or "",
-            metadata=fields.get("metadata") or {},
-            labels=_labels(fields.get("labels")),
-            user_id=user_id,
-            creation_time=time,
-            last_updated_time=time,
+        number = db.insert(
+            "models", name=fields["name"], user_id=user_id, creation_time=time, last_updated_time=time, **columns
         )
-    return get(db, name)
+    return get(db, str(number))
 
 
 def get(db: Database, key: str) -> Row:
     """Find a model by name or numeric id; raises NotFound."""
-    column = "models.id" if key.isdecimal() else "name"
+    column = "models.id" if _NUMBER.fullmatch(key) else "name"
     found = db.row(f"{_MODEL} WHERE {column} = ?", key)
     if found is None:
-        raise NotFound(f"model {key!r} not found")
+        raise NotFound(f"model {json.dumps(key, ensure_ascii=False)} not found")
     return found
 
 
@@ -63,8 +62,9 @@ def find(
     sort: str = "",
     descending: bool = False,
 ) -> list[Row]:
-    """Return the models that match (substrings without regard to case), sorted by a key of SORTS."""
-    rows = db.rows(f"{_MODEL} ORDER BY {SORTS.get(sort, 'models.id')} {'DESC' if descending else 'ASC'}, models.id")
+    """Return the models that match (substrings without regard to case, any of the labels), sorted by a key of SORTS."""
+    order = "DESC" if descending else "ASC"
+    rows = db.rows(f"{_MODEL} ORDER BY {SORTS.get(sort, 'models.id')} {order}, models.id {order}")
     return [
         row
         for row in rows
@@ -72,17 +72,7 @@ def find(
         and description.lower() in row["description"].lower()
         and (archived is None or bool(row["archived"]) == archived)
         and (not users or row["username"] in users)
-        and set(labels) <= set(json.loads(row["labels"]))
-    ]
-
-
-def labels(db: Database) -> list[str]:
-    """Return all labels of models, the most used first."""
-    return [
-        row["value"]
-        for row in db.rows(
-            "SELECT value, count(*) AS uses FROM models, json_each(labels) GROUP BY value ORDER BY uses DESC, value"
-        )
+        and (not labels or set(labels) & set(json.loads(row["labels"])))
     ]
 
 
@@ -91,11 +81,11 @@ def change(db: Database, key: str, changes: dict[str, Any]) -> Row:
     model = get(db, key)
     if model["archived"]:
         raise FailedPrecondition(f"model {model['name']!r} is archived and cannot be changed; unarchive it first")
-    name = changes.get("name")
-    if name is not None and name.lower() != model["name"].lower():
-        _check_name(db, name)
+    columns = _given(changes, ("name", *_MODEL_FIELDS))
+    if columns.get("name", model["name"]) != model["name"]:
+        _check_name(db, columns["name"])
+    _check_workspace(changes)
     with db.transaction():
-        columns = _given(changes, ("name", "description", "notes", "metadata", "labels"))
         db.update("models", "id", model["id"], **columns, last_updated_time=now())
     return get(db, str(model["id"]))
 
@@ -113,32 +103,30 @@ def delete(db: Database, key: str) -> None:
 
 
 def register(db: Database, key: str, user_id: int, fields: dict[str, Any]) -> Row:
-    """Add the next version; raises InvalidArgument unless the checkpoint is complete."""
+    """Add the next version; raises FailedPrecondition unless the checkpoint is complete and the model not archived."""
     model = get(db, key)
-    checkpoint = checkpoints.get(db, fields["checkpointUuid"])
-    if checkpoint["state"] != "COMPLETED":
-        raise InvalidArgument(
-            f"checkpoint {checkpoint['uuid']} is {checkpoint['state']}; only a COMPLETED one can be registered"
-        )
     if model["archived"]:
         raise FailedPrecondition(f"model {model['name']!r} is archived and takes no versions; unarchive it first")
-    number, time = model["versions"] + 1, now()
+    checkpoint = checkpoints.get(db, fields["checkpointUuid"])
+    if checkpoint["state"] != "COMPLETED":
+        raise FailedPrecondition(
+            f"checkpoint {checkpoint['uuid']} is {checkpoint['state']}; only a COMPLETED one can be registered"
+        )
+    time = now()
+    columns = {"name": "", "comment": "", "notes": "", "metadata": {}, "labels": []} | _given(fields, _VERSION_FIELDS)
     with db.transaction():
+        newest = db.row("SELECT max(version) FROM model_versions WHERE model_id = ?", model["id"])
+        number = ((newest[0] if newest else 0) or 0) + 1
         db.insert(
             "model_versions",
             model_id=model["id"],
             version=number,
             checkpoint_uuid=checkpoint["uuid"],
-            name=fields.get("name") or "",
-            comment=fields.get("comment") or "",
-            notes=fields.get("notes") or "",
-            metadata=fields.get("metadata") or {},
-            labels=_labels(fields.get("labels")),
             user_id=user_id,
             creation_time=time,
             last_updated_time=time,
+            **columns,
         )
-        db.update("models", "id", model["id"], versions=number, last_updated_time=time)
     return version(db, key, number)
 
 
@@ -153,7 +141,7 @@ def version(db: Database, key: str, number: int) -> Row:
     model = get(db, key)
     found = db.row(f"{_VERSION} WHERE model_id = ? AND version = ?", model["id"], number)
     if found is None:
-        raise NotFound(f"version {number} of model {model['name']!r} not found")
+        raise NotFound(f'version {number} for model "{model["name"]}" not found')
     return found
 
 
@@ -161,43 +149,43 @@ def change_version(db: Database, key: str, number: int, changes: dict[str, Any])
     """Replace the given ones of name, comment, notes, metadata, labels."""
     found = version(db, key, number)
     with db.transaction():
-        columns = _given(changes, ("name", "comment", "notes", "metadata", "labels"))
+        columns = _given(changes, _VERSION_FIELDS)
         db.update("model_versions", "id", found["id"], **columns, last_updated_time=now())
-        db.update("models", "id", found["model_id"], last_updated_time=now())
     return version(db, key, number)
 
 
 def delete_version(db: Database, key: str, number: int) -> None:
-    """Delete one version; its number is not used again."""
+    """Delete one version; as upstream, the newest one's number is given again."""
     with db.transaction():
         db.execute("DELETE FROM model_versions WHERE id = ?", version(db, key, number)["id"])
 
 
-def _given(changes: dict[str, Any], names: Sequence[str]) -> dict[str, Any]:
-    columns = {name: changes[name] for name in names if changes.get(name) is not None}
+def _given(fields: dict[str, Any], names: Sequence[str]) -> dict[str, Any]:
+    """Return the fields that are neither absent nor null; raises InvalidArgument for one of the wrong type."""
+    columns = {name: fields[name] for name in names if fields.get(name) is not None}
+    for name, value in columns.items():
+        if not isinstance(value, _TYPES.get(name, str)):
+            raise InvalidArgument(f"{name}: must be of type {_TYPES.get(name, str).__name__}")
     if "labels" in columns:
-        columns["labels"] = _labels(columns["labels"])
-    if not isinstance(columns.get("metadata", {}), dict):
-        raise InvalidArgument("metadata: must be an object")
+        if not all(isinstance(label, str) for label in columns["labels"]):
+            raise InvalidArgument("labels: must be a list of strings")
+        columns["labels"] = list(dict.fromkeys(columns["labels"]))
     return columns
 
 
-def _labels(given: Any) -> list[str]:
-    if given is None:
-        return []
-    if not isinstance(given, list) or not all(isinstance(label, str) for label in given):
-        raise InvalidArgument("labels: must be a list of strings")
-    return list(dict.fromkeys(given))
+def _check_workspace(fields: dict[str, Any]) -> None:
+    if fields.get("workspaceName") not in (None, WORKSPACE):
+        raise NotFound(f"workspace '{fields['workspaceName']}' not found: the only one here is {WORKSPACE}")
 
 
 def _check_name(db: Database, name: str) -> None:
-    if not name.strip():
+    if not name.strip(" "):
         raise InvalidArgument("name: a model's name must not be blank")
     if "/" in name or "\\" in name:
         raise InvalidArgument(f"name: {name!r} must not contain a slash")
     if "  " in name:
         raise InvalidArgument(f"name: {name!r} must not contain two spaces in a row")
-    if name.strip().isdecimal():
-        raise InvalidArgument(f"name: {name!r} must not be a number, numbers are ids")
+    if _NUMBER.fullmatch(name):
+        raise InvalidArgument(f"name: {name!r} must not be only a number, numbers are ids")
     if db.row("SELECT 1 FROM models WHERE name = ?", name):
-        raise AlreadyExists(f"a model named {name!r} already exists (upper and lower case are not told apart)")
+        raise AlreadyExists(f"a model named {name!r} already exists; names of models are unique (case-sensitive)")

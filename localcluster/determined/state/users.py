@@ -6,14 +6,14 @@ SHA-256, since it needs no slow hash.
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import secrets
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
 import argon2
 
-from localcluster.determined.errors import AlreadyExists, InvalidArgument, NotFound, PermissionDenied, Unauthenticated
+from localcluster.determined.errors import NotFound, Unauthenticated
 from localcluster.determined.state.database import Database, Row, now, stamp
 
 CLIENT_SALT = "GubPEmmotfiK9TMD6Zdw"
@@ -38,22 +38,25 @@ def token_hash(token: str) -> str:
 
 def ensure_initial(db: Database, password: str) -> None:
     """Create the first users; while nobody changed their password, it follows the secret file."""
-    known = {row["username"]: row for row in db.rows("SELECT * FROM users")}
-    hashed = client_hash(password)
+    sent = client_hash(password)
     with db.transaction():
         for name, admin in INITIAL_USERS.items():
-            user = known.get(name)
+            user = db.row("SELECT * FROM users WHERE username = ?", name)
             if user is None:
-                _insert(db, name, hashed, admin=admin, initial=True)
-            elif user["initial"] and not _matches(user["password"], hashed):
-                db.update("users", "id", user["id"], password=_HASHER.hash(hashed))
+                values = {"password": _HASHER.hash(sent), "admin": admin, "initial": True, "modified_at": now()}
+                db.insert("users", username=name, **values)
+            elif user["initial"] and not _matches(user["password"], sent):
+                db.update("users", "id", user["id"], password=_HASHER.hash(sent))
 
 
-def login(db: Database, username: str, password: str) -> tuple[str, Row]:
-    """Return a new token and the user; raises PermissionDenied for a wrong name or password."""
+async def login(db: Database, username: str, password: str) -> tuple[str, Row]:
+    """Return a new token and the user; raises Unauthenticated for a wrong name or password.
+
+    Hashing is slow on purpose, so a thread does it, and the database is left to the event loop.
+    """
     user = db.row("SELECT * FROM users WHERE username = ?", username)
-    if user is None or not user["active"] or not _matches(user["password"], password):
-        raise PermissionDenied("invalid credentials")
+    if user is None or not await asyncio.to_thread(_matches, user["password"], password):
+        raise Unauthenticated("invalid credentials")
     token = secrets.token_urlsafe(32)
     with db.transaction():
         db.execute("DELETE FROM tokens WHERE expires_at < ?", now())
@@ -71,7 +74,7 @@ def logout(db: Database, token: str) -> None:
 def of_token(db: Database, token: str) -> Row:
     """Return the user a token stands for; raises Unauthenticated."""
     user = db.row(
-        "SELECT users.* FROM tokens JOIN users ON users.id = user_id WHERE hash = ? AND expires_at > ? AND active",
+        "SELECT users.* FROM tokens JOIN users ON users.id = user_id WHERE hash = ? AND expires_at > ?",
         token_hash(token),
         now(),
     )
@@ -89,42 +92,12 @@ def get(db: Database, key: int | str) -> Row:
     return user
 
 
-def every(db: Database) -> list[Row]:
-    """Return all users."""
-    return db.rows("SELECT * FROM users ORDER BY id")
-
-
-def create(db: Database, username: str, password: str, *, admin: bool) -> Row:
-    """Add a user; raises InvalidArgument, AlreadyExists."""
-    if not username.strip():
-        raise InvalidArgument("a username must not be blank")
-    if db.row("SELECT 1 FROM users WHERE username = ?", username):
-        raise AlreadyExists(f"user {username} already exists")
+async def set_password(db: Database, user_id: int, password: str) -> None:
+    """Set the password (as the client hashed it) and end all the user's sessions."""
+    stored = await asyncio.to_thread(_HASHER.hash, password)
     with db.transaction():
-        return get(db, _insert(db, username, password, admin=admin, initial=False))
-
-
-def change(db: Database, user_id: int, changes: dict[str, Any]) -> Row:
-    """Set `password` (as the client hashed it), `active`, `admin`, `display_name`; a new password ends all sessions."""
-    get(db, user_id)
-    columns: dict[str, Any] = {key: changes[key] for key in ("active", "admin", "display_name") if key in changes}
-    with db.transaction():
-        if "password" in changes:
-            columns |= {"password": _HASHER.hash(changes["password"]), "initial": 0}
-            db.execute("DELETE FROM tokens WHERE user_id = ?", user_id)
-        db.update("users", "id", user_id, **columns, modified_at=now())
-        return get(db, user_id)
-
-
-def _insert(db: Database, username: str, password: str, *, admin: bool, initial: bool) -> int:
-    return db.insert(
-        "users",
-        username=username,
-        password=_HASHER.hash(password),
-        admin=admin,
-        initial=initial,
-        modified_at=now(),
-    )
+        db.update("users", "id", user_id, password=stored, initial=0, modified_at=now())
+        db.execute("DELETE FROM tokens WHERE user_id = ?", user_id)
 
 
 def _matches(stored: str, password: str) -> bool:

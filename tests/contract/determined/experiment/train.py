@@ -1,0 +1,23 @@
+"""A trial that says one line of each kind and does what hyperparameters ask: steps, pause (seconds a step)."""
+
+import sys
+import time
+
+import determined as det
+from determined import core
+
+hparams = det.get_cluster_info().trial.hparams
+with core.init(tensorboard_mode=core.TensorboardMode.MANUAL) as context:
+    print("INFO: a line with a level", flush=True)
+    print("ERROR: a worse line", file=sys.stderr, flush=True)
+    for step in range(1, hparams["steps"] + 1):
+        time.sleep(hparams.get("pause", 0))
+        context.train.report_training_metrics(steps_completed=step, metrics={"loss": 1 / step})
+        context.train.report_validation_metrics(steps_completed=step, metrics={"accuracy": step / 10, "epochs": step})
+        context.train.report_metrics("inference", steps_completed=step, metrics={"latency": step})
+        with context.checkpoint.store_path({"steps_completed": step, "note": "contract"}) as (path, _):
+            (path / "nested").mkdir()
+            (path / "nested" / "weights.bin").write_bytes(bytes(range(256)) * step)
+        print(f"finished Step {step}", flush=True)
+        if context.preempt.should_preempt():
+            break

@@ -1,0 +1,48 @@
+"""Checkpoints: order, description, download, metadata."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from determined.experimental import client
+
+from tests.contract.determined.target import Target
+
+
+def test_the_best_comes_first(experiment: client.Experiment, trial: client.Trial) -> None:
+    for held in (experiment, trial):
+        assert [c.metadata["steps_completed"] for c in held.list_checkpoints()] == [2, 1]
+    worst = experiment.list_checkpoints(sort_by="accuracy", order_by=client.OrderBy.ASC, max_results=1)[0]
+    assert worst.metadata["steps_completed"] == 1
+    assert worst.training.validation_metrics["avgMetrics"]["accuracy"] == 0.1
+    assert worst.training.experiment_id == experiment.id
+
+
+@pytest.mark.parametrize("mode", ["auto", "master"])
+def test_describe_and_download(target: Target, checkpoints: list[client.Checkpoint], tmp_path: Path, mode: str) -> None:
+    uuid = checkpoints[1].uuid
+    assert uuid in target.det("checkpoint", "describe", uuid)
+    target.det("checkpoint", "download", "--mode", mode, "-o", str(tmp_path / "here"), uuid)
+    assert (tmp_path / "here" / "nested" / "weights.bin").read_bytes() == bytes(range(256)) * 2
+    assert json.loads((tmp_path / "here" / "metadata.json").read_text())["note"] == "contract"
+
+
+def test_the_best_of_a_trial_and_of_an_experiment(
+    target: Target, experiment: client.Experiment, trial: client.Trial, tmp_path: Path
+) -> None:
+    best = target.det("trial", "download", "--best", "-q", "-o", str(tmp_path / "best"), str(trial.id)).strip()
+    assert json.loads((Path(best) / "metadata.json").read_text())["steps_completed"] == 2
+    target.det("experiment", "download", "-o", str(tmp_path / "top"), str(experiment.id))
+    found = next((tmp_path / "top").rglob("metadata.json"))
+    assert json.loads(found.read_text())["steps_completed"] == 2
+
+
+def test_metadata_is_added_and_removed(target: Target, checkpoints: list[client.Checkpoint]) -> None:
+    checkpoint = target.sdk.get_checkpoint(checkpoints[0].uuid)
+    before = dict(checkpoint.metadata)
+    checkpoint.add_metadata({"reviewed": True})
+    assert target.sdk.get_checkpoint(checkpoint.uuid).metadata == {**before, "reviewed": True}
+    checkpoint.remove_metadata(["reviewed"])
+    assert target.sdk.get_checkpoint(checkpoint.uuid).metadata == before
