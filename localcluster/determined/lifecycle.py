@@ -56,15 +56,19 @@ class Lifecycle:
         self._settle(experiment_id)
         self.runs.schedule()
 
-    def validated(self, trial: Row, average: dict[str, Any]) -> None:
-        """Tell the search what a trial reported; the experiment fails where the search cannot use it."""
+    def validated(self, trial: Row, average: dict[str, Any]) -> bool:
+        """Tell the search what a trial reported, and say whether something is to be carried out.
+
+        The experiment fails where the search cannot use the report.
+        """
         experiment_id = trial["experiment_id"]
         try:
-            searching.tell(self._db, experiment_id, lambda search: search.validated(trial["number"], average))
+            return searching.tell(self._db, experiment_id, lambda search: search.validated(trial["number"], average))
         except ValueError as error:
             LOGGER.error("experiment %d failed: %s", experiment_id, error)
             self.runs.note(trial["id"], "", "ERROR", f"the experiment failed: {error}")
             self.move(experiment_id, "STOPPING_ERROR", trial_state="STOPPING_KILLED")
+            return True
 
     def _end_without_run(self, trial: Row) -> None:
         if trial["state"] not in experiments.STOPPING:

@@ -180,10 +180,11 @@ class Master:
     def report_metrics(self, allocation: Row, report: metrics.Report) -> None:
         """Store a metric report and, of a validation, tell the search; both or neither."""
         trial = trials.get(self.db, allocation["trial_id"])
+        decided = False
         with self.db.transaction():
             if metrics.add(self.db, allocation, report) and report.name == metrics.VALIDATION:
-                self._lifecycle.validated(trial, report.average)
-        if report.name == metrics.VALIDATION:
+                decided = self._lifecycle.validated(trial, report.average)
+        if decided:
             self._lifecycle.carry_out(trial["experiment_id"])
 
     def report_progress(self, trial_id: int, fraction: float) -> None:

@@ -24,16 +24,19 @@ def begin(db: Database, experiment_id: int, search: Search) -> None:
     _decide(db, experiments.get(db, experiment_id), search, search.start())
 
 
-def tell(db: Database, experiment_id: int, event: Callable[[Search], list[Action]]) -> None:
-    """Give the search an event and store what it decides: new trials, trials to stop, the end.
+def tell(db: Database, experiment_id: int, event: Callable[[Search], list[Action]]) -> bool:
+    """Give the search an event, store what it decides (new trials, trials to stop, the end) and whether it did.
 
     An experiment that is being ended asks its search no more.  Raises ValueError where the search cannot use what a
     trial reported.
     """
     experiment = searches.get(db, experiment_id)
-    if experiment["state"] in ("ACTIVE", "PAUSED"):
-        search = _restored(experiment)
-        _decide(db, experiment, search, event(search))
+    if experiment["state"] not in ("ACTIVE", "PAUSED"):
+        return False
+    search = _restored(experiment)
+    actions = event(search)
+    _decide(db, experiment, search, actions)
+    return bool(actions)
 
 
 def rungs(db: Database, experiment_id: int) -> list[list[dict[str, Any]]]:

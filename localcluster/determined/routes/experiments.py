@@ -119,8 +119,7 @@ def checkpoint_page(request: Request, rows: list[Any]) -> Response:
 
 async def model_definition(request: Request) -> Response:
     """v1GetModelDefResponse."""
-    row = experiments.get(master(request).db, key(request))
-    return answer({"b64Tgz": base64.b64encode(row["model_definition"]).decode()})
+    return answer({"b64Tgz": base64.b64encode(experiments.definition(master(request).db, key(request))).decode()})
 
 
 async def best_validation(request: Request) -> Response:

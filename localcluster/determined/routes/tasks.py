@@ -21,8 +21,7 @@ async def context_directory(request: Request) -> Response:
     """The model definition that the trial unpacks."""
     db = master(request).db
     trial = trials.of_task(db, request.path_params["task"])
-    experiment = experiments.get(db, trial["experiment_id"])
-    return answer({"b64Tgz": base64.b64encode(experiment["model_definition"]).decode()})
+    return answer({"b64Tgz": base64.b64encode(experiments.definition(db, trial["experiment_id"])).decode()})
 
 
 async def rendezvous(request: Request) -> Response:

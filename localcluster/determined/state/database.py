@@ -26,9 +26,10 @@ CREATE TABLE tokens (hash TEXT PRIMARY KEY, user_id INTEGER NOT NULL REFERENCES 
 CREATE TABLE experiments (
   id INTEGER PRIMARY KEY AUTOINCREMENT, state TEXT NOT NULL, name TEXT NOT NULL, description TEXT,
   labels TEXT NOT NULL, notes TEXT NOT NULL DEFAULT '', config TEXT NOT NULL, original_config TEXT NOT NULL,
-  model_definition BLOB NOT NULL,
   user_id INTEGER NOT NULL REFERENCES users, job_id TEXT NOT NULL, archived INTEGER NOT NULL DEFAULT 0,
   parent_id INTEGER, progress REAL NOT NULL DEFAULT 0, start_time TEXT NOT NULL, end_time TEXT);
+CREATE TABLE model_definitions (
+  experiment_id INTEGER PRIMARY KEY REFERENCES experiments ON DELETE CASCADE, archive BLOB NOT NULL);
 CREATE TABLE searches (
   experiment_id INTEGER PRIMARY KEY REFERENCES experiments ON DELETE CASCADE, snapshot TEXT NOT NULL);
 CREATE TABLE trials (

@@ -60,7 +60,7 @@ def create(
     parent_id: int | None,
 ) -> int:
     """Store a new, paused experiment, whose search has not begun, and return its id."""
-    return db.insert(
+    experiment_id = db.insert(
         "experiments",
         state="PAUSED",
         name=config["name"],
@@ -68,12 +68,21 @@ def create(
         labels=config["labels"],
         config=config,
         original_config=original,
-        model_definition=model_definition,
         user_id=user_id,
         job_id=str(uuid.uuid4()),
         parent_id=parent_id,
         start_time=now(),
     )
+    db.insert("model_definitions", experiment_id=experiment_id, archive=model_definition)
+    return experiment_id
+
+
+def definition(db: Database, experiment_id: int) -> bytes:
+    """Return the gzipped tar of the files that were submitted; raises NotFound."""
+    found = db.row("SELECT archive FROM model_definitions WHERE experiment_id = ?", experiment_id)
+    if found is None:
+        raise NotFound(f"experiment {experiment_id} not found")
+    return bytes(found["archive"])
 
 
 def get(db: Database, experiment_id: int) -> Row:

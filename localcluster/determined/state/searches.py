@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from localcluster.determined.errors import NotFound
-from localcluster.determined.state.database import Database, Row
+from localcluster.determined.state.database import Database, Row, dump
 
 _MEAN = """UPDATE experiments SET progress = (
   SELECT COALESCE(avg(CASE WHEN end_time IS NULL THEN progress ELSE 1 END), 0)
@@ -25,8 +25,7 @@ def get(db: Database, experiment_id: int) -> Row:
 
 def save(db: Database, experiment_id: int, snapshot: dict[str, Any], progress: float | None) -> None:
     """Store a snapshot and the experiment's progress, None: the mean of its trials'."""
-    db.execute("DELETE FROM searches WHERE experiment_id = ?", experiment_id)
-    db.insert("searches", experiment_id=experiment_id, snapshot=snapshot)
+    db.execute("INSERT OR REPLACE INTO searches VALUES (?, ?)", experiment_id, dump(snapshot))
     if progress is None:
         db.execute(_MEAN, experiment_id)
     else:
