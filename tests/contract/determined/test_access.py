@@ -13,6 +13,7 @@ from determined.experimental import client
 from tests.contract.determined.target import Target
 
 
+@pytest.mark.slow
 def test_the_cli_remembers_who_is_logged_in(target: Target, tmp_path: Path) -> None:
     own = {"HOME": str(tmp_path)}
     assert target.username in target.det("user", "whoami", environment=own)

@@ -20,6 +20,7 @@ def listed(target: Target, *arguments: str) -> dict[str, dict[str, str]]:
     return {row["ID"]: row for row in csv.DictReader(io.StringIO(target.det("e", "list", "--csv", *arguments)))}
 
 
+@pytest.mark.slow
 def test_create_follows_the_first_trial_to_its_end(target: Target) -> None:
     out = target.det("experiment", "create", "-f", "const.yaml", ".")
     number = int(out.split("Created experiment ")[1].split()[0])
@@ -27,6 +28,7 @@ def test_create_follows_the_first_trial_to_its_end(target: Target) -> None:
     assert out.index("a line with a level") < out.index("finished Step 2") < out.index("log stream ended")
 
 
+@pytest.mark.slow
 def test_list_and_describe(target: Target, experiment: client.Experiment) -> None:
     number = str(experiment.id)
     row = listed(target)[number]
@@ -42,6 +44,7 @@ def test_list_and_describe(target: Target, experiment: client.Experiment) -> Non
     target.det("experiment", "wait", number)
 
 
+@pytest.mark.slow
 def test_labels_name_and_description(target: Target) -> None:
     experiment = target.create(activate=False)
     number = str(experiment.id)
@@ -56,6 +59,7 @@ def test_labels_name_and_description(target: Target) -> None:
     assert found.labels == ["first"]
 
 
+@pytest.mark.slow
 def test_only_an_ended_experiment_is_archived_and_deleted(target: Target) -> None:
     experiment = target.create(activate=False)
     number = str(experiment.id)
@@ -83,6 +87,7 @@ def test_the_model_definition_comes_back(target: Target, experiment: client.Expe
         assert member.read() == (EXPERIMENT / "train.py").read_bytes()
 
 
+@pytest.mark.slow
 def test_the_sdk_creates_and_waits(target: Target) -> None:
     experiment = target.sdk.create_experiment(EXPERIMENT / "const.yaml", EXPERIMENT)
     target.adopt(experiment.id)

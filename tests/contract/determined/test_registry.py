@@ -9,6 +9,7 @@ from determined.experimental import client
 from tests.contract.determined.target import Target
 
 
+@pytest.mark.slow
 def test_the_commands_of_a_release(target: Target, checkpoints: list[client.Checkpoint], name: str) -> None:
     uuid = checkpoints[1].uuid
     target.det("model", "create", name)

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 
+import pytest
 from determined.common.api import bindings
 from determined.experimental import client
 
 from tests.contract.determined.target import Target
 
 
+@pytest.mark.slow
 def test_describe_with_metrics(target: Target, trial: client.Trial) -> None:
     shown = json.loads(target.det("trial", "describe", "--metrics", "--json", str(trial.id)))
     assert shown["trial"]["summaryMetrics"]["validation_metrics"]["accuracy"]["max"] == 0.2
