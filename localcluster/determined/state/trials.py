@@ -14,7 +14,7 @@ from localcluster.determined.state.experiments import STOPPING, TERMINAL
 from localcluster.determined.state.users import token_hash
 
 RESTART_DELAYS = (0.0, 1.0, 2.0, 5.0, 10.0, 30.0)
-"""Seconds before the n-th restart; a script that cannot start does not spin through its restarts."""
+"""Seconds after the n-th run without a checkpoint; a script that cannot start does not spin through its restarts."""
 
 
 def create(
@@ -117,11 +117,15 @@ def set_state(db: Database, trial_id: int, state: str) -> None:
 
 
 def count_restart(db: Database, trial: Row) -> None:
-    """Count a failed run and put the next one a little off."""
-    restarts = trial["restarts"] + 1
-    delay = RESTART_DELAYS[min(restarts - 1, len(RESTART_DELAYS) - 1)]
+    """Count a failed run; the more runs there were since the newest checkpoint, the later the next begins."""
+    fruitless = db.rows(
+        "SELECT count(*) FROM allocations WHERE trial_id = ?1 AND run > (SELECT COALESCE(max(run), 0) FROM allocations"
+        " JOIN checkpoints ON allocation_id = allocations.id WHERE checkpoints.trial_id = ?1)",
+        trial["id"],
+    )[0][0]
+    delay = RESTART_DELAYS[min(max(fruitless - 1, 0), len(RESTART_DELAYS) - 1)]
     not_before = stamp(datetime.now(UTC) + timedelta(seconds=delay))
-    db.update("trials", "id", trial["id"], restarts=restarts, not_before=not_before)
+    db.update("trials", "id", trial["id"], restarts=trial["restarts"] + 1, not_before=not_before)
 
 
 def allocate(db: Database, trial: Row, slots: int) -> tuple[Row, str]:
