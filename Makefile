@@ -32,8 +32,9 @@ train: env ## the const experiment on Determined (TRAIN=reuse, TRAIN_SET="hyperp
 	@$(CLIENTS) && $(PYTHON) -m fmnist.model.submit --config const.yaml \
 		$(if $(filter reuse,$(TRAIN)),--reuse) $(foreach value,$(TRAIN_SET),--set "$(value)")
 
-search: env ## the adaptive experiment on Determined
-	@$(CLIENTS) && $(PYTHON) -m fmnist.model.submit --config adaptive.yaml
+search: env ## the adaptive experiment on Determined (SEARCH_SET="searcher.max_trials=4 …")
+	@$(CLIENTS) && $(PYTHON) -m fmnist.model.submit --config adaptive.yaml \
+		$(foreach value,$(SEARCH_SET),--set "$(value)")
 
 register: env ## the trained checkpoint as a version of fashion-classifier
 	@$(CLIENTS) && $(PYTHON) -m fmnist.model.register

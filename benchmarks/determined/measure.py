@@ -29,6 +29,7 @@ from typing import Any
 
 from benchmarks.determined import report
 from benchmarks.determined.cluster import Cluster
+from benchmarks.hardware import hardware
 from determined.common.api import bindings
 
 HERE = Path(__file__).resolve().parent
@@ -49,7 +50,7 @@ def main() -> int:
         ("list", listing),
     ]
     results: dict[str, Any] = {
-        "hardware": f"{processor()}, {len(os.sched_getaffinity(0))} cores",
+        "hardware": hardware(),
         "python": platform.python_version(),
         "load_before": round(os.getloadavg()[0], 2),
     }
@@ -164,12 +165,6 @@ def spread(values: Sequence[float]) -> dict[str, float | int]:
     """n, median, and the smallest and the largest value."""
     rounded = [round(value, 4) for value in values]
     return {"n": len(values), "median": round(statistics.median(values), 4), "min": min(rounded), "max": max(rounded)}
-
-
-def processor() -> str:
-    """The processor's name as Linux gives it."""
-    names = re.findall(r"^model name\s*:\s*(.+)$", Path("/proc/cpuinfo").read_text(), re.MULTILINE)
-    return names[0] if names else platform.machine()
 
 
 if __name__ == "__main__":

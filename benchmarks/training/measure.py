@@ -22,6 +22,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from benchmarks.hardware import hardware
 from data.catalog import TEST
 from data.idx import read_images, read_labels
 from fmnist.test import serving
@@ -44,7 +45,7 @@ def main() -> int:
         print(json.dumps(runs[-1]), flush=True)
     accuracies = [entry["test_accuracy"] for entry in runs]
     results = {
-        "hardware": f"{processor()}, {len(os.sched_getaffinity(0))} cores",
+        "hardware": hardware(),
         "software": {"python": platform.python_version(), "tensorflow-cpu": version("tensorflow-cpu")},
         "overrides": arguments.set,
         "runs": runs,
@@ -83,12 +84,6 @@ def run(data: Path, seed: int, overrides: list[str]) -> dict[str, Any]:
         "test_cross_entropy": round(result.cross_entropy, 5),
         "test_calibration_error": round(result.calibration_error, 5),
     }
-
-
-def processor() -> str:
-    """The processor's name as Linux gives it."""
-    names = re.findall(r"^model name\s*:\s*(.+)$", Path("/proc/cpuinfo").read_text(), re.MULTILINE)
-    return names[0] if names else platform.machine()
 
 
 if __name__ == "__main__":

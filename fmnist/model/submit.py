@@ -17,10 +17,12 @@ from pathlib import Path
 from typing import Any
 
 from determined.experimental.client import Checkpoint, Experiment, ExperimentState
+from rich.console import Console
 
 from fmnist import artifacts, registry
 from fmnist.command import det
 from fmnist.errors import FmnistError, RegistryError, TrainingFailed
+from fmnist.model import curves
 from fmnist.model.progress import follow
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -80,6 +82,10 @@ def train(config: str, overrides: list[str]) -> dict[str, Any]:
     seconds = time.monotonic() - started
     if experiment.state != ExperimentState.COMPLETED:
         raise TrainingFailed(_failure(experiment))
+    trials = curves.read(experiment)
+    if len(trials) > 1:
+        Console().print(curves.table(trials))
+        print(curves.saved(trials, (experiment.config or {})["hyperparameters"]["epochs"]))
     result = {**_result(_best(experiment)), "seconds": round(seconds, 1)}
     print(f"{_describe(result)}, {seconds:.0f} s")
     return result

@@ -23,6 +23,7 @@ from pachyderm_sdk.api import pfs
 
 from data.catalog import TEST, TRAIN
 from fmnist.errors import FmnistError, PlatformUnreachable
+from fmnist.model import curves
 from fmnist.test.gate import Settings, run_gate
 from localcluster.determined import service as determined
 from localcluster.pachyderm import service as pachyderm
@@ -266,3 +267,23 @@ def _belongs_to(process: psutil.Process, experiment_id: int, stages: Stages) -> 
     except psutil.Error:
         return False
     return environment.get("DET_EXPERIMENT_ID") == str(experiment_id) and environment.get("HOME") == os.environ["HOME"]
+
+
+def test_a_search_shows_its_trials_and_what_stopping_early_saved(stages: Stages) -> None:
+    """Learning rates from useless to good: whatever ASHA draws, the best trial is trained to its end."""
+    space = {"type": "log", "base": 10, "minval": -5, "maxval": -2}
+    settings = {**SMALL, "width": 8, "depth": 1, "shift": 0, "weight_decay": 0.01, "learning_rate": space, "epochs": 3}
+    values = [f"hyperparameters.{name}={json.dumps(value)}" for name, value in settings.items()]
+    searcher = ["searcher.max_trials=4", "searcher.max_time=3"]
+    options = [argument for setting in (*values, *searcher) for argument in ("--set", setting)]
+    done = stages.run("fmnist.model.submit", "--config", "adaptive.yaml", *options)
+    assert done.returncode == 0, done.stdout
+    assert "learning_rate" in done.stdout
+    assert "of 12 epochs trained: stopping early saved" in done.stdout
+    experiment = Determined().get_experiment(stages.written("train.json")["experiment_id"])
+    found = curves.read(experiment)
+    assert len(found) == 4
+    assert found[0].trial_id == stages.written("train.json")["trial_id"]
+    assert found[0].trained == 3
+    assert all(curve.trained in (1, 3) for curve in found)
+    assert [curve.final is not None for curve in found] == [curve.trained == 3 for curve in found]
