@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 WIDTH, HEIGHT = 480, 250
-LEFT, RIGHT, TOP, BOTTOM = 56, 468, 10, 214
+LEFT, RIGHT, TOP, BOTTOM = 56, 456, 10, 214
 """Where the axes end in the picture."""
 DOTTED = 40
 """A line of at most so many points shows each of them."""
 LARGEST = 1e300
-"""Beyond this a difference of two values may overflow."""
+"""Values beyond this are not drawn: their differences may overflow."""
+_DOT = "h0"
+_SHAPES = {"stopped": "m-4-4l8 8m-8 0l8-8", "top": "m-5 0a5 5 0 1 0 10 0a5 5 0 1 0-10 0"}
+"""Marks as relative paths: a cross, a ring."""
 
 Point = tuple[float, float]
 
@@ -28,6 +31,15 @@ class Series:
 
 
 @dataclass(frozen=True)
+class Climb:
+    """One trial's way up the rungs of its bracket: its metric in each, None where it failed, and what was decided."""
+
+    trial: int
+    colour: int
+    steps: Sequence[tuple[float | None, str]]
+
+
+@dataclass(frozen=True)
 class Tick:
     """A mark of an axis."""
 
@@ -37,14 +49,14 @@ class Tick:
 
 @dataclass(frozen=True)
 class Line:
-    """A series in the chart's coordinates, with its newest value as text."""
+    """What one trial has in a chart: a path, and marks of some kinds, each kind one path; `title` says it in words."""
 
     trial: int
     colour: int
-    group: str
+    look: str
     path: str
-    dots: str
-    last: str
+    marks: Mapping[str, str]
+    title: str
 
 
 @dataclass(frozen=True)
@@ -66,10 +78,12 @@ class Axes:
         up = (y - self.y[0]) / (self.y[1] - self.y[0])
         return LEFT + across * (RIGHT - LEFT), BOTTOM - up * (BOTTOM - TOP)
 
+    @property
     def x_ticks(self) -> list[Tick]:
         """Return the marks of the horizontal axis."""
         return [Tick(self.place(value, self.y[0])[0], text) for value, text in ticks(*self.x, 6)]
 
+    @property
     def y_ticks(self) -> list[Tick]:
         """Return the marks of the vertical axis."""
         return [Tick(self.place(self.x[0], value)[1], text) for value, text in ticks(*self.y, 5)]
@@ -95,7 +109,26 @@ def curves(title: str, series: Sequence[Series]) -> Chart:
     """Draw series with at least one point between them over the batches done."""
     axes = Axes.around(point for each in series for point in each.points)
     lines = [_line(axes, each) for each in series if each.points]
-    return Chart(title, "batches", axes.x_ticks(), axes.y_ticks(), lines)
+    return Chart(title, "batches", axes.x_ticks, axes.y_ticks, lines)
+
+
+def ladder(title: str, unit: str, needed: Sequence[int], climbs: Sequence[Climb], span: Sequence[float]) -> Chart:
+    """Draw a bracket: across, the units that each rung needs; upwards, the metric, on an axis that shows `span`."""
+    axes = Axes((-0.4, len(needed) - 0.6), _span(span, 0.05))
+    marks = [Tick(axes.place(rung, 0)[0], str(units)) for rung, units in enumerate(needed)]
+    return Chart(title, f"{unit} needed", marks, axes.y_ticks, [_climb(axes, needed, each) for each in climbs])
+
+
+def _climb(axes: Axes, needed: Sequence[int], climb: Climb) -> Line:
+    found = [(axes.place(rung, value), how) for rung, (value, how) in enumerate(climb.steps) if value is not None]
+    marks: dict[str, str] = {}
+    for (x, y), how in found:
+        marks[how] = marks.get(how, "") + f"M{x:.1f} {y:.1f}{_SHAPES.get(how, _DOT)}"
+    words = [
+        f"{'no result' if value is None else f'{value:.4g}'} at {units} ({how})"
+        for units, (value, how) in zip(needed, climb.steps, strict=False)
+    ]
+    return Line(climb.trial, climb.colour, "climb", _path([place for place, _ in found]), marks, "; ".join(words))
 
 
 def ticks(low: float, high: float, about: int) -> list[tuple[float, str]]:
@@ -114,9 +147,15 @@ def ticks(low: float, high: float, about: int) -> list[tuple[float, str]]:
 
 def _line(axes: Axes, series: Series) -> Line:
     placed = [axes.place(*point) for point in series.points]
-    path = "M" + "L".join(f"{x:.1f} {y:.1f}" for x, y in placed)
-    dots = "".join(f"M{x:.1f} {y:.1f}h0" for x, y in placed) if len(placed) <= DOTTED else ""
-    return Line(series.trial, series.colour, series.group, path, dots, f"{series.points[-1][1]:.4g}")
+    marks = {"dots": "".join(f"M{x:.1f} {y:.1f}{_DOT}" for x, y in placed)} if len(placed) <= DOTTED else {}
+    step, value = series.points[-1]
+    title = f"{series.group}: {value:.4g} after {step:g} batches"
+    look = series.group if series.group in ("training", "validation") else "other"
+    return Line(series.trial, series.colour, look, _path(placed), marks, title)
+
+
+def _path(points: Sequence[Point]) -> str:
+    return "M" + "L".join(f"{x:.1f} {y:.1f}" for x, y in points) if points else ""
 
 
 def _span(values: Sequence[float], margin: float) -> tuple[float, float]:

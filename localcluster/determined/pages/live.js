@@ -4,6 +4,9 @@
 
 const EVERY = 2000; // milliseconds
 
+// What a node is about.  Nodes about something are matched by it, all others by their order.
+const topic = (node) => node.dataset?.key ?? node.dataset?.trial ?? node.getAttribute?.("aria-labelledby") ?? null;
+
 // Changes `old` into `fresh` node by node, so that scroll positions, selections and opened details stay.
 function become(old, fresh) {
   if (old.isEqualNode(fresh)) return;
@@ -11,9 +14,16 @@ function become(old, fresh) {
   if (old.nodeType === Node.TEXT_NODE) { old.data = fresh.data; return; }
   for (const { name, value } of fresh.attributes) if (old.getAttribute(name) !== value) old.setAttribute(name, value);
   for (const { name } of [...old.attributes]) if (!fresh.hasAttribute(name) && name !== "open") old.removeAttribute(name);
-  const kept = [...old.childNodes];
-  fresh.childNodes.forEach((node, index) => index < kept.length ? become(kept[index], node) : old.append(node.cloneNode(true)));
-  for (const node of kept.slice(fresh.childNodes.length)) node.remove();
+  let left = [...old.childNodes];
+  for (const node of fresh.childNodes) {
+    const place = topic(node) ? left.findIndex((kept) => topic(kept) === topic(node)) : 0;
+    if (left[place] && topic(left[place]) === topic(node)) {
+      for (const gone of left.slice(0, place)) gone.remove();
+      become(left[place], node);
+      left = left.slice(place + 1);
+    } else old.insertBefore(node.cloneNode(true), left[0] ?? null);
+  }
+  for (const gone of left) gone.remove();
 }
 
 function enhance() {

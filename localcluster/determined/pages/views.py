@@ -9,7 +9,7 @@ from typing import Any
 
 import yaml
 
-from localcluster.determined import wire
+from localcluster.determined import searching, wire
 from localcluster.determined.pages import charts
 from localcluster.determined.state import checkpoints, experiments, logs, metrics, models, overview, trials
 from localcluster.determined.state.database import Database, Row
@@ -24,8 +24,6 @@ POINTS = 160
 """Points of one line, about one for each three pixels."""
 LINES = 500
 """Log lines shown."""
-_CLOCKS = {"batches", "epochs"}
-"""Metrics that only say how far a trial is."""
 
 
 @dataclass(frozen=True)
@@ -73,6 +71,7 @@ def experiment(db: Database, experiment_id: int) -> dict[str, Any]:
     config = json.loads(row["config"])
     ranked = overview.best_validations(db, [row])
     table = _trials(db, trials.of_experiment(db, experiment_id), ranked)
+    saved = _checkpoints(db, row, config["searcher"])
     return {
         "experiment": row,
         "state_word": _state(row),
@@ -82,7 +81,9 @@ def experiment(db: Database, experiment_id: int) -> dict[str, Any]:
         "varied": _varied([trial.hparams for trial in table]),
         "best": ranked[0] if ranked else None,
         **_curves(db, table, config["searcher"]),
-        "checkpoints": _checkpoints(db, row, config["searcher"]),
+        "ladders": _ladders(searching.rungs(db, experiment_id), table, config["searcher"].get("time_metric", "")),
+        "checkpoints": saved,
+        "best_checkpoint": next((c for c in saved if c.metric is not None and c.row["state"] == "COMPLETED"), None),
         "config": yaml.safe_dump(config, sort_keys=False, allow_unicode=True),
         "live": row["state"] not in experiments.TERMINAL,
     }
@@ -172,16 +173,19 @@ def _varied(spaces: Sequence[dict[str, Any]]) -> list[str]:
 
 
 def _curves(db: Database, table: Sequence[Trial], searcher: dict[str, Any]) -> dict[str, Any]:
-    """Return one chart a metric, the searcher's first; `undrawn` are the names of those beyond CHARTS."""
+    """Return one chart a metric, the searcher's first, none for those that only say how far a trial is.
+
+    `undrawn` are the names of those beyond CHARTS.
+    """
     colours = {trial.row["id"]: trial.colour for trial in table}
+    clocks = {"batches", "epochs", searcher.get("time_metric")}
     found: dict[str, dict[tuple[int, str], list[charts.Point]]] = {}
     for row in overview.reports(db, list(colours), POINTS) if table else []:
         for name, raw in json.loads(row["average"]).items():
             value = metrics.number(raw)
-            if value is None or name in _CLOCKS or name == searcher.get("time_metric"):
-                continue
-            lines = found.setdefault(_title(name, row["name"]), {})
-            lines.setdefault((row["trial_id"], row["name"]), []).append((row["steps"], value))
+            if value is not None and abs(value) <= charts.LARGEST and name not in clocks:
+                lines = found.setdefault(_title(name, row["name"]), {})
+                lines.setdefault((row["trial_id"], row["name"]), []).append((row["steps"], value))
     first = _title(searcher["metric"], metrics.VALIDATION)
     names = sorted(found, key=lambda name: (name != first, name))
     drawn = [
@@ -192,6 +196,23 @@ def _curves(db: Database, table: Sequence[Trial], searcher: dict[str, Any]) -> d
         for name in names[:CHARTS]
     ]
     return {"charts": drawn, "undrawn": names[CHARTS:]}
+
+
+def _ladders(brackets: list[list[dict[str, Any]]], table: Sequence[Trial], unit: str) -> list[charts.Chart]:
+    """Return one picture a bracket that has a result, all on one scale."""
+    colours = {trial.row["id"]: trial.colour for trial in table}
+    entries = [entry for rungs in brackets for rung in rungs for entry in rung["entries"]]
+    span = [entry["metric"] for entry in entries if entry["metric"] is not None]
+    drawn = []
+    for place, rungs in enumerate(brackets, 1):
+        ways: dict[int, list[tuple[float | None, str]]] = {}
+        for entry in (entry for rung in rungs for entry in rung["entries"]):
+            ways.setdefault(entry["trial"], []).append((entry["metric"], entry["decision"]))
+        if ways and span:
+            climbs = [charts.Climb(trial, colours[trial], way) for trial, way in ways.items()]
+            needed = [rung["units_needed"] for rung in rungs]
+            drawn.append(charts.ladder(f"Bracket {place}", unit, needed, climbs, span))
+    return drawn
 
 
 def _title(metric: str, group: str) -> str:

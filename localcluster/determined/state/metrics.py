@@ -116,9 +116,13 @@ def at(db: Database, trial_id: int, name: str, steps: int) -> dict[str, Any] | N
 
 def number(value: Any) -> float | None:
     """Return a finite number, None for anything else."""
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+    if isinstance(value, bool) or not isinstance(value, int | float):
         return None
-    return float(value)
+    try:
+        found = float(value)
+    except OverflowError:
+        return None
+    return found if math.isfinite(found) else None
 
 
 def summary(db: Database, trial_id: int) -> dict[str, Any]:
