@@ -43,7 +43,7 @@ def identify(db: Database, method: str, path: str, headers: dict[str, str]) -> C
         return _visitor(db, headers.get("cookie", ""))
     if token := _bearer(headers.get(ALLOCATION_HEADER, "")):
         allocation = trials.of_token(db, token)
-        if not reaches(allocation, method, path):
+        if not reaches(allocation, method, path) or not _may_see(db, allocation, path):
             raise PermissionDenied(f"the token of a trial does not allow {method} {path}")
         return Caller(users.get(db, allocation["user_id"]), token, allocation)
     if token := _bearer(headers.get("authorization", "")):
@@ -74,12 +74,22 @@ def reaches(allocation: Row | Mapping[str, Any], method: str, path: str) -> bool
         "k": re.escape(allocation["task_id"]),
     }
     readable = (
-        r"/api/v1/(me|master)|/api/v1/experiments/{e}(/.*)?|/api/v1/trials/{t}(/.*)?|/api/v1/tasks/{k}/.*"
-        r"|(/api/v1)?/checkpoints/[^/]+|/api/v1/models/.*|/api/v1/runs/{t}/metadata|/api/v1/allocations/{a}/.*"
+        r"/api/v1/(me|master)|/api/v1/experiments/{e}(/searcher/.*)?|/api/v1/trials/{t}(/.*)?"
+        r"|/api/v1/tasks/{k}/context_directory|(/api/v1)?/checkpoints/[^/]+|/api/v1/runs/{t}/metadata"
+        r"|/api/v1/allocations/{a}/.*"
     )
     writable = (
         r"/api/v1/allocations/{a}/.*|/local/allocations/{a}/.*|/api/v1/trials/{t}/(metrics|progress|early_exit)"
-        r"|/api/v1/trials/{t}/runner/metadata|/api/v1/runs/(start|{t}/metadata)|/api/v1/checkpoints|/api/v1/task/logs"
+        r"|/api/v1/trials/{t}/runner/metadata|/api/v1/runs/(start|{t}/metadata)|/api/v1/checkpoints"
     )
     pattern = readable if method == "GET" else writable
     return method != "DELETE" and re.fullmatch(pattern.format(**own), path) is not None
+
+
+def _may_see(db: Database, allocation: Row, path: str) -> bool:
+    """Of checkpoints, those of the own experiment and the one that the trial starts from."""
+    uuid = re.fullmatch("(?:/api/v1)?/checkpoints/([^/]+)", path)
+    if uuid is None or uuid[1] == trials.get(db, allocation["trial_id"])["warm_start"]:
+        return True
+    held = "SELECT 1 FROM checkpoints JOIN trials ON trials.id = trial_id WHERE uuid = ? AND experiment_id = ?"
+    return db.row(held, uuid[1], allocation["experiment_id"]) is not None

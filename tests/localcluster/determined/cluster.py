@@ -99,8 +99,10 @@ class Cluster:
     def client_environment(self) -> dict[str, str]:
         return {**self.environment, "DET_MASTER": self.url, "DET_USER": "determined", "DET_PASS": self.password}
 
-    def det(self, *arguments: str, code: int | None = 0, environment: dict[str, str] | None = None) -> str:
-        """Run the genuine CLI and return its standard output."""
+    def det(
+        self, *arguments: str, code: int | None = 0, environment: dict[str, str] | None = None, typed: str = ""
+    ) -> str:
+        """Run the genuine CLI, with no terminal and `typed` as its input, and return its standard output."""
         done = subprocess.run(
             [sys.executable, "-m", "determined.cli", *arguments],
             cwd=EXPERIMENT,
@@ -108,7 +110,8 @@ class Cluster:
             capture_output=True,
             text=True,
             timeout=120,
-            stdin=subprocess.DEVNULL,
+            input=typed,
+            start_new_session=True,
             check=False,
         )
         assert code is None or done.returncode == code, f"det {arguments}: {done.stdout}\n{done.stderr}"
