@@ -17,7 +17,7 @@ from localcluster.determined.schema import SCHEMA
 
 _METHODS: dict[str, Any] = SCHEMA["definitions"]["methods"]
 _JOINED = ("bind_mounts", "environment_variables", "labels")
-_RETIRED = {"custom", "sync_halving", "adaptive", "adaptive_simple"}
+_RETIRED = ("custom", "sync_halving", "adaptive", "adaptive_simple")
 
 
 def complete(text: str, checkpoints: Path, slots: int) -> dict[str, Any]:
