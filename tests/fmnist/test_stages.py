@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -267,6 +269,20 @@ def _belongs_to(process: psutil.Process, experiment_id: int, stages: Stages) -> 
     except psutil.Error:
         return False
     return environment.get("DET_EXPERIMENT_ID") == str(experiment_id) and environment.get("HOME") == os.environ["HOME"]
+
+
+def test_the_training_script_alone_reads_the_same_commit(stages: Stages) -> None:
+    options = [f"--set={name}={value}" for name, value in {**SMALL, "epochs": 1}.items()]
+    outside = {name: value for name, value in stages.environment.items() if not name.startswith("DET_")}
+    command = [sys.executable, "train.py", *options]
+    done = subprocess.run(command, cwd=SOURCE, env=outside, capture_output=True, text=True, check=True)
+    folder, checkpoint = (
+        re.findall(pattern, done.stdout)[-1] for pattern in (r"go to (\S+)", r"checkpoint ([\w-]{36})")
+    )
+    serving = Path(folder) / checkpoint / "serving"
+    written = json.loads((serving / "metadata.json").read_text())["provenance"]
+    shutil.rmtree(folder)
+    assert written["data_train"] == {"repo": TRAIN.repo, "branch": "master", "commit": stages.train_commit}
 
 
 def test_a_search_shows_its_trials_and_what_stopping_early_saved(stages: Stages) -> None:

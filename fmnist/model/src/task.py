@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import os
+import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -87,30 +90,31 @@ def _from_master(info: det.ClusterInfo) -> Task:
 
 
 def _from_command_line(arguments: list[str] | None) -> Task:
-    parser = argparse.ArgumentParser(description="Train off the cluster, on data in a folder.")
+    parser = argparse.ArgumentParser(description="Train off the cluster.")
     parser.add_argument("--config", type=Path, default=Path(__file__).parent / "const.yaml")
-    parser.add_argument("--data", type=Path, required=True, help="folder with the two IDX files of the train split")
-    parser.add_argument("--checkpoints", required=True, help="folder for checkpoints, outside the current one")
+    parser.add_argument("--data", type=Path, help="folder with the two files of the train split (else: Pachyderm)")
+    parser.add_argument("--checkpoints", help="folder for checkpoints, outside the current one (else: a new one)")
     parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="override a hyperparameter")
     parser.add_argument("--seed", type=int, help="instead of reproducibility.experiment_seed")
     parser.add_argument("--resume", metavar="UUID", help="checkpoint of an interrupted run to go on from")
     parsed = parser.parse_args(arguments)
-    if Path(parsed.checkpoints).resolve().is_relative_to(Path.cwd()):
-        raise ConfigError(f"--checkpoints {parsed.checkpoints} must lie outside {Path.cwd()}: each holds a copy of it")
+    checkpoints = parsed.checkpoints or tempfile.mkdtemp(prefix="fashion-mnist-checkpoints-")
+    if Path(checkpoints).resolve().is_relative_to(Path.cwd()):
+        raise ConfigError(f"--checkpoints {checkpoints} must lie outside {Path.cwd()}: each holds a copy of it")
     config = yaml.safe_load(parsed.config.read_text())
     for override in parsed.set:
         name, _, value = override.partition("=")
         config["hyperparameters"][name] = yaml.safe_load(value)
     seed = config["reproducibility"]["experiment_seed"] if parsed.seed is None else parsed.seed
     class_names = _class_names(config["data"])
-    contents = source.read_folder(parsed.data)
+    contents, data_train = _data(parsed.data, config["data"]["train"])
     return Task(
         hyperparameters=Hyperparameters.from_mapping(config["hyperparameters"]),
         class_names=class_names,
         examples=read_examples(contents[source.IMAGES], contents[source.LABELS], len(class_names)),
         provenance=provenance.collect(
             config=config,
-            data_train={"repo": None, "branch": None, "commit": None},
+            data_train=data_train,
             source=Path(__file__).parent,
             experiment_id=0,
             trial_id=0,
@@ -119,8 +123,19 @@ def _from_command_line(arguments: list[str] | None) -> Task:
         seed=seed,
         trial_id=0,
         resume=parsed.resume,
-        checkpoint_storage=parsed.checkpoints,
+        checkpoint_storage=checkpoints,
     )
+
+
+def _data(folder: Path | None, reference: str) -> tuple[dict[str, bytes], dict[str, str | None]]:
+    """The files and their provenance: those of `folder`, else what the reference stands for in Pachyderm now."""
+    if folder is not None:
+        return source.read_folder(folder), {"repo": None, "branch": None, "commit": None}
+    if not os.environ.get("PACH_CONFIG"):
+        raise ConfigError(f"no training data: name a folder (--data), or set PACH_CONFIG to read {reference}")
+    client = source.connect()
+    pinned = source.pin(client, reference, datetime.now(UTC))
+    return source.fetch(client, pinned), pinned.provenance()
 
 
 def _class_names(data: Mapping[str, Any]) -> tuple[str, ...]:

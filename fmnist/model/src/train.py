@@ -2,7 +2,7 @@
 
 Plain Keras with Determined's own callback, which reports training metrics, saves a checkpoint every epoch, stops for a
 pause and resumes.  Added here: a validation that reports before the checkpoint is saved, and a last checkpoint with the
-best weights and the exported model.  Off the cluster: `python train.py --data FOLDER --checkpoints FOLDER`.
+best weights and the exported model.  Off the cluster `python train.py` does the same (`--help` says with what).
 """
 
 from __future__ import annotations
@@ -28,6 +28,8 @@ def main() -> int:
     try:
         task = tasks.load()
         log.info("%d images, seed %d, data %s", len(task.examples), task.seed, task.provenance["data_train"])
+        if task.checkpoint_storage:
+            log.info("checkpoints go to %s", task.checkpoint_storage)
         if task.finished:
             log.info("the final checkpoint %s is already there: nothing left to do", task.resume)
             return 0
