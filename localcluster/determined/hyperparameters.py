@@ -44,9 +44,7 @@ def _axis_problems(axis: dict[str, Any], path: str, grid: bool) -> Iterator[str]
         return
     schema.fill(axis, rules)
     ends = axis["minval"], axis["maxval"]
-    if not all(math.isfinite(end) for end in ends):
-        yield f"{path}: minval and maxval must be finite"
-    elif not ends[0] < ends[1]:
+    if not ends[0] < ends[1]:
         yield f"{path}: minval must be less than maxval, but {ends[0]} is not less than {ends[1]}"
     elif axis["type"] == "log" and max(end * math.log(axis["base"]) for end in ends) > math.log(1e308):
         yield f"{path}: base {axis['base']} to the power of minval or maxval is too large a number"

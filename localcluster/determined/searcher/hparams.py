@@ -14,7 +14,12 @@ def size(space: Any) -> int:
     """Return the number of points of the grid over `space`."""
     if not isinstance(space, dict):
         return 1
-    return len(_values(space)) if "type" in space else math.prod(size(part) for part in space.values())
+    if "type" not in space:
+        return math.prod(size(part) for part in space.values())
+    if space["type"] in ("const", "categorical"):
+        return len(space.get("vals", [0]))
+    count: int = space["count"]
+    return min(count, space["maxval"] - space["minval"] + 1) if space["type"] == "int" else count
 
 
 def point(space: Any, number: int) -> Any:
@@ -22,7 +27,7 @@ def point(space: Any, number: int) -> Any:
     if not isinstance(space, dict):
         return space
     if "type" in space:
-        return _values(space)[number]
+        return _value(space, number)
     chosen = {}
     for name in sorted(space, reverse=True):
         number, position = divmod(number, size(space[name]))
@@ -30,20 +35,13 @@ def point(space: Any, number: int) -> Any:
     return chosen
 
 
-def _values(axis: dict[str, Any]) -> list[Any]:
-    """Return `count` values at equal distances, the ends included (of one, the middle)."""
+def _value(axis: dict[str, Any], position: int) -> Any:
+    """Return one of the values at equal distances, the ends included (of one, the middle)."""
     kind = axis["type"]
     if kind in ("const", "categorical"):
-        return [axis["val"]] if kind == "const" else axis["vals"]
-    low, high, count = axis["minval"], axis["maxval"], axis["count"]
+        return axis["val"] if kind == "const" else axis["vals"][position]
+    low, high, count = axis["minval"], axis["maxval"], size(axis)
+    value = (low + high) / 2 if count == 1 else low + position * (high - low) / (count - 1)
     if kind == "int":
-        count = min(count, high - low + 1)
-    values = [(low + high) / 2] if count == 1 else [low + i * (high - low) / (count - 1) for i in range(count)]
-    if kind == "int":
-        return [_rounded(value) for value in values]
-    return [float(axis["base"]) ** value if kind == "log" else float(value) for value in values]
-
-
-def _rounded(value: float) -> int:
-    """Round half away from zero, as Go does."""
-    return int(math.copysign(math.floor(abs(value) + 0.5), value))
+        return int(math.copysign(math.floor(abs(value) + 0.5), value))  # Go rounds half away from zero
+    return float(axis["base"]) ** value if kind == "log" else float(value)

@@ -8,9 +8,12 @@ from typing import Any
 
 import pytest
 import yaml
+from hypothesis import given
+from hypothesis import strategies as st
 
 from localcluster.determined import config
 from localcluster.determined.errors import InvalidArgument
+from localcluster.determined.searcher import Search
 
 MINIMAL: dict[str, Any] = {"entrypoint": "python3 train.py", "searcher": {"name": "single", "metric": "loss"}}
 CHECKPOINTS = Path("/var/checkpoints")
@@ -127,7 +130,7 @@ def test_searchers_are_refused_by_key(searcher: dict[str, Any], named: str) -> N
         ({"type": "double", "minval": "0", "maxval": 1}, "hyperparameters.a.minval: '0' is not of type 'number'"),
         (
             {"type": "double", "minval": 0, "maxval": float("inf")},
-            "hyperparameters.a: minval and maxval must be finite",
+            "hyperparameters.a.maxval: inf is greater than the maximum",
         ),
         ({"type": "log", "minval": 0, "maxval": 1}, "hyperparameters.a: 'base' is a required"),
         ({"type": "log", "minval": 0, "maxval": 1, "base": 0}, "hyperparameters.a.base"),
@@ -171,6 +174,28 @@ def test_deprecated_and_null_keys_of_searchers_are_accepted(searcher: dict[str, 
     filled = complete(searcher=searcher)["searcher"]
     assert filled["max_length"] == searcher["max_length"]
     assert filled.get("bracket_rungs", []) == []
+
+
+ODD = [None, True, -1, 0, 1, 1.5, 1e300, 10**400, float("nan"), float("inf"), "", "x", [], [1], {}, {"type": "int"}]
+KEYS = ["name", "metric", "mode", "divisor", "max_rungs", "max_time", "max_trials", "bracket_rungs", "num_rungs"]
+
+
+@given(
+    st.sampled_from([ASHA, HALVING, GRID, {"name": "random", "metric": "m", "max_trials": 3}]),
+    st.dictionaries(st.sampled_from(KEYS), st.sampled_from([*ODD, 100, [100, 1]]), max_size=2),
+    st.sampled_from(
+        [{"type": "int", "minval": 0, "maxval": 9}, {"type": "log", "base": 10, "minval": -1, "maxval": 0}]
+    ),
+    st.dictionaries(st.sampled_from(["type", "minval", "maxval", "base", "count"]), st.sampled_from(ODD), max_size=2),
+)
+def test_what_is_not_refused_makes_a_search(
+    searcher: dict[str, Any], changes: dict[str, Any], axis: dict[str, Any], others: dict[str, Any]
+) -> None:
+    try:
+        filled = complete(searcher=searcher | changes, hyperparameters={"a": {"count": 2, **axis, **others}})
+    except InvalidArgument:
+        return
+    assert Search(filled["searcher"], filled["hyperparameters"], 1).start()
 
 
 def test_numbers_as_people_write_them() -> None:
