@@ -30,8 +30,8 @@ def wanted() -> bool:
 
 
 def pytest_runtest_logstart(nodeid: str) -> None:
-    """Keep the name of the test that begins."""
-    (Path(os.environ[CALLS]) / CURRENT).write_text(nodeid)
+    """Keep the name of the test that begins, without its parameters."""
+    (Path(os.environ[CALLS]) / CURRENT).write_text(nodeid.partition("[")[0])
 
 
 class Recorder:
@@ -55,7 +55,9 @@ class Recorder:
         caller = scope.get("state", {}).get("caller")
         if caller and caller.allocation:
             test = self._tests.setdefault(caller.allocation["experiment_id"], test)
-        route = next(route for route in ROUTES if route.matches(scope)[0] is Match.FULL)
+        route = next((route for route in ROUTES if route.matches(scope)[0] is Match.FULL), None)
+        if route is None:
+            return
         with (self._directory / RECORD).open("a") as record:
             record.write(f"{test}\t{scope['method']} {route.path}\n")
 
