@@ -39,6 +39,8 @@ ALIVE = 3
 """Experiments that run at any time while things are killed."""
 LONGEST_PAUSE = 1.0
 """Seconds between two kills, at most."""
+WITHOUT_MASTER = (errors.MasterNotFoundException, requests.RequestException, bindings.APIHttpStreamError)
+"""What a client may see while no master answers, or when it dies in the middle of an answer."""
 
 
 class Client(threading.Thread):
@@ -58,15 +60,19 @@ class Client(threading.Thread):
         while not self._done.wait(0.05):
             known = [entry for entry in entries(self._ledger) if entry[0] == "checkpoint"]
             if known:
-                with contextlib.suppress(errors.MasterNotFoundException, requests.RequestException):
+                with contextlib.suppress(*WITHOUT_MASTER):
                     self._register(self._random.choice(known)[3])
                     self._read(self._random.choice(known)[1])
 
     def finish(self) -> None:
+        """Let it end; it has worked up to now and found nothing wrong."""
+        assert self.is_alive()
         self._done.set()
         self.join(60)
         assert not self.is_alive()
         assert not self.defects
+        assert self.versions
+        assert any(self.lines.values())
 
     def _register(self, checkpoint: str) -> None:
         body = bindings.v1PostModelVersionRequest(modelName="chaos", checkpointUuid=checkpoint)
