@@ -31,12 +31,20 @@ class Series:
 
 
 @dataclass(frozen=True)
-class Climb:
-    """One trial's way up the rungs of its bracket: its metric in each, None where it failed, and what was decided."""
+class Entry:
+    """A trial in a rung: its metric, None where it failed, and what was decided."""
 
     trial: int
-    colour: int
-    steps: Sequence[tuple[float | None, str]]
+    metric: float | None
+    decision: str
+
+
+@dataclass(frozen=True)
+class Rung:
+    """What a rung needs, in units of the search's time metric, and who got there, the best first."""
+
+    needed: int
+    entries: Sequence[Entry]
 
 
 @dataclass(frozen=True)
@@ -112,23 +120,34 @@ def curves(title: str, series: Sequence[Series]) -> Chart:
     return Chart(title, "batches", axes.x_ticks, axes.y_ticks, lines)
 
 
-def ladder(title: str, unit: str, needed: Sequence[int], climbs: Sequence[Climb], span: Sequence[float]) -> Chart:
-    """Draw a bracket: across, the units that each rung needs; upwards, the metric, on an axis that shows `span`."""
-    axes = Axes((-0.4, len(needed) - 0.6), _span(span, 0.05))
-    marks = [Tick(axes.place(rung, 0)[0], str(units)) for rung, units in enumerate(needed)]
-    return Chart(title, f"{unit} needed", marks, axes.y_ticks, [_climb(axes, needed, each) for each in climbs])
+def ladder(title: str, unit: str, rungs: Sequence[Rung], colours: Mapping[int, int], span: Sequence[float]) -> Chart:
+    """Draw a bracket: the rungs from left to right, in each its trials from the best to the worst.
 
-
-def _climb(axes: Axes, needed: Sequence[int], climb: Climb) -> Line:
-    found = [(axes.place(rung, value), how) for rung, (value, how) in enumerate(climb.steps) if value is not None]
-    marks: dict[str, str] = {}
-    for (x, y), how in found:
-        marks[how] = marks.get(how, "") + f"M{x:.1f} {y:.1f}{_SHAPES.get(how, _DOT)}"
-    words = [
-        f"{'no result' if value is None else f'{value:.4g}'} at {units} ({how})"
-        for units, (value, how) in zip(needed, climb.steps, strict=False)
+    `colours` are those of the trials, `span` values that the vertical axis must show.
+    """
+    axes = Axes((-0.5, len(rungs) - 0.5), _span(span, 0.05))
+    ways: dict[int, list[tuple[Point, str]]] = {}
+    words: dict[int, list[str]] = {}
+    for place, rung in enumerate(rungs):
+        for rank, entry in enumerate(rung.entries):
+            metric = "no result"
+            if entry.metric is not None:
+                metric = f"{entry.metric:.4g}"
+                x = place + 0.8 * ((rank + 0.5) / len(rung.entries) - 0.5)
+                ways.setdefault(entry.trial, []).append((axes.place(x, entry.metric), entry.decision))
+            words.setdefault(entry.trial, []).append(f"{metric} at {rung.needed} ({entry.decision})")
+    lines = [_climb(trial, colours[trial], way, "; ".join(words[trial])) for trial, way in ways.items()]
+    marks = [
+        Tick(axes.place(place, 0)[0], f"{rung.needed}: {len(rung.entries)} trials") for place, rung in enumerate(rungs)
     ]
-    return Line(climb.trial, climb.colour, "climb", _path([place for place, _ in found]), marks, "; ".join(words))
+    return Chart(title, unit, marks, axes.y_ticks, lines)
+
+
+def _climb(trial: int, colour: int, way: Sequence[tuple[Point, str]], title: str) -> Line:
+    marks: dict[str, str] = {}
+    for (x, y), how in way:
+        marks[how] = marks.get(how, "") + f"M{x:.1f} {y:.1f}{_SHAPES.get(how, _DOT)}"
+    return Line(trial, colour, "climb", _path([place for place, _ in way]), marks, title)
 
 
 def ticks(low: float, high: float, about: int) -> list[tuple[float, str]]:

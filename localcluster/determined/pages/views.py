@@ -35,6 +35,7 @@ class Trial:
     colour: int
     hparams: dict[str, Any]
     steps: int
+    start_time: str | None
     best: overview.Best | None
 
 
@@ -144,6 +145,7 @@ def _state(row: Row) -> str:
 
 def _trials(db: Database, rows: Sequence[Row], ranked: Sequence[overview.Best]) -> list[Trial]:
     best = {each.trial_id: each for each in ranked}
+    started = overview.started(db, [row["id"] for row in rows])
     return [
         Trial(
             row=row,
@@ -151,6 +153,7 @@ def _trials(db: Database, rows: Sequence[Row], ranked: Sequence[overview.Best]) 
             colour=row["number"] % COLOURS,
             hparams=_flat(json.loads(row["hparams"])),
             steps=metrics.steps(db, row["id"]),
+            start_time=started.get(row["id"]),
             best=best.get(row["id"]),
         )
         for row in rows
@@ -201,18 +204,17 @@ def _curves(db: Database, table: Sequence[Trial], searcher: dict[str, Any]) -> d
 def _ladders(brackets: list[list[dict[str, Any]]], table: Sequence[Trial], unit: str) -> list[charts.Chart]:
     """Return one picture a bracket that has a result, all on one scale."""
     colours = {trial.row["id"]: trial.colour for trial in table}
-    entries = [entry for rungs in brackets for rung in rungs for entry in rung["entries"]]
-    span = [entry["metric"] for entry in entries if entry["metric"] is not None]
-    drawn = []
-    for place, rungs in enumerate(brackets, 1):
-        ways: dict[int, list[tuple[float | None, str]]] = {}
-        for entry in (entry for rung in rungs for entry in rung["entries"]):
-            ways.setdefault(entry["trial"], []).append((entry["metric"], entry["decision"]))
-        if ways and span:
-            climbs = [charts.Climb(trial, colours[trial], way) for trial, way in ways.items()]
-            needed = [rung["units_needed"] for rung in rungs]
-            drawn.append(charts.ladder(f"Bracket {place}", unit, needed, climbs, span))
-    return drawn
+    pictures = [
+        [charts.Rung(rung["units_needed"], [charts.Entry(**entry) for entry in rung["entries"]]) for rung in bracket]
+        for bracket in brackets
+    ]
+    values = [[e.metric for rung in rungs for e in rung.entries if e.metric is not None] for rungs in pictures]
+    span = [value for of_bracket in values for value in of_bracket]
+    return [
+        charts.ladder(f"Bracket {place}", unit, rungs, colours, span)
+        for place, (rungs, any_value) in enumerate(zip(pictures, values, strict=True), 1)
+        if any_value
+    ]
 
 
 def _title(metric: str, group: str) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import sqlite3
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -35,40 +36,54 @@ class Best:
 
 def best_validations(db: Database, experiments: Sequence[Row]) -> list[Best]:
     """Return the best validation of every trial of the experiments that has one, the best trials first."""
-    searchers = {row["id"]: json.loads(row["config"])["searcher"] for row in experiments}
-    rows = db.rows(
-        "SELECT experiment_id, trial_id, steps, average FROM metrics JOIN trials ON trials.id = trial_id"  # noqa: S608
-        f" WHERE experiment_id IN ({', '.join('?' * len(searchers))}) AND NOT archived AND name = ?",
-        *searchers,
-        metrics.VALIDATION,
-    )
-    best: dict[int, tuple[float, Best]] = {}
-    for row in rows:
-        searcher = searchers[row["experiment_id"]]
-        value = metrics.number(json.loads(row["average"]).get(searcher["metric"]))
-        if value is not None:
-            cost = value if searcher["smaller_is_better"] else -value
-            if row["trial_id"] not in best or cost < best[row["trial_id"]][0]:
-                found = Best(row["experiment_id"], row["trial_id"], value, row["steps"])
-                best[row["trial_id"]] = cost, found
-    return [found for _, found in sorted(best.values(), key=lambda item: (item[0], item[1].trial_id))]
+    alike: dict[tuple[str, bool], list[int]] = {}
+    for row in experiments:
+        searcher = json.loads(row["config"])["searcher"]
+        alike.setdefault((searcher["metric"], searcher["smaller_is_better"]), []).append(row["id"])
+    best: list[Best] = []
+    for (metric, smaller), ids in alike.items():
+        # SQLite takes the columns beside a lone min() or max() from the row that has it.
+        pick, order = ("min", "ASC") if smaller else ("max", "DESC")
+        rows = db.rows(
+            f"SELECT experiment_id, trial_id, {pick}(metric.value) AS value, steps"  # noqa: S608
+            " FROM metrics JOIN trials ON trials.id = trial_id, json_each(average) AS metric"
+            f" WHERE experiment_id IN ({', '.join('?' * len(ids))}) AND NOT archived AND name = ? AND metric.key = ?"
+            " AND metric.type IN ('integer', 'real') AND abs(metric.value) <= ?"
+            f" GROUP BY trial_id ORDER BY value {order}, trial_id",
+            *ids,
+            metrics.VALIDATION,
+            metric,
+            sys.float_info.max,
+        )
+        best += [Best(**dict(row)) for row in rows]
+    return best
 
 
 def reports(db: Database, trial_ids: Sequence[int], points: int) -> list[Row]:
     """Return the current reports of trials by trial and step, thinned to about `points` of each kind a trial.
 
-    The steps are cut into `points` stretches and the newest report of each stays.  Reports are of one kind where group
-    and first metric are the same, so that a metric that is reported now and then is not lost among others.
+    The steps are cut into `points` stretches and the newest report of each stays.  Reports are of one kind where group,
+    first metric and number of metrics are the same, so that a metric that is reported now and then is not lost.
     """
     current = f"FROM metrics WHERE trial_id IN ({', '.join('?' * len(trial_ids))}) AND NOT archived"
     last = db.rows(f"SELECT max(steps) {current}", *trial_ids)[0][0] or 0
+    kind = "name, substr(average, 1, instr(average, ':')), length(average) - length(replace(average, ':', ''))"
     return db.rows(
         "SELECT trial_id, name, steps, average FROM metrics WHERE id IN"  # noqa: S608
-        f" (SELECT max(id) {current} GROUP BY trial_id, name, steps / ?, substr(average, 1, instr(average, ':')))"
-        " ORDER BY trial_id, steps, name",
+        f" (SELECT max(id) {current} GROUP BY trial_id, {kind}, steps / ?) ORDER BY trial_id, steps, name",
         *trial_ids,
         math.ceil((last + 1) / points),
     )
+
+
+def started(db: Database, trial_ids: Sequence[int]) -> dict[int, str]:
+    """Return when the trials that have run at all first did."""
+    rows = db.rows(
+        "SELECT trial_id, min(start_time) AS first FROM allocations"  # noqa: S608
+        f" WHERE trial_id IN ({', '.join('?' * len(trial_ids))}) GROUP BY trial_id",
+        *trial_ids,
+    )
+    return {row["trial_id"]: row["first"] for row in rows}
 
 
 def registered(db: Database, experiment_id: int) -> list[Row]:

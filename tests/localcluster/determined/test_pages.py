@@ -280,7 +280,7 @@ def test_many_points_are_thinned_and_rare_metrics_kept(db: Database, tmp_path: P
     with db.transaction():
         for step in range(1, 2001):
             report(db, 1, step, {"loss": 1 / step}, metrics.TRAINING)
-        report(db, 1, 1000, {"learning_rate": 0.1}, metrics.TRAINING)
+        report(db, 1, 1001, {"learning_rate": 0.1}, metrics.TRAINING)
     pictures = {chart.title: chart for chart in views.experiment(db, number)["charts"]}
     line = pictures["loss"].lines[0]
     assert views.POINTS / 2 < line.path.count("L") <= views.POINTS + 1
@@ -306,12 +306,12 @@ def test_the_rungs_of_a_search_are_drawn(db: Database, tmp_path: Path) -> None:
         values = {"accuracy": accuracy, "epochs": epochs}
         searching.tell(db, number, lambda search, i=index, v=values: search.validated(i, v))  # type: ignore[misc]
     (chart,) = views.experiment(db, number)["ladders"]
-    assert [tick.text for tick in chart.x_ticks] == ["2", "4"]
+    assert [tick.text for tick in chart.x_ticks] == ["2: 3 trials", "4: 1 trials"]
     titles = {line.trial: line.title for line in chart.lines}
     assert titles[2] == "0.3 at 2 (stopped)"
     assert titles[3] == "0.6 at 2 (promoted); 0.7 at 4 (top)"
     page = shown(db, number)
-    assert "epochs needed" in page
+    assert ">epochs</text>" in page
     assert 'class="mark stopped"' in page
 
 
