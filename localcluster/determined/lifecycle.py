@@ -52,6 +52,9 @@ class Lifecycle:
             elif trial["state"] == "STOPPING_KILLED":
                 self.runs.terminate(allocation)
             elif not allocation["preempt"]:
+                if trial["state"] == "STOPPING_COMPLETED":
+                    text = f"the search stops trial {trial['id']}: it may checkpoint, and ends"
+                    self.runs.note(trial["id"], allocation["id"], "INFO", text)
                 self.runs.interrupt(allocation, trial["state"])
         self._settle(experiment_id)
         self.runs.schedule()
@@ -66,7 +69,10 @@ class Lifecycle:
             return searching.tell(self._db, experiment_id, lambda search: search.validated(trial["number"], average))
         except ValueError as error:
             LOGGER.error("experiment %d failed: %s", experiment_id, error)
-            self.runs.note(trial["id"], "", "ERROR", f"the experiment failed: {error}")
+            for other in trials.of_experiment(self._db, experiment_id):
+                if other["state"] not in experiments.TERMINAL:
+                    text = f"the experiment fails because of trial {trial['id']}: {error}"
+                    self.runs.note(other["id"], "", "ERROR", text)
             self.move(experiment_id, "STOPPING_ERROR", trial_state="STOPPING_KILLED")
             return True
 

@@ -42,7 +42,8 @@ def tell(db: Database, experiment_id: int, event: Callable[[Search], list[Action
 def rungs(db: Database, experiment_id: int) -> list[list[dict[str, Any]]]:
     """Return `Search.rungs` with the trials' ids for their indexes; raises NotFound."""
     found = _restored(searches.get(db, experiment_id)).rungs()
-    ids = {row["number"]: row["id"] for row in db.rows("SELECT * FROM trials WHERE experiment_id = ?", experiment_id)}
+    made = db.rows("SELECT number, id FROM trials WHERE experiment_id = ?", experiment_id)
+    ids = {row["number"]: row["id"] for row in made}
     for rung in (rung for bracket in found for rung in bracket):
         rung["entries"] = [{**entry, "trial": ids[entry["trial"]]} for entry in rung["entries"]]
     return found

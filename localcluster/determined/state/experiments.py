@@ -150,7 +150,8 @@ def set_state(db: Database, experiment_id: int, state: str) -> None:
     if current == DELETING or (current in STOPPING and not _escalates(current, state)):
         raise FailedPrecondition(f"experiment {experiment_id} is in incompatible state {current}")
     if state in TERMINAL:
-        db.update("experiments", "id", experiment_id, state=state, end_time=now(), progress=1.0)
+        done = {"progress": 1.0} if state == "COMPLETED" else {}
+        db.update("experiments", "id", experiment_id, state=state, end_time=now(), **done)
     else:
         db.update("experiments", "id", experiment_id, state=state)
 

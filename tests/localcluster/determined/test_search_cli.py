@@ -48,7 +48,9 @@ def check(cluster: Cluster, session: api.Session, experiment: int) -> None:
         rung, decision = last[trial.id]
         assert decision == ("top" if rung is bracket[-1] else "stopped")
         assert rung["units_needed"] <= trial.totalBatchesProcessed <= rung["units_needed"] + 5
-        assert f"preempted after epoch {trial.totalBatchesProcessed}" in cluster.logs(session, trial.id)
+        log = cluster.logs(session, trial.id)
+        assert f"the search stops trial {trial.id}" in log
+        assert f"preempted after epoch {trial.totalBatchesProcessed}" in log
         assert trial.checkpointCount == 1
 
 
@@ -86,8 +88,12 @@ def test_a_search_fails_naming_the_metric_that_nobody_reports(cluster: Cluster, 
     asha = {"name": "async_halving", "time_metric": "batches", "num_rungs": 2, "max_trials": 2, "max_time": 4}
     experiment = cluster.create(session, searcher={**asha, "metric": "f1"}, max_restarts=0)
     assert cluster.wait(session, experiment) == "STATE_ERROR"
-    log = cluster.logs(session, all_trials(session, experiment)[0].id)
-    assert "the searcher's metric 'f1' was not reported; the validation has accuracy, epochs" in log
+    for trial in all_trials(session, experiment):
+        log = cluster.logs(session, trial.id)
+        assert re.search(
+            r"fails because of trial \d+: the searcher's metric 'f1' was not reported; the validation", log
+        )
+        assert "has accuracy, epochs" in log
 
 
 def test_a_wrong_search_is_refused_naming_every_wrong_key(cluster: Cluster, tmp_path: Path) -> None:
