@@ -49,10 +49,15 @@ def main(argv: list[str]) -> int:
 
 
 def measure() -> None:
-    """Run the suites against masters that record their calls, and write TESTS; raises CalledProcessError."""
+    """Run the suites against masters that record their calls, and write TESTS; raises CalledProcessError.
+
+    A test that fails is the suites' affair and does not stop it.
+    """
     with tempfile.TemporaryDirectory() as directory:
         command = [sys.executable, "-m", "pytest", "-q", "-m", "not long", "-p", recording.PROGRAM, *SUITES]
-        subprocess.run(command, check=True, env={**os.environ, recording.CALLS: directory})
+        done = subprocess.run(command, check=False, env={**os.environ, recording.CALLS: directory})
+        if done.returncode not in (0, 1):
+            done.check_returncode()
         lines = (Path(directory) / recording.RECORD).read_text().splitlines()
     found: dict[str, set[str]] = {}
     for line in lines:

@@ -21,6 +21,10 @@ def test_a_checkpoint_is_deleted_with_its_files(cluster: Cluster, session: api.S
     checkpoint.delete()
     assert sdk.get_checkpoint(checkpoint.uuid).state is client.CheckpointState.DELETED
     eventually(lambda: not files.exists(), "the files are gone")
+    model = sdk.create_model("of what is deleted")
+    with pytest.raises(errors.APIException, match="is DELETED; only a COMPLETED one"):
+        model.register_version(checkpoint.uuid)
+    model.delete()
     sdk.get_experiment(experiment).delete()
     with pytest.raises(errors.NotFoundException):
         sdk.get_experiment(experiment)
