@@ -73,5 +73,7 @@ async def _on_http_error(request: Request, _: Exception) -> Response:
 async def _on_defect(request: Request, error: Exception) -> Response:
     LOGGER.error("%s %s failed", request.method, request.url.path, exc_info=error)
     message = f"the local master failed at {request.method} {request.url.path}; its log says why (make logs)"
+    if access.is_page(request.url.path):
+        return pages.show("error.html", 500, message=message)
     body = {"message": message, "error": {"code": INTERNAL, "error": message, "message": message}}
     return Response(wire.encode(body), status_code=500, media_type="application/json")

@@ -138,9 +138,14 @@ def ladder(title: str, unit: str, rungs: Sequence[Rung], colours: Mapping[int, i
             words.setdefault(entry.trial, []).append(f"{metric} at {rung.needed} ({entry.decision})")
     lines = [_climb(trial, colours[trial], way, "; ".join(words[trial])) for trial, way in ways.items()]
     marks = [
-        Tick(axes.place(place, 0)[0], f"{rung.needed}: {len(rung.entries)} trials") for place, rung in enumerate(rungs)
+        Tick(axes.place(place, 0)[0], f"{rung.needed}: {_counted(len(rung.entries))}")
+        for place, rung in enumerate(rungs)
     ]
     return Chart(title, unit, marks, axes.y_ticks, lines)
+
+
+def _counted(trials: int) -> str:
+    return "1 trial" if trials == 1 else f"{trials} trials"
 
 
 def _climb(trial: int, colour: int, way: Sequence[tuple[Point, str]], title: str) -> Line:

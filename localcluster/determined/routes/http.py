@@ -15,6 +15,8 @@ from localcluster.determined.errors import InvalidArgument, PermissionDenied
 from localcluster.determined.master import Master
 from localcluster.determined.state.database import Row
 
+LONGEST_NUMBER = 18
+"""Digits that are sure to fit into the database's 64 bits."""
 _TRUE = {"true": True, "1": True, "false": False, "0": False}
 
 
@@ -77,7 +79,7 @@ def field(values: dict[str, Any], name: str, kind: type | tuple[type, ...]) -> A
 def key(request: Request, name: str = "id") -> int:
     """Return a numeric part of the path; raises InvalidArgument."""
     text = request.path_params[name]
-    if not text.isdecimal():
+    if not text.isdecimal() or len(text) > LONGEST_NUMBER:
         raise InvalidArgument(f"{name}: {text!r} is not a number")
     return int(text)
 

@@ -119,7 +119,7 @@ ROUTES = [
     Route("/login", login, methods=["POST"]),
     Route("/logout", logout, methods=["POST"]),
     *map(_file, ("style.css", "live.js")),
-    _page("/", "experiments.html", _list),
+    *(_page(path, "experiments.html", _list) for path in ("/", "/det/", "/det/experiments")),
     _page("/det/experiments/{id}", "experiment.html", lambda db, request: views.experiment(db, key(request))),
     _page("/det/trials/{id}", "trial.html", lambda db, request: views.trial(db, key(request))),
     _page("/det/models", "models.html", lambda db, _: views.registry(db, None)),

@@ -139,7 +139,9 @@ def test_every_answer_forbids_foreign_content(visitor: Browser, path: str) -> No
     assert " style=" not in text
 
 
-@pytest.mark.parametrize("path", ["experiments/4711", "experiments/x", "trials/4711", "models/no one", "elsewhere"])
+@pytest.mark.parametrize(
+    "path", [f"experiments/{2**64}", "experiments/4711", "experiments/x", "trials/4711", "models/no one", "elsewhere"]
+)
 def test_what_is_not_there_is_said_on_a_page(visitor: Browser, path: str) -> None:
     status, headers, text = visitor.ask("GET", f"/det/{path.replace(' ', '%20')}")
     assert status in (400, 404)
@@ -152,8 +154,8 @@ def test_pages_show_what_the_clients_show(
 ) -> None:
     trial = cluster.trial(session, finished)
     saved = bindings.get_GetExperimentCheckpoints(session, id=finished).checkpoints
-    listed = visitor.ask("GET", "/")[2]
-    assert f'<a href="/det/experiments/{finished}">finished</a>' in listed
+    for path in ("/", "/det/experiments"):
+        assert f'<a href="/det/experiments/{finished}">finished</a>' in visitor.ask("GET", path)[2]
     page = visitor.ask("GET", f"/det/experiments/{finished}")[2]
     assert len(saved) == 2
     for checkpoint in saved:
@@ -306,7 +308,7 @@ def test_the_rungs_of_a_search_are_drawn(db: Database, tmp_path: Path) -> None:
         values = {"accuracy": accuracy, "epochs": epochs}
         searching.tell(db, number, lambda search, i=index, v=values: search.validated(i, v))  # type: ignore[misc]
     (chart,) = views.experiment(db, number)["ladders"]
-    assert [tick.text for tick in chart.x_ticks] == ["2: 3 trials", "4: 1 trials"]
+    assert [tick.text for tick in chart.x_ticks] == ["2: 3 trials", "4: 1 trial"]
     titles = {line.trial: line.title for line in chart.lines}
     assert titles[2] == "0.3 at 2 (stopped)"
     assert titles[3] == "0.6 at 2 (promoted); 0.7 at 4 (top)"
