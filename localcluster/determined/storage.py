@@ -90,7 +90,7 @@ def _remove_matching(root: Path, patterns: Sequence[str]) -> dict[str, int]:
         return {}
     # Unlike pathlib's, this `*` leaves hidden files alone, as the harness's own deletion does.
     names = {name for pattern in patterns for name in glob.iglob(pattern.lstrip("/"), root_dir=root, recursive=True)}  # noqa: PTH207
-    matches = [root / name for name in sorted(names)]
+    matches = [root / name for name in sorted(names) if (root / name).is_dir() or not name.endswith("/")]
     inside = [path for path in matches if path != root and path.parent.resolve().is_relative_to(root.resolve())]
     directories = [path for path in inside if path.is_dir() and not path.is_symlink()]
     for path in inside:

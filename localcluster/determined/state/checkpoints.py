@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -15,13 +16,16 @@ _SELECT = """SELECT checkpoints.*, trials.experiment_id, trials.hparams, trials.
   FROM checkpoints JOIN trials ON trials.id = trial_id JOIN experiments ON experiments.id = experiment_id"""
 
 _BEST = "SORT_BY_SEARCHER_METRIC"
+_UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 
 def report(db: Database, allocation: Row, body: dict[str, Any]) -> None:
     """Store a checkpoint whose files lie in the storage; reporting it again replaces it.
 
-    Raises InvalidArgument where `metadata.steps_completed` is missing or the uuid belongs to another trial.
+    Raises InvalidArgument where `metadata.steps_completed` is missing, or the uuid is none or another trial's.
     """
+    if not _UUID.fullmatch(body["uuid"]):
+        raise InvalidArgument(f"uuid: {body['uuid']!r} is not a uuid")
     metadata = body.get("metadata") or {}
     steps = metadata.get("steps_completed")
     if isinstance(steps, bool) or not isinstance(steps, int | float):
