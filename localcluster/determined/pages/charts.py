@@ -94,7 +94,7 @@ class Axes:
     @property
     def y_ticks(self) -> list[Tick]:
         """Return the marks of the vertical axis."""
-        return [Tick(self.place(self.x[0], value)[1], text) for value, text in ticks(*self.y, 5)]
+        return [Tick(self.place(self.x[0], value)[1], text) for value, text in ticks(*self.y, 7)]
 
 
 @dataclass(frozen=True)

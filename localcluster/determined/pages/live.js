@@ -26,15 +26,22 @@ function become(old, fresh) {
   for (const gone of left) gone.remove();
 }
 
-function enhance() {
-  for (const button of document.querySelectorAll("[data-copy]")) button.hidden = false;
+// Buttons that need this script are hidden without it.
+function reveal(page) {
+  for (const button of page.querySelectorAll("[data-copy]")) button.hidden = false;
 }
 
-function follow(change) {
+function toEnd() {
+  const tail = document.querySelector("[data-tail]");
+  if (tail) tail.scrollTop = tail.scrollHeight;
+}
+
+function show(fresh) {
   const tail = document.querySelector("[data-tail]");
   const atEnd = !tail || tail.scrollTop + tail.clientHeight >= tail.scrollHeight - 4;
-  change();
-  if (tail && atEnd) tail.scrollTop = tail.scrollHeight;
+  reveal(fresh);
+  become(document.querySelector("main"), fresh.querySelector("main"));
+  if (atEnd) toEnd();
 }
 
 async function refresh() {
@@ -44,9 +51,7 @@ async function refresh() {
       const answer = await fetch(location.href);
       if (answer.redirected || answer.status === 404) return location.reload();
       if (!answer.ok) throw new Error(answer.statusText);
-      const fresh = new DOMParser().parseFromString(await answer.text(), "text/html");
-      for (const button of fresh.querySelectorAll("[data-copy]")) button.hidden = false;
-      follow(() => become(document.querySelector("main"), fresh.querySelector("main")));
+      show(new DOMParser().parseFromString(await answer.text(), "text/html"));
       stale.hidden = true;
     } catch {
       stale.hidden = false;
@@ -69,6 +74,6 @@ document.addEventListener("pointerover", (event) => {
     line.classList.toggle("away", chosen !== undefined && line.dataset.trial !== chosen);
 });
 
-enhance();
-follow(() => {});
+reveal(document);
+toEnd();
 if (document.querySelector("main[data-live]")) setTimeout(refresh, EVERY);

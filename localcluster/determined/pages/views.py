@@ -91,7 +91,7 @@ def experiment(db: Database, experiment_id: int) -> dict[str, Any]:
 
 
 def trial(db: Database, trial_id: int) -> dict[str, Any]:
-    """One trial with its runs, curves and the end of its log; raises NotFound."""
+    """One trial with its curves and the end of its log; raises NotFound."""
     row = trials.get(db, trial_id)
     parent = experiments.get(db, row["experiment_id"])
     searcher = json.loads(parent["config"])["searcher"]
@@ -101,7 +101,6 @@ def trial(db: Database, trial_id: int) -> dict[str, Any]:
         "trial": table[0],
         "experiment": parent,
         "searcher": searcher,
-        "runs": trials.allocations(db, trial_id),
         **_curves(db, table, searcher),
         "lines": lines[:LINES][::-1],
         "cut": more is not None or len(lines) > LINES,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import http.client
 import json
 import math
@@ -250,6 +251,7 @@ def test_nothing_that_users_write_is_markup(db: Database, tmp_path: Path) -> Non
         assert "<x>" not in page
         assert "&lt;script&gt;alert(" in page
         assert not re.search(r"[\x00-\x08\x0b-\x1f]", page)
+    assert f"ERROR: {html.escape(EVIL, quote=False)}".replace('"', "&#34;") in pages[2]
     assert "red\n" in pages[2]
 
 
@@ -357,8 +359,7 @@ def chromium(tmp_path: Path) -> Iterator[Chromium]:
 def test_a_page_follows_its_experiment_to_the_end(cluster: Cluster, session: api.Session, chromium: Chromium) -> None:
     number = cluster.create(session, name="watched", hyperparameters={"steps": 8, "pause": 1.0})
     chromium.call("Page.navigate", url=f"{cluster.url}/det/experiments/{number}")
-    chromium.until("!!document.querySelector('#password')")
-    chromium.evaluate("document.querySelector('#password').focus()")
+    chromium.until("document.activeElement.id === 'password' && document.readyState === 'complete'")
     chromium.call("Input.insertText", text=cluster.password)
     chromium.call("Input.dispatchKeyEvent", type="keyDown", key="Enter", code="Enter", text="\r")
     chromium.until("!!document.querySelector('main[data-live]')")
