@@ -196,7 +196,11 @@ def _units(searcher: dict[str, Any], depth: int) -> list[int]:
 
 
 def _depths(searcher: dict[str, Any]) -> list[int]:
-    """How many rungs each bracket has, so that at least one trial can reach every top."""
+    """How many rungs each bracket has, so that at least one trial can reach every top.
+
+    The quotients of logarithms are cut off as upstream does, so ln 1000 / ln 10 counts as 2.  Go's logarithm rounds
+    otherwise now and then: there ln 243 / ln 3 is 5, here 4, which matters where `max_rungs` is more than 5.
+    """
     base = math.log(searcher["divisor"])
     deepest = min(searcher["max_rungs"], *(int(math.log(searcher[k]) / base) + 1 for k in ("max_time", "max_trials")))
     first = {"aggressive": deepest, "standard": (deepest - 1) // 2 + 1, "conservative": 1}[searcher["mode"]]
