@@ -17,7 +17,7 @@ from starlette.routing import Route
 from localcluster.determined import storage, wire
 from localcluster.determined.errors import FailedPrecondition, NotFound
 from localcluster.determined.routes.http import allocation, answer, body, caller, field, master
-from localcluster.determined.state import checkpoints, metrics
+from localcluster.determined.state import checkpoints
 
 _CHUNK = 1 << 16
 
@@ -26,14 +26,6 @@ async def get(request: Request) -> Response:
     """v1GetCheckpointResponse."""
     db = master(request).db
     return answer({"checkpoint": wire.checkpoint(db, checkpoints.get(db, request.path_params["uuid"]))})
-
-
-async def get_metrics(request: Request) -> Response:
-    """The reports of training and validation at the checkpoint's step."""
-    db = master(request).db
-    row = checkpoints.get(db, request.path_params["uuid"])
-    reports = [r for r in metrics.of_trial(db, row["trial_id"]) if r["steps"] == row["steps"]]
-    return answer({"metrics": [wire.metrics_report(report) for report in reports]})
 
 
 async def download(request: Request) -> Response:
@@ -129,7 +121,6 @@ ROUTES = [
     Route("/api/v1/checkpoints", delete, methods=["DELETE"]),
     Route("/api/v1/checkpoints/rm", remove_files, methods=["POST"]),
     Route("/api/v1/checkpoints/{uuid}", get),
-    Route("/api/v1/checkpoints/{uuid}/metrics", get_metrics),
     Route("/api/v1/checkpoints/{uuid}/metadata", set_metadata, methods=["POST"]),
     Route("/checkpoints/{uuid}", download),
 ]

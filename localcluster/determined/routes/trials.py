@@ -98,11 +98,13 @@ async def get_metadata(request: Request) -> Response:
 
 
 async def post_metadata(request: Request) -> Response:
-    """Lay metadata over what is there."""
+    """v1PostRunMetadataRequest: replaces what was there."""
     db = master(request).db
     values = await body(request)
+    metadata = field(values, "metadata", dict)
     with db.transaction():
-        return answer({"metadata": trials.merge_metadata(db, key(request), field(values, "metadata", dict))})
+        db.update("trials", "id", trials.get(db, key(request))["id"], metadata=metadata)
+    return answer({"metadata": metadata})
 
 
 ROUTES = [

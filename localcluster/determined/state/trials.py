@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import secrets
 import uuid
 from datetime import UTC, datetime, timedelta
@@ -217,10 +216,3 @@ def slots_used(db: Database, experiment_id: int | None = None) -> int:
         experiment_id,
     )
     return int(row[0]) if row else 0
-
-
-def merge_metadata(db: Database, trial_id: int, metadata: dict[str, Any]) -> dict[str, Any]:
-    """Lay arbitrary run metadata over what is there and return the whole."""
-    merged: dict[str, Any] = json.loads(get(db, trial_id)["metadata"] or "{}") | metadata
-    db.update("trials", "id", trial_id, metadata=merged)
-    return merged

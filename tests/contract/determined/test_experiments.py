@@ -54,9 +54,11 @@ def test_labels_name_and_description(target: Target) -> None:
     target.det("experiment", "set", "name", number, "another name")
     target.det("experiment", "set", "description", number, "a small one")
     experiment.set_notes("many words")
+    experiment.add_label("second")
+    experiment.remove_label("first")
     found = bindings.get_GetExperiment(target.session, experimentId=experiment.id).experiment
     assert (found.name, found.description, found.notes) == ("another name", "a small one", "many words")
-    assert found.labels == ["first"]
+    assert found.labels == ["second"]
 
 
 @pytest.mark.slow

@@ -28,6 +28,11 @@ def test_lines_look_as_the_cli_prints_them(target: Target, trial: client.Trial, 
     assert (worse.stdtype, worse.level) == ("stderr", bindings.v1LogLevel.ERROR)
     assert worse.message.endswith("|| ERROR: a worse line\n")
     assert worse.log == "a worse line\n"
+    said = [line.log for line in everything]
+    assert "metadata {'a': {'c': [3]}}\n" in said
+    assert said.index("best so far None\n") < next(
+        n for n, text in enumerate(said) if text.startswith("best at last 0.")
+    )
     whole = "".join(line.message for line in everything)
     assert target.det("experiment", "logs", str(trial.experiment_id)).startswith(whole)
 

@@ -28,6 +28,7 @@ def test_what_the_api_tells_of_a_trial(target: Target, experiment: client.Experi
     assert (found.hparams, found.restarts, found.totalBatchesProcessed) == ({"steps": 2}, 0, 2)
     assert (found.searcherMetricValue, found.checkpointCount) == (0.2, 2)
     assert found.bestValidation.metrics.avgMetrics["accuracy"] == 0.2
+    assert found.metadata == {"a": {"c": [3]}}
     assert found.latestValidation.totalBatches == found.bestCheckpoint.totalBatches == 2
 
 
