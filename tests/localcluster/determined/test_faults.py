@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import socket
+import sqlite3
 import subprocess
 import sys
 from pathlib import Path
@@ -116,6 +117,52 @@ def test_a_clean_stop_leaves_the_trial_resumable(own_cluster: Cluster) -> None:
     assert "preempted" in text
     assert "run 2 starts at step 0" not in text
     assert own_cluster.trial(session, experiment).restarts == 0
+
+
+@pytest.mark.slow
+def test_what_a_failed_run_did_beyond_its_checkpoint_is_rolled_back(cluster: Cluster, session: api.Session) -> None:
+    script = """
+import sys
+import determined as det
+from determined import core
+
+info = det.get_cluster_info()
+run = info.trial._trial_run_id
+with core.init(tensorboard_mode=core.TensorboardMode.MANUAL) as context:
+    for step in range(info.trial._steps_completed + 1, 4):
+        context.train.report_training_metrics(steps_completed=step, metrics={"run": run})
+        context.train.report_validation_metrics(steps_completed=step, metrics={"accuracy": run})
+        if step == 1:
+            with context.checkpoint.store_path({"steps_completed": step}) as (path, _):
+                (path / "step").write_text("1")
+sys.exit(0 if run == 2 else 5)
+"""
+    experiment = cluster.create(session, entrypoint=["python3", "-c", script])
+    assert cluster.wait(session, experiment) == "STATE_COMPLETED"
+    trial = cluster.trial(session, experiment)
+    found = bindings.get_GetTrialWorkloads(session, trialId=trial.id).workloads
+    seen = [(w.validation.totalBatches, w.validation.metrics.avgMetrics["accuracy"]) for w in found if w.validation]
+    assert seen == [(1, 1), (2, 2), (3, 2)]
+    with sqlite3.connect(f"{(cluster.home / 'determined' / 'master.sqlite').as_uri()}?mode=ro", uri=True) as db:
+        archived = db.execute(
+            "SELECT run, name, steps FROM metrics WHERE trial_id = ? AND archived ORDER BY 2, 3", (trial.id,)
+        ).fetchall()
+    assert archived == [(1, name, step) for name in ("training", "validation") for step in (2, 3)]
+
+
+@pytest.mark.slow
+def test_a_report_that_is_repeated_is_stored_once(cluster: Cluster, session: api.Session) -> None:
+    script = """
+from determined import core
+
+with core.init(tensorboard_mode=core.TensorboardMode.MANUAL) as context:
+    for metrics in ({"accuracy": 1.0}, {"accuracy": 1.0}, {"other": 2.0}):
+        context.train.report_validation_metrics(steps_completed=1, metrics=metrics)
+"""
+    experiment = cluster.create(session, entrypoint=["python3", "-c", script])
+    assert cluster.wait(session, experiment) == "STATE_COMPLETED"
+    found = bindings.get_GetTrialWorkloads(session, trialId=cluster.trial(session, experiment).id).workloads
+    assert [w.validation.metrics.avgMetrics for w in found if w.validation] == [{"accuracy": 1.0, "other": 2.0}]
 
 
 def test_a_second_master_is_refused_before_it_touches_anything(cluster: Cluster) -> None:

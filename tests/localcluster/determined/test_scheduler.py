@@ -1,4 +1,4 @@
-"""The choice of trials for free slots."""
+"""Who gets slots: never more than there are, in order, nobody overtaken for good, `max_slots` kept."""
 
 from __future__ import annotations
 
@@ -7,23 +7,42 @@ from hypothesis import strategies as st
 
 from localcluster.determined.scheduler import Wanted, choose
 
-
-@given(
-    st.lists(st.tuples(st.integers(1, 3), st.integers(0, 4), st.one_of(st.none(), st.integers(0, 6)))),
-    st.integers(0, 8),
+QUEUES = st.lists(
+    st.builds(
+        Wanted,
+        trial_id=st.integers(0, 1000),
+        experiment_id=st.integers(1, 3),
+        slots=st.integers(0, 4),
+        max_slots=st.none() | st.integers(0, 4),
+    ),
+    max_size=8,
 )
-def test_the_scheduler_never_gives_more_than_is_free(queue: list[tuple[int, int, int | None]], free: int) -> None:
-    wanted = [Wanted(number, experiment, slots, limit) for number, (experiment, slots, limit) in enumerate(queue)]
-    chosen = choose(wanted, free, {1: 1})
+
+
+def _wanted(trial: int, slots: int = 1, experiment: int = 1, max_slots: int | None = None) -> Wanted:
+    return Wanted(trial, experiment, slots, max_slots)
+
+
+@given(QUEUES, st.integers(0, 4), st.dictionaries(st.integers(1, 3), st.integers(0, 3)))
+def test_what_is_chosen_fits_and_keeps_its_order(queue: list[Wanted], free: int, used: dict[int, int]) -> None:
+    chosen = choose(queue, free, used)
     assert sum(trial.slots for trial in chosen) <= free
-    assert [trial.trial_id for trial in chosen] == sorted(trial.trial_id for trial in chosen)
-    for experiment in (1, 2, 3):
-        mine = [trial for trial in chosen if trial.experiment_id == experiment]
-        assert all(
-            (experiment == 1) + sum(t.slots for t in mine) <= t.max_slots for t in mine[-1:] if t.max_slots is not None
-        )
+    positions = iter(queue)
+    assert all(any(trial is other for other in positions) for trial in chosen)
+    held = dict(used)
+    for trial in chosen:
+        held[trial.experiment_id] = held.get(trial.experiment_id, 0) + trial.slots
+        assert trial.max_slots is None or held[trial.experiment_id] <= trial.max_slots
 
 
-def test_a_wide_trial_is_not_overtaken_but_a_limited_experiment_is() -> None:
-    assert choose([Wanted(1, 1, 2, None), Wanted(2, 2, 1, None)], 1, {}) == []
-    assert choose([Wanted(1, 1, 1, 1), Wanted(2, 2, 1, None)], 1, {1: 1}) == [Wanted(2, 2, 1, None)]
+def test_a_wide_trial_is_not_overtaken() -> None:
+    assert choose([_wanted(1, slots=2), _wanted(2)], free=1, used={}) == []
+
+
+def test_an_experiment_at_its_max_slots_lets_others_pass() -> None:
+    held, other = _wanted(1, max_slots=1), _wanted(2, experiment=2)
+    assert choose([held, other], free=1, used={1: 1}) == [other]
+
+
+def test_a_trial_without_slots_needs_none_free() -> None:
+    assert choose([_wanted(1, slots=0), _wanted(2)], free=0, used={}) == [_wanted(1, slots=0)]
