@@ -115,7 +115,7 @@ def trial(db: Database, row: Row, config: dict[str, Any]) -> dict[str, Any]:
         "totalBatchesProcessed": metrics.steps(db, row["id"]),
         "runnerState": "" if row["state"] in TERMINAL else row["runner_state"],
         "taskId": row["task_id"],
-        "taskIds": [row["task_id"]],
+        "taskIds": trials.task_ids(row),
         "checkpointCount": len(saved),
         "totalCheckpointSize": str(sum(_size(c) for c in saved)),
         "summaryMetrics": metrics.summary(db, row["id"]),
