@@ -1,10 +1,11 @@
 """The exception tree of the local cluster's own machinery (the platforms have trees of their own).
 
 LocalClusterError
-├── SettingsError        a variable or a file in the home directory has an unusable value
-├── PortTaken            another process listens on a service's port
-├── ServiceNotReady      a service did not become ready before its deadline
-└── ToolMissing          a genuine tool (Envoy, kubectl) is not installed in the environment
+├── SettingsError          a variable or a file in the home directory has an unusable value
+├── PortTaken              another process listens on a service's port
+├── ServiceNotReady        a service did not become ready before its deadline
+├── StateOfAnotherVersion  the home directory was written by a version of this project with other tables
+└── ToolMissing            a genuine tool (Envoy, kubectl) is not installed in the environment
 """
 
 from __future__ import annotations
@@ -24,6 +25,10 @@ class PortTaken(LocalClusterError):
 
 class ServiceNotReady(LocalClusterError):
     """A service did not become ready before its deadline."""
+
+
+class StateOfAnotherVersion(LocalClusterError):
+    """The home directory was written by a version of this project with other tables."""
 
 
 class ToolMissing(LocalClusterError):

@@ -105,9 +105,9 @@ def main() -> None:
     settings = Settings.from_environment()
     try:
         listener, _ = take(settings)
+        asyncio.run(serve(settings, listener))
     except LocalClusterError as error:
         sys.exit(f"determined: {error}")
-    asyncio.run(serve(settings, listener))
 
 
 if __name__ == "__main__":

@@ -14,6 +14,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from localcluster.errors import StateOfAnotherVersion
+
 Row = sqlite3.Row
 
 _SCHEMA = """
@@ -73,11 +75,12 @@ CREATE TABLE model_versions (
   creation_time TEXT NOT NULL, last_updated_time TEXT NOT NULL, UNIQUE (model_id, version));
 CREATE INDEX versions_of_checkpoint ON model_versions (checkpoint_uuid);
 """
-_SCHEMA_VERSION = 1
+_SCHEMA_VERSION = 2
+"""Raised with every change of the tables."""
 
 
 class Database:
-    """The open database; `execute` reads, `transaction` writes."""
+    """The open database; `execute` reads, `transaction` writes.  Raises StateOfAnotherVersion."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -87,8 +90,14 @@ class Database:
         self._connection.row_factory = sqlite3.Row
         for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
             self._connection.execute(f"PRAGMA {pragma}")
-        if self._connection.execute("PRAGMA user_version").fetchone()[0] == 0:
+        found = self._connection.execute("PRAGMA user_version").fetchone()[0]
+        if found == 0:
             self._connection.executescript(f"BEGIN;{_SCHEMA}PRAGMA user_version={_SCHEMA_VERSION};COMMIT;")
+        elif found != _SCHEMA_VERSION:
+            raise StateOfAnotherVersion(
+                f"{path} has tables of version {found}, this master reads version {_SCHEMA_VERSION}: use the version of"
+                " the project that wrote it, move the home directory away, or delete it (make reset)"
+            )
         self._depth = 0
 
     def close(self) -> None:

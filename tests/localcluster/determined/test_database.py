@@ -1,0 +1,36 @@
+"""The database file: transactions, and files of another version."""
+
+from __future__ import annotations
+
+import sqlite3
+from pathlib import Path
+
+import pytest
+
+from localcluster.determined.state.database import Database
+from localcluster.errors import StateOfAnotherVersion
+
+
+def test_what_was_committed_is_there_when_the_file_is_opened_again(tmp_path: Path) -> None:
+    first = Database(tmp_path / "master.sqlite")
+    name = first.identity("cluster_id")
+    first.close()
+    assert Database(tmp_path / "master.sqlite").identity("cluster_id") == name
+
+
+def test_a_transaction_that_fails_leaves_nothing(tmp_path: Path) -> None:
+    db = Database(tmp_path / "master.sqlite")
+    with pytest.raises(KeyError), db.transaction():
+        db.insert("meta", key="half", value="done")
+        raise KeyError
+    assert db.row("SELECT * FROM meta WHERE key = 'half'") is None
+
+
+def test_a_file_of_another_version_is_refused_and_left_alone(tmp_path: Path) -> None:
+    path = tmp_path / "master.sqlite"
+    with sqlite3.connect(path) as old:
+        old.execute("CREATE TABLE precious (value TEXT)")
+        old.execute("PRAGMA user_version = 1")
+    with pytest.raises(StateOfAnotherVersion, match="version 1, this master reads version 2.*make reset"):
+        Database(path)
+    assert sqlite3.connect(path).execute("SELECT count(*) FROM precious").fetchone() == (0,)
