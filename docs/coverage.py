@@ -54,7 +54,7 @@ def measure() -> None:
     A test that fails is the suites' affair and does not stop it.
     """
     with tempfile.TemporaryDirectory() as directory:
-        command = [sys.executable, "-m", "pytest", "-q", "-m", "not long", "-p", recording.PROGRAM, *SUITES]
+        command = [sys.executable, "-m", "pytest", "-q", "-n2", "-m", "not long", "-p", recording.PROGRAM, *SUITES]
         done = subprocess.run(command, check=False, env={**os.environ, recording.CALLS: directory})
         if done.returncode not in (0, 1):
             done.check_returncode()

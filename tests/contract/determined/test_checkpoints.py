@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
+from determined.common.api import bindings
 from determined.experimental import client
 
 from tests.contract.determined.target import Target
@@ -44,3 +45,12 @@ def test_metadata_is_added_and_removed(target: Target, checkpoints: list[client.
     assert target.sdk.get_checkpoint(checkpoint.uuid).metadata == {**before, "reviewed": True}
     checkpoint.remove_metadata(["reviewed"])
     assert target.sdk.get_checkpoint(checkpoint.uuid).metadata == before
+
+
+def test_a_trial_discards_a_checkpoint_of_its_own(target: Target) -> None:
+    experiment = target.create(hyperparameters={"steps": 2, "discard": 1})
+    assert experiment.wait(interval=0.2) is client.ExperimentState.COMPLETED
+    found = bindings.get_GetExperimentCheckpoints(target.session, id=experiment.id).checkpoints
+    states = {checkpoint.metadata["steps_completed"]: checkpoint.state for checkpoint in found}
+    assert states == {1: bindings.checkpointv1State.DELETED, 2: bindings.checkpointv1State.COMPLETED}
+    assert [c.metadata["steps_completed"] for c in experiment.list_checkpoints()] == [2]

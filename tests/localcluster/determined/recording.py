@@ -1,9 +1,9 @@
 """Which test makes which call of the master: a pytest plugin, and the master with a recorder in front.
 
 `python -m docs.coverage --measure` runs the suites with this plugin and the variable CALLS, a directory: the plugin
-keeps the name of the running test in its file CURRENT, and the recorder in every master that the tests start adds
-`<test>\\t<METHOD> <route>` to its file RECORD for each call that is answered with success.  A trial's own calls count
-for the test that ran when its experiment was first heard of, because they outlast it.
+keeps the name of the running test in its file CURRENT (one a worker), and the recorder in every master that the tests
+start adds `<test>\\t<METHOD> <route>` to its file RECORD for each call that is answered with success.  A trial's own
+calls count for the test that ran when its experiment was first heard of, because they outlast it.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from localcluster.determined.routes import ROUTES
 
 PROGRAM = "tests.localcluster.determined.recording"
 CALLS = "DETERMINED_CALLS"
-CURRENT, RECORD = "current", "record"
+CURRENT, RECORD = f"current {os.environ.get('PYTEST_XDIST_WORKER', '')}", "record"
 
 
 def wanted() -> bool:

@@ -1,4 +1,4 @@
-"""A trial that says one line of each kind and does what hyperparameters ask: steps, pause (seconds a step)."""
+"""A trial that says one line of each kind and does what hyperparameters ask: steps, and the step to discard."""
 
 import sys
 import time
@@ -15,13 +15,14 @@ with core.init(tensorboard_mode=core.TensorboardMode.MANUAL) as context:
     print("metadata", context.train.get_metadata(), flush=True)
     print("best so far", context.train.get_experiment_best_validation(), flush=True)
     for step in range(1, hparams["steps"] + 1):
-        time.sleep(hparams.get("pause", 0))
         context.train.report_training_metrics(steps_completed=step, metrics={"loss": 1 / step})
         context.train.report_validation_metrics(steps_completed=step, metrics={"accuracy": step / 10, "epochs": step})
         context.train.report_metrics("inference", steps_completed=step, metrics={"latency": step})
-        with context.checkpoint.store_path({"steps_completed": step, "note": "contract"}) as (path, _):
+        with context.checkpoint.store_path({"steps_completed": step, "note": "contract"}) as (path, uuid):
             (path / "nested").mkdir()
             (path / "nested" / "weights.bin").write_bytes(bytes(range(256)) * step)
+        if step == hparams.get("discard"):
+            context.checkpoint.delete(uuid)
         print(f"finished Step {step}", flush=True)
         context.train.report_progress(step / hparams["steps"])
         if context.preempt.should_preempt():
