@@ -61,3 +61,11 @@ def test_locks_have_hashes_and_no_addresses(path: Path) -> None:
 
 def test_the_coverage_page_is_what_the_code_says() -> None:
     assert coverage.PAGE.read_text() == coverage.page(), "run: python -m docs.coverage"
+
+
+def test_every_served_call_of_determined_has_a_test_that_exists() -> None:
+    measured, again = coverage.determined_tests(), "run: python -m docs.coverage --measure"
+    assert coverage.determined_served() - measured.keys() == set(), again
+    for test in {test for tests in measured.values() for test in tests}:
+        path, _, name = test.partition("::")
+        assert f"\ndef {name}(" in (REPOSITORY / path).read_text(), again
