@@ -9,12 +9,20 @@ from __future__ import annotations
 import os
 import uuid
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from determined.experimental import client
 
 from tests.contract.determined.target import Target
 from tests.localcluster.determined.cluster import Cluster
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Keep the suite on one worker, so that one master and one experiment serve all of it."""
+    for item in items:
+        if Path(__file__).parent in item.path.parents:
+            item.add_marker(pytest.mark.xdist_group("determined-contract"))
 
 
 @pytest.fixture(scope="session")

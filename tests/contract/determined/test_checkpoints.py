@@ -47,6 +47,7 @@ def test_metadata_is_added_and_removed(target: Target, checkpoints: list[client.
     assert target.sdk.get_checkpoint(checkpoint.uuid).metadata == before
 
 
+@pytest.mark.slow
 def test_a_trial_discards_a_checkpoint_of_its_own(target: Target) -> None:
     experiment = target.create(hyperparameters={"steps": 2, "discard": 1})
     assert experiment.wait(interval=0.2) is client.ExperimentState.COMPLETED

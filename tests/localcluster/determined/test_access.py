@@ -21,6 +21,7 @@ from localcluster.determined.state.database import Database
 
 from .conftest import Cluster, eventually
 
+pytestmark = pytest.mark.xdist_group("determined-access")
 ELSEWHERE = "99999"
 CALLS = [(method, route.path) for route in ROUTES for method in sorted(route.methods or ()) if method != "HEAD"]
 OF_EVERYBODY = {("GET", "/api/v1/me"), ("GET", "/api/v1/master")}
@@ -138,6 +139,7 @@ def test_passwords_and_tokens_are_stored_hashed(cluster: Cluster, session: api.S
     assert authentication.salt_and_hash(cluster.password).encode() not in content
 
 
+@pytest.mark.slow
 def test_a_changed_password_ends_the_old_one_and_its_sessions(cluster: Cluster, session: api.Session) -> None:
     admin = authentication.login(cluster.url, "admin", cluster.password)
     me = bindings.get_GetMe(admin).user

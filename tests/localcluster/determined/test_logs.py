@@ -68,6 +68,7 @@ def test_follow_is_live_and_ends_with_the_trial(cluster: Cluster, session: api.S
     assert "second" in arrived[-1]
 
 
+@pytest.mark.slow
 def test_odd_lines_arrive_as_one_line_each(cluster: Cluster, session: api.Session) -> None:
     lines = [line.log for line in bindings.get_TrialLogs(session, trialId=printed(cluster, session, ODD))]
     expected = [
