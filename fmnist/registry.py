@@ -22,7 +22,7 @@ def session() -> authentication.api.Session:
     address = _master()
     try:
         return authentication.login_with_cache(address, cert=certs.default_load(address))
-    except (requests.RequestException, api_errors.APIException, api_errors.MasterNotFoundException) as error:
+    except (requests.RequestException, api_errors.BadRequestException) as error:
         raise PlatformUnreachable(f"Determined at {address}: {error}; is it up (make status)?") from error
 
 
@@ -34,7 +34,7 @@ def connect() -> Determined:
     address = _master()
     try:
         return Determined()
-    except (requests.RequestException, api_errors.APIException, api_errors.MasterNotFoundException) as error:
+    except (requests.RequestException, api_errors.BadRequestException) as error:
         raise PlatformUnreachable(f"Determined at {address}: {error}; is it up (make status)?") from error
 
 

@@ -130,6 +130,14 @@ def test_without_a_model_each_stage_says_what_to_do(stages: Stages) -> None:
         assert advice in done.stdout
 
 
+def test_a_wrong_password_is_said_and_not_thrown(stages: Stages, tmp_path: Path) -> None:
+    # A home of its own: the token that another test's login left there would do instead of a password.
+    done = stages.run("fmnist.model.submit", "--reuse", DET_PASS="wrong", HOME=str(tmp_path))
+    assert done.returncode == 1
+    assert "det user login" in done.stdout
+    assert "Traceback" not in done.stdout
+
+
 def test_training_ends_with_the_final_checkpoint_as_the_best(stages: Stages, trained: dict[str, Any]) -> None:
     checkpoint = Determined().get_checkpoint(trained["checkpoint_uuid"])
     assert checkpoint.metadata["steps_completed"] == 2 * 36 + 1
