@@ -45,7 +45,9 @@ def read(experiment: Experiment) -> list[Curve]:
 def table(curves: Sequence[Curve]) -> Table:
     """The trials as a table for the terminal, in the given order; loss and accuracy are the validation's."""
     names = list(curves[0].hyperparameters)
-    shown = Table("trial", *names, "epochs", "loss", "accuracy", "", box=None, header_style="bold")
+    shown = Table(box=None, header_style="bold")
+    for name in ("trial", *names, "epochs", "loss", "accuracy", ""):
+        shown.add_column(name, overflow="fold")
     for curve in curves:
         values = [_short(curve.hyperparameters[name]) for name in names]
         loss, accuracy = curve.best
