@@ -97,7 +97,8 @@ def _rungs(axes: Axes, curves: Sequence[Curve], at: Sequence[int]) -> None:
         axes.plot(epochs[-1:], losses[-1:], marker="*" if curve.final else "x", markersize=9, color=colour, zorder=4)
     for position in at:
         axes.axvline(position, color="gray", linewidth=0.8, linestyle=":")
-    axes.set(title="every trial over the rungs (dotted)", xlabel="epochs", ylabel="validation loss", yscale="log")
+    axes.set(title="every trial over the rungs (dotted)", xlabel="epochs", ylabel="validation loss")
+    axes.set_ylim(bottom=0)
     axes.plot([], [], "x", color="gray", label="stopped early")
     axes.plot([], [], "*", color="gray", label="trained to the end")
     axes.legend(frameon=False)
