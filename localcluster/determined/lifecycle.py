@@ -30,7 +30,7 @@ class Lifecycle:
         """Go on where the last master stopped."""
         self.runs.adopt()
         self.runs.later(self._storage.finish())
-        for experiment_id in experiments.unfinished(self._db):
+        for experiment_id in experiments.in_states(self._db, "ACTIVE", "PAUSED", *experiments.STOPPING):
             self.carry_out(experiment_id)
         self.runs.schedule()
 
@@ -44,7 +44,7 @@ class Lifecycle:
     def carry_out(self, experiment_id: int) -> None:
         """Do outside the database what the stored states of an experiment and its trials ask for."""
         for trial in trials.of_experiment(self._db, experiment_id):
-            if trial["state"] != "PAUSED" and trial["state"] not in experiments.STOPPING:
+            if trial["state"] not in ("PAUSED", *experiments.STOPPING):
                 continue
             allocation = trials.live_allocation(self._db, trial["id"])
             if allocation is None:

@@ -42,7 +42,7 @@ class Master:
     def start(self) -> None:
         """Go on where the last master stopped."""
         self._lifecycle.start()
-        for experiment_id in experiments.deleting(self.db):
+        for experiment_id in experiments.in_states(self.db, experiments.DELETING):
             self.runs.later(self.delete(experiment_id))
 
     async def stop(self) -> None:
@@ -139,8 +139,7 @@ class Master:
         trial = trials.get(self.db, trial_id)
         if trial["state"] in experiments.TERMINAL:
             raise FailedPrecondition(f"trial {trial_id} has already ended ({trial['state']})")
-        with self.db.transaction():
-            trials.set_state(self.db, trial_id, "STOPPING_KILLED")
+        trials.set_state(self.db, trial_id, "STOPPING_KILLED")
         self._lifecycle.carry_out(trial["experiment_id"])
 
     async def delete(self, experiment_id: int) -> None:
@@ -156,26 +155,13 @@ class Master:
             )
         names = [row["uuid"] for row in checkpoints.find(self.db, experiment_id=experiment_id)]
         checkpoints.require_unregistered(self.db, names)
-        with self.db.transaction():
-            self.db.update("experiments", "id", experiment_id, state=experiments.DELETING)
+        self.db.update("experiments", "id", experiment_id, state=experiments.DELETING)
         try:
             await self.storage.delete(names)
         except FailedPrecondition:
-            with self.db.transaction():
-                self.db.update("experiments", "id", experiment_id, state="DELETE_FAILED")
+            self.db.update("experiments", "id", experiment_id, state="DELETE_FAILED")
             raise
-        with self.db.transaction():
-            self.db.execute("DELETE FROM experiments WHERE id = ?", experiment_id)
-
-    def rendezvous(self, allocation: Row) -> None:
-        """The trial's processes are all there: from now on it can be preempted."""
-        with self.db.transaction():
-            self.db.update("allocations", "id", allocation["id"], state="RUNNING")
-
-    def acknowledge_preemption(self, allocation: Row) -> None:
-        """The trial's code saw the preemption: its end is no failure."""
-        with self.db.transaction():
-            self.db.update("allocations", "id", allocation["id"], acknowledged=1)
+        self.db.execute("DELETE FROM experiments WHERE id = ?", experiment_id)
 
     def report_metrics(self, allocation: Row, report: metrics.Report) -> None:
         """Store a metric report and, of a validation, tell the search; both or neither."""
@@ -195,8 +181,7 @@ class Master:
 
     def invalid_hyperparameters(self, allocation: Row) -> None:
         """The trial cannot run with these hyperparameters; it should end now."""
-        with self.db.transaction():
-            self.db.update("trials", "id", allocation["trial_id"], invalid_hp=1)
+        self.db.update("trials", "id", allocation["trial_id"], invalid_hp=1)
         self.runs.later(self.runs.end_after(allocation["id"], INVALID_HP_GRACE))
 
     def _understood(self, text: str) -> tuple[dict[str, Any], Search]:

@@ -88,8 +88,7 @@ class Runs:
 
     def interrupt(self, allocation: Row, reason: str) -> None:
         """Ask a running trial to checkpoint and end; end at once one that has not begun to run the user's code."""
-        with self._db.transaction():
-            self._db.update("allocations", "id", allocation["id"], preempt=1, ending=reason)
+        self._db.update("allocations", "id", allocation["id"], preempt=1, ending=reason)
         if allocation["state"] != "RUNNING":
             self.terminate(allocation)
             return
@@ -143,8 +142,7 @@ class Runs:
     def note(self, trial_id: int, allocation_id: str, level: str, text: str) -> None:
         """Put a line of the master's own into a trial's log."""
         line = logs.Line(timestamp=now(), log=text, level=level, source="master", stdtype="stderr")
-        with self._db.transaction():
-            logs.append(self._db, trial_id, allocation_id, [line])
+        logs.append(self._db, trial_id, allocation_id, [line])
 
     def later(self, work: Coroutine[Any, Any, Any]) -> None:
         """Run `work` in the background; a failure is logged."""

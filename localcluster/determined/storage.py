@@ -31,8 +31,7 @@ class Storage:
         """Delete checkpoints; raises NotFound, and InvalidArgument for registered ones, before deleting any."""
         rows = [checkpoints.get(self._db, name) for name in names]
         checkpoints.require_unregistered(self._db, names)
-        with self._db.transaction():
-            checkpoints.mark_deleted(self._db, names)
+        checkpoints.mark_deleted(self._db, names)
         await self._purge(rows)
 
     async def remove(self, names: Sequence[str], patterns: Sequence[str]) -> None:
@@ -49,8 +48,7 @@ class Storage:
         checkpoints.require_unregistered(self._db, names)
         for row in rows:
             left = await asyncio.to_thread(_remove_matching, directory(row), patterns)
-            with self._db.transaction():
-                checkpoints.set_resources(self._db, row["uuid"], left)
+            checkpoints.set_resources(self._db, row["uuid"], left)
 
     async def finish(self) -> None:
         """Delete the files of all checkpoints that are marked."""
@@ -64,8 +62,7 @@ class Storage:
                 raise FailedPrecondition(
                     f"the files of checkpoint {row['uuid']} could not be deleted: {error}"
                 ) from error
-            with self._db.transaction():
-                self._db.update("checkpoints", "uuid", row["uuid"], resources={})
+            self._db.update("checkpoints", "uuid", row["uuid"], resources={})
 
 
 def directory(checkpoint: Row) -> Path:

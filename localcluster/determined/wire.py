@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import json
-import math
-from collections.abc import Sequence
+from collections.abc import Callable
 from typing import Any
 
 from localcluster.determined.launcher import AGENT_ID
@@ -13,7 +13,6 @@ from localcluster.determined.state.database import Database, Row
 from localcluster.determined.state.experiments import TERMINAL
 
 _ALLOCATION_STATES = {"PULLING": "STARTING", "RUNNING": "RUNNING"}
-_LINE = "[{timestamp}] {container:8.8} {rank}|| {level}{log}\n"
 
 
 def encode(value: Any) -> bytes:
@@ -21,37 +20,35 @@ def encode(value: Any) -> bytes:
     try:
         return json.dumps(value, allow_nan=False, separators=(",", ":")).encode()
     except ValueError:
-        return json.dumps(_finite(value), allow_nan=False, separators=(",", ":")).encode()
+        return json.dumps(metrics.finite(value), allow_nan=False, separators=(",", ":")).encode()
 
 
-def _finite(value: Any) -> Any:
-    if isinstance(value, float) and not math.isfinite(value):
-        return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
-    if isinstance(value, dict):
-        return {key: _finite(item) for key, item in value.items()}
-    return [_finite(item) for item in value] if isinstance(value, list) else value
+_CONVERSIONS: dict[str, Callable[[Any], Any]] = {
+    **dict.fromkeys(("config", "hparams", "labels", "metadata"), json.loads),
+    **dict.fromkeys(("active", "admin", "archived"), bool),
+    "resources": lambda text: {path: str(size) for path, size in json.loads(text).items()},
+    "state": "STATE_{}".format,
+}
 
 
-def page(items: Sequence[Any], offset: int, limit: int) -> tuple[Sequence[Any], dict[str, Any]]:
-    """Cut one page; limit 0 is everything.  Negative offsets count from the end, as upstream."""
-    total = len(items)
-    start = min(max(offset if offset >= 0 else total + offset, 0), total)
-    end = min(start + limit, total) if limit > 0 else total
-    pagination = {"offset": offset, "limit": limit, "startIndex": start, "endIndex": end, "total": total}
-    return items[start:end], pagination
+@functools.cache
+def _name(column: str) -> str:
+    first, *rest = column.split("_")
+    return first + "".join(map(str.title, rest))
+
+
+def _fields(row: Row, columns: str) -> dict[str, Any]:
+    """Return columns of a row as the wire has them; null ones are left out."""
+    return {
+        _name(column): convert(row[column]) if (convert := _CONVERSIONS.get(column)) else row[column]
+        for column in columns.split()
+        if row[column] is not None
+    }
 
 
 def user(row: Row) -> dict[str, Any]:
     """v1User."""
-    return {
-        "id": row["id"],
-        "username": row["username"],
-        "admin": bool(row["admin"]),
-        "active": bool(row["active"]),
-        "displayName": row["display_name"],
-        "remote": False,
-        "modifiedAt": row["modified_at"],
-    }
+    return {**_fields(row, "id username admin active display_name modified_at"), "remote": False}
 
 
 def display_state(row: Row) -> str:
@@ -62,38 +59,46 @@ def display_state(row: Row) -> str:
     return f"STATE_{state}"
 
 
+_PLACE = {"projectId": 1, "projectName": "Uncategorized", "projectOwnerId": 1, "workspaceId": 1}
+
+
 def experiment(row: Row, *, full: bool = True) -> dict[str, Any]:
     """v1Experiment; lists leave the configuration texts out for size, as the real master does."""
     config = json.loads(row["config"])
+    columns = "id name labels notes archived username display_name user_id start_time end_time progress job_id"
     return {
-        "id": row["id"],
+        **_fields(row, columns),
         "state": display_state(row),
-        "name": row["name"],
         "description": row["description"] or "",
-        "labels": json.loads(row["labels"]),
-        "notes": row["notes"],
-        "archived": bool(row["archived"]),
-        "username": row["username"],
-        "displayName": row["display_name"],
-        "userId": row["user_id"],
-        "startTime": row["start_time"],
-        **({"endTime": row["end_time"]} if row["end_time"] else {}),
         "numTrials": row["trials"],
         "checkpointCount": row["checkpoints"],
-        "progress": row["progress"],
-        "jobId": row["job_id"],
         "forkedFrom": row["parent_id"],
         "resourcePool": config["resources"]["resource_pool"],
         "searcherType": config["searcher"]["name"],
         "searcherMetric": config["searcher"]["metric"],
         "hyperparameters": config["hyperparameters"],
-        "projectId": 1,
-        "projectName": "Uncategorized",
-        "projectOwnerId": 1,
-        "workspaceId": 1,
+        **_PLACE,
         "workspaceName": "Uncategorized",
         "config": config if full else {},
         "originalConfig": row["original_config"] if full else "",
+    }
+
+
+def unstored_experiment(config: dict[str, Any], username: str) -> dict[str, Any]:
+    """v1Experiment of a `validateOnly` request, which is stored nowhere."""
+    return {
+        "id": 0,
+        "state": "STATE_UNSPECIFIED",
+        "name": config["name"],
+        "archived": False,
+        "config": config,
+        "originalConfig": "",
+        "jobId": "",
+        "numTrials": 0,
+        "searcherType": config["searcher"]["name"],
+        "startTime": "1970-01-01T00:00:00Z",
+        "username": username,
+        **_PLACE,
     }
 
 
@@ -104,25 +109,17 @@ def trial(db: Database, row: Row, config: dict[str, Any]) -> dict[str, Any]:
     latest = metrics.latest_validation(db, row["id"])
     best = metrics.best_validation(db, row["id"], metric, smaller)
     saved = [c for c in checkpoints.find(db, trial_id=row["id"]) if c["state"] == "COMPLETED"]
-    ranked = checkpoints.ordered(db, saved, attribute="SORT_BY_SEARCHER_METRIC", by_metric="", descending=None)
     shaped: dict[str, Any] = {
-        "id": row["id"],
-        "experimentId": row["experiment_id"],
+        **_fields(row, "id experiment_id hparams restarts start_time end_time task_id"),
         "state": display_state(row),
-        "hparams": json.loads(row["hparams"]),
-        "restarts": row["restarts"],
-        "startTime": row["start_time"],
         "totalBatchesProcessed": metrics.steps(db, row["id"]),
         "runnerState": "" if row["state"] in TERMINAL else row["runner_state"],
-        "taskId": row["task_id"],
         "taskIds": trials.task_ids(row),
         "checkpointCount": len(saved),
-        "totalCheckpointSize": str(sum(_size(c) for c in saved)),
+        "totalCheckpointSize": str(sum(sum(json.loads(c["resources"]).values()) for c in saved)),
         "summaryMetrics": metrics.summary(db, row["id"]),
         "metadata": json.loads(row["metadata"] or "{}"),
     }
-    if row["end_time"]:
-        shaped["endTime"] = row["end_time"]
     if row["warm_start"]:
         shaped["warmStartCheckpointUuid"] = row["warm_start"]
     if latest:
@@ -130,8 +127,8 @@ def trial(db: Database, row: Row, config: dict[str, Any]) -> dict[str, Any]:
     if best:
         shaped["bestValidation"] = metrics_workload(best)
         shaped["searcherMetricValue"] = json.loads(best["average"])[metric]
-    if ranked:
-        shaped["bestCheckpoint"] = checkpoint_workload(ranked[0])
+    if saved:
+        shaped["bestCheckpoint"] = checkpoint_workload(checkpoints.ordered(db, saved)[0])
     return shaped
 
 
@@ -140,19 +137,13 @@ def metrics_workload(row: Row, *, batches: bool = False) -> dict[str, Any]:
     values = {"avgMetrics": json.loads(row["average"])}
     if batches and row["batches"]:
         values["batchMetrics"] = json.loads(row["batches"])
-    return {"endTime": row["end_time"], "metrics": values, "numInputs": 0, "totalBatches": row["steps"]}
+    return {**_fields(row, "end_time"), "metrics": values, "numInputs": 0, "totalBatches": row["steps"]}
 
 
 def checkpoint_workload(row: Row) -> dict[str, Any]:
     """v1CheckpointWorkload."""
-    return {
-        "uuid": row["uuid"],
-        "endTime": row["report_time"],
-        "state": f"STATE_{row['state']}",
-        "resources": _resources(row),
-        "totalBatches": row["steps"],
-        "metadata": json.loads(row["metadata"]),
-    }
+    named = _fields(row, "uuid state resources metadata")
+    return {**named, "endTime": row["report_time"], "totalBatches": row["steps"]}
 
 
 def checkpoint(db: Database, row: Row) -> dict[str, Any]:
@@ -161,18 +152,10 @@ def checkpoint(db: Database, row: Row) -> dict[str, Any]:
     training = metrics.at(db, row["trial_id"], metrics.TRAINING, row["steps"])
     metric = checkpoints.searcher_metric(db, row)
     return {
-        "uuid": row["uuid"],
-        "taskId": row["task_id"],
-        "allocationId": row["allocation_id"],
-        "reportTime": row["report_time"],
-        "state": f"STATE_{row['state']}",
-        "resources": _resources(row),
-        "metadata": json.loads(row["metadata"]),
+        **_fields(row, "uuid task_id allocation_id report_time state resources metadata"),
         "training": {
-            "trialId": row["trial_id"],
-            "experimentId": row["experiment_id"],
+            **_fields(row, "trial_id experiment_id hparams"),
             "experimentConfig": json.loads(row["config"]),
-            "hparams": json.loads(row["hparams"]),
             "trainingMetrics": {"avgMetrics": training or {}, "batchMetrics": []},
             "validationMetrics": {"avgMetrics": validation or {}, "batchMetrics": []},
             **({} if metric is None else {"searcherMetric": metric}),
@@ -186,84 +169,40 @@ def metrics_report(row: Row) -> dict[str, Any]:
     values = {key: json.loads(row["average"])}
     if row["batches"]:
         values["batch_metrics"] = json.loads(row["batches"])
-    return {
-        "id": row["id"],
-        "trialId": row["trial_id"],
-        "trialRunId": row["run"],
-        "group": row["name"],
-        "totalBatches": row["steps"],
-        "endTime": row["end_time"],
-        "archived": bool(row["archived"]),
-        "metrics": values,
-    }
+    named = _fields(row, "id trial_id end_time archived")
+    named |= {"trialRunId": row["run"], "group": row["name"], "totalBatches": row["steps"]}
+    return {**named, "metrics": values}
 
 
 def log_line(row: Row) -> dict[str, Any]:
     """v1TrialLogsResponse; `message` is what the CLI prints."""
     container = trials.container_id(row["allocation_id"]) if row["allocation_id"] else ""
-    message = _LINE.format(
-        timestamp=row["timestamp"],
-        container=container,
-        rank="" if row["rank"] is None else f"[rank={row['rank']}] ",
-        level=f"{row['level']}: " if row["level"] else "",
-        log=row["log"],
-    )
+    rank, level = row["rank"], row["level"]
+    told = ("" if rank is None else f"[rank={rank}] ") + "|| " + (f"{level}: " if level else "")
     return {
+        **_fields(row, "trial_id timestamp source stdtype"),
         "id": str(row["id"]),
-        "trialId": row["trial_id"],
-        "timestamp": row["timestamp"],
-        "message": message,
+        "message": f"[{row['timestamp']}] {container:8.8} {told}{row['log']}\n",
         "log": row["log"] + "\n",
-        "level": f"LOG_LEVEL_{row['level'] or 'UNSPECIFIED'}",
+        "level": f"LOG_LEVEL_{level or 'UNSPECIFIED'}",
         "agentId": AGENT_ID,
         "containerId": container,
-        "source": row["source"],
-        "stdtype": row["stdtype"],
-        **({} if row["rank"] is None else {"rankId": row["rank"]}),
+        **({} if rank is None else {"rankId": rank}),
     }
+
+
+_REGISTERED = "id name notes metadata labels username user_id creation_time last_updated_time"
 
 
 def model(row: Row) -> dict[str, Any]:
     """v1Model."""
-    return {
-        "id": row["id"],
-        "name": row["name"],
-        "description": row["description"],
-        "notes": row["notes"],
-        "metadata": json.loads(row["metadata"]),
-        "labels": json.loads(row["labels"]),
-        "archived": bool(row["archived"]),
-        "numVersions": row["count"],
-        "username": row["username"],
-        "userId": row["user_id"],
-        "workspaceId": 1,
-        "creationTime": row["creation_time"],
-        "lastUpdatedTime": row["last_updated_time"],
-    }
+    return {**_fields(row, f"{_REGISTERED} description archived"), "numVersions": row["count"], "workspaceId": 1}
 
 
 def model_version(db: Database, row: Row) -> dict[str, Any]:
     """v1ModelVersion."""
     return {
-        "id": row["id"],
-        "version": row["version"],
-        "name": row["name"],
-        "comment": row["comment"],
-        "notes": row["notes"],
-        "metadata": json.loads(row["metadata"]),
-        "labels": json.loads(row["labels"]),
-        "username": row["username"],
-        "userId": row["user_id"],
-        "creationTime": row["creation_time"],
-        "lastUpdatedTime": row["last_updated_time"],
+        **_fields(row, f"{_REGISTERED} version comment"),
         "model": model(models.get(db, str(row["model_id"]))),
         "checkpoint": checkpoint(db, checkpoints.get(db, row["checkpoint_uuid"])),
     }
-
-
-def _resources(row: Row) -> dict[str, str]:
-    return {path: str(size) for path, size in json.loads(row["resources"]).items()}
-
-
-def _size(row: Row) -> int:
-    return sum(json.loads(row["resources"]).values())

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 WIDTH, HEIGHT = 480, 250
 LEFT, RIGHT, TOP, BOTTOM = 56, 456, 10, 214
@@ -22,7 +23,7 @@ Point = tuple[float, float]
 
 @dataclass(frozen=True)
 class Series:
-    """One trial's values of one metric in one group, as (step, value) by step."""
+    """One trial's values, at least one, of one metric in one group, as (step, value) by step."""
 
     trial: int
     colour: int
@@ -30,25 +31,7 @@ class Series:
     points: Sequence[Point]
 
 
-@dataclass(frozen=True)
-class Entry:
-    """A trial in a rung: its metric, None where it failed, and what was decided."""
-
-    trial: int
-    metric: float | None
-    decision: str
-
-
-@dataclass(frozen=True)
-class Rung:
-    """What a rung needs, in units of the search's time metric, and who got there, the best first."""
-
-    needed: int
-    entries: Sequence[Entry]
-
-
-@dataclass(frozen=True)
-class Tick:
+class Tick(NamedTuple):
     """A mark of an axis."""
 
     at: float
@@ -74,24 +57,16 @@ class Axes:
     x: tuple[float, float]
     y: tuple[float, float]
 
-    @classmethod
-    def around(cls, points: Iterable[Point]) -> Axes:
-        """Return axes that show all points, at least one."""
-        xs, ys = zip(*points, strict=True)
-        return cls(_span(xs, 0.0), _span(ys, 0.05))
-
     def place(self, x: float, y: float) -> Point:
         """Return the picture's coordinates of a point."""
         across = (x - self.x[0]) / (self.x[1] - self.x[0])
         up = (y - self.y[0]) / (self.y[1] - self.y[0])
         return LEFT + across * (RIGHT - LEFT), BOTTOM - up * (BOTTOM - TOP)
 
-    @property
     def x_ticks(self) -> list[Tick]:
         """Return the marks of the horizontal axis."""
         return [Tick(self.place(value, self.y[0])[0], text) for value, text in ticks(*self.x, 6)]
 
-    @property
     def y_ticks(self) -> list[Tick]:
         """Return the marks of the vertical axis."""
         return [Tick(self.place(self.x[0], value)[1], text) for value, text in ticks(*self.y, 7)]
@@ -106,46 +81,39 @@ class Chart:
     x_ticks: Sequence[Tick]
     y_ticks: Sequence[Tick]
     lines: Sequence[Line]
-    width: int = WIDTH
-    height: int = HEIGHT
-    left: int = LEFT
-    right: int = RIGHT
-    bottom: int = BOTTOM
+    width, height, left, right, bottom = WIDTH, HEIGHT, LEFT, RIGHT, BOTTOM
 
 
 def curves(title: str, series: Sequence[Series]) -> Chart:
-    """Draw series with at least one point between them over the batches done."""
-    axes = Axes.around(point for each in series for point in each.points)
-    lines = [_line(axes, each) for each in series if each.points]
-    return Chart(title, "batches", axes.x_ticks, axes.y_ticks, lines)
+    """Draw series over the batches done."""
+    xs, ys = zip(*(point for each in series for point in each.points), strict=True)
+    axes = Axes(_span(xs, 0.0), _span(ys, 0.05))
+    return Chart(title, "batches", axes.x_ticks(), axes.y_ticks(), [_line(axes, each) for each in series])
 
 
-def ladder(title: str, unit: str, rungs: Sequence[Rung], colours: Mapping[int, int], span: Sequence[float]) -> Chart:
-    """Draw a bracket: the rungs from left to right, in each its trials from the best to the worst.
+def ladder(
+    title: str, unit: str, rungs: Sequence[Mapping[str, Any]], colours: Mapping[int, int], span: Sequence[float]
+) -> Chart:
+    """Draw a bracket: the rungs (as `Search.rungs` has them) from left to right, in each its trials, the best first.
 
     `colours` are those of the trials, `span` values that the vertical axis must show.
     """
     axes = Axes((-0.5, len(rungs) - 0.5), _span(span, 0.05))
     ways: dict[int, list[tuple[Point, str]]] = {}
     words: dict[int, list[str]] = {}
+    marks: list[Tick] = []
     for place, rung in enumerate(rungs):
-        for rank, entry in enumerate(rung.entries):
-            metric = "no result"
-            if entry.metric is not None:
-                metric = f"{entry.metric:.4g}"
-                x = place + 0.8 * ((rank + 0.5) / len(rung.entries) - 0.5)
-                ways.setdefault(entry.trial, []).append((axes.place(x, entry.metric), entry.decision))
-            words.setdefault(entry.trial, []).append(f"{metric} at {rung.needed} ({entry.decision})")
+        count, needed = len(rung["entries"]), rung["units_needed"]
+        marks.append(Tick(axes.place(place, 0)[0], f"{needed}: {count} trial{'s' * (count != 1)}"))
+        for rank, entry in enumerate(rung["entries"]):
+            trial, metric, decision = entry["trial"], entry["metric"], entry["decision"]
+            if metric is not None:
+                x = place + 0.8 * ((rank + 0.5) / count - 0.5)
+                ways.setdefault(trial, []).append((axes.place(x, metric), decision))
+            shown = "no result" if metric is None else f"{metric:.4g}"
+            words.setdefault(trial, []).append(f"{shown} at {needed} ({decision})")
     lines = [_climb(trial, colours[trial], way, "; ".join(words[trial])) for trial, way in ways.items()]
-    marks = [
-        Tick(axes.place(place, 0)[0], f"{rung.needed}: {_counted(len(rung.entries))}")
-        for place, rung in enumerate(rungs)
-    ]
-    return Chart(title, unit, marks, axes.y_ticks, lines)
-
-
-def _counted(trials: int) -> str:
-    return "1 trial" if trials == 1 else f"{trials} trials"
+    return Chart(title, unit, marks, axes.y_ticks(), lines)
 
 
 def _climb(trial: int, colour: int, way: Sequence[tuple[Point, str]], title: str) -> Line:
@@ -179,7 +147,7 @@ def _line(axes: Axes, series: Series) -> Line:
 
 
 def _path(points: Sequence[Point]) -> str:
-    return "M" + "L".join(f"{x:.1f} {y:.1f}" for x, y in points) if points else ""
+    return "M" + "L".join(f"{x:.1f} {y:.1f}" for x, y in points)
 
 
 def _span(values: Sequence[float], margin: float) -> tuple[float, float]:

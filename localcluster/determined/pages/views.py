@@ -39,16 +39,6 @@ class Trial:
     best: overview.Best | None
 
 
-@dataclass(frozen=True)
-class Checkpoint:
-    """A checkpoint with the searcher's metric at its step, its size in bytes, and the model versions that hold it."""
-
-    row: Row
-    metric: float | None
-    size: int
-    versions: Sequence[str]
-
-
 def experiment_list(db: Database, page: int, archived: bool) -> dict[str, Any]:
     """One page of experiments, newest first."""
     found = experiments.find(db, archived=None if archived else False, descending=True)
@@ -84,7 +74,9 @@ def experiment(db: Database, experiment_id: int) -> dict[str, Any]:
         **_curves(db, table, config["searcher"]),
         "ladders": _ladders(searching.rungs(db, experiment_id), table, config["searcher"].get("time_metric", "")),
         "checkpoints": saved,
-        "best_checkpoint": next((c for c in saved if c.metric is not None and c.row["state"] == "COMPLETED"), None),
+        "best_checkpoint": next(
+            (c for c in saved if c["metric"] is not None and c["row"]["state"] == "COMPLETED"), None
+        ),
         "config": yaml.safe_dump(config, sort_keys=False, allow_unicode=True),
         "live": row["state"] not in experiments.TERMINAL,
     }
@@ -190,30 +182,21 @@ def _curves(db: Database, table: Sequence[Trial], searcher: dict[str, Any]) -> d
                 lines.setdefault((row["trial_id"], row["name"]), []).append((row["steps"], value))
     first = _title(searcher["metric"], metrics.VALIDATION)
     names = sorted(found, key=lambda name: (name != first, name))
-    drawn = [
-        charts.curves(
-            name,
-            [charts.Series(trial, colours[trial], group, points) for (trial, group), points in found[name].items()],
-        )
-        for name in names[:CHARTS]
-    ]
+    drawn = []
+    for name in names[:CHARTS]:
+        series = [charts.Series(trial, colours[trial], group, points) for (trial, group), points in found[name].items()]
+        drawn.append(charts.curves(name, series))
     return {"charts": drawn, "undrawn": names[CHARTS:]}
 
 
 def _ladders(brackets: list[list[dict[str, Any]]], table: Sequence[Trial], unit: str) -> list[charts.Chart]:
     """Return one picture a bracket that has a result, all on one scale."""
     colours = {trial.row["id"]: trial.colour for trial in table}
-    pictures = [
-        [charts.Rung(rung["units_needed"], [charts.Entry(**entry) for entry in rung["entries"]]) for rung in bracket]
-        for bracket in brackets
-    ]
-    values = [[e.metric for rung in rungs for e in rung.entries if e.metric is not None] for rungs in pictures]
-    span = [value for of_bracket in values for value in of_bracket]
-    return [
-        charts.ladder(f"Bracket {place}", unit, rungs, colours, span)
-        for place, (rungs, any_value) in enumerate(zip(pictures, values, strict=True), 1)
-        if any_value
-    ]
+    span = [e["metric"] for rungs in brackets for rung in rungs for e in rung["entries"] if e["metric"] is not None]
+    if not span:
+        return []
+    pictures = [charts.ladder(f"Bracket {n}", unit, rungs, colours, span) for n, rungs in enumerate(brackets, 1)]
+    return [picture for picture in pictures if picture.lines]
 
 
 def _title(metric: str, group: str) -> str:
@@ -223,19 +206,21 @@ def _title(metric: str, group: str) -> str:
     return metric
 
 
-def _checkpoints(db: Database, parent: Row, searcher: dict[str, Any]) -> list[Checkpoint]:
-    """Return the checkpoints whose files are there, those with the best value of the searcher's metric first."""
+def _checkpoints(db: Database, parent: Row, searcher: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return the checkpoints whose files are there, those with the best value of the searcher's metric first.
+
+    Each with that `metric`, its `size` in bytes, and the model `versions` that hold it.
+    """
     held: dict[str, list[str]] = {}
     for row in overview.registered(db, parent["id"]):
         held.setdefault(row["uuid"], []).append(f"{row['name']} version {row['version']}")
     rows = [row for row in checkpoints.find(db, experiment_id=parent["id"]) if row["state"] != "DELETED"]
-    best = checkpoints.ordered(db, rows, attribute="SORT_BY_SEARCHER_METRIC", by_metric="", descending=None)
     return [
-        Checkpoint(
-            row=row,
-            metric=checkpoints.metric(db, row, searcher["metric"]),
-            size=sum(json.loads(row["resources"]).values()),
-            versions=held.get(row["uuid"], ()),
-        )
-        for row in best
+        {
+            "row": row,
+            "metric": checkpoints.metric(db, row, searcher["metric"]),
+            "size": sum(json.loads(row["resources"]).values()),
+            "versions": held.get(row["uuid"], ()),
+        }
+        for row in checkpoints.ordered(db, rows)
     ]

@@ -9,28 +9,26 @@ import tarfile
 import threading
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
-from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
-from starlette.routing import Route
 
 from localcluster.determined import storage, wire
 from localcluster.determined.errors import FailedPrecondition, NotFound
-from localcluster.determined.routes.http import allocation, answer, body, caller, field, master
+from localcluster.determined.routes.http import Call, field, served
 from localcluster.determined.state import checkpoints
 
 _CHUNK = 1 << 16
 
 
-async def get(request: Request) -> Response:
+def get(call: Call) -> dict[str, Any]:
     """v1GetCheckpointResponse."""
-    db = master(request).db
-    return answer({"checkpoint": wire.checkpoint(db, checkpoints.get(db, request.path_params["uuid"]))})
+    return {"checkpoint": wire.checkpoint(call.db, checkpoints.get(call.db, call.path["uuid"]))}
 
 
-async def download(request: Request) -> Response:
+def download(call: Call) -> Response:
     """A gzipped tar of the checkpoint's files, packed while it is sent."""
-    row = checkpoints.get(master(request).db, request.path_params["uuid"])
+    row = checkpoints.get(call.db, call.path["uuid"])
     if row["state"] not in ("COMPLETED", "PARTIALLY_DELETED"):
         raise FailedPrecondition(f"checkpoint {row['uuid']} is {row['state']} and has no files to download")
     directory = storage.directory(row)
@@ -67,60 +65,43 @@ async def _archive(directory: Path) -> AsyncIterator[bytes]:
         raise failures[0]
 
 
-async def post(request: Request) -> Response:
+def post(call: Call) -> None:
     """A trial has put a checkpoint into the storage."""
-    values = await body(request)
-    field(values, "uuid", str)
-    checkpoints.report(master(request).db, allocation(request), values)
-    return answer()
+    call.field("uuid", str)
+    checkpoints.report(call.db, call.allocation, call.body)
 
 
-async def patch(request: Request) -> Response:
+def patch(call: Call) -> None:
     """Say which files of checkpoints are left."""
-    db = master(request).db
-    mine = caller(request).allocation
-    changes = field(await body(request), "checkpoints", list)
-    with db.transaction():
-        for change in changes:
-            row = checkpoints.get(db, field(change, "uuid", str))
+    mine = call.caller.allocation
+    with call.db.transaction():
+        for change in call.field("checkpoints", list):
+            row = checkpoints.get(call.db, field(change, "uuid", str))
             if mine is not None and row["experiment_id"] != mine["experiment_id"]:
                 raise NotFound(f"checkpoint {row['uuid']} not found in this experiment")
-            checkpoints.require_unregistered(db, [row["uuid"]], "patched")
+            checkpoints.require_unregistered(call.db, [row["uuid"]], "patched")
             resources = (change.get("resources") or {}).get("resources")
             if resources is not None:
-                checkpoints.set_resources(db, row["uuid"], {path: int(size) for path, size in resources.items()})
-    return answer()
+                checkpoints.set_resources(call.db, row["uuid"], {path: int(size) for path, size in resources.items()})
 
 
-async def delete(request: Request) -> Response:
-    """v1DeleteCheckpointsRequest."""
-    await master(request).storage.delete(field(await body(request), "checkpointUuids", list))
-    return answer()
-
-
-async def remove_files(request: Request) -> Response:
-    """v1CheckpointsRemoveFilesRequest; no glob only looks what files are there."""
-    values = await body(request)
-    names, patterns = field(values, "checkpointUuids", list), field(values, "checkpointGlobs", list)
-    await master(request).storage.remove(names, patterns)
-    return answer()
-
-
-async def set_metadata(request: Request) -> Response:
+def set_metadata(call: Call) -> dict[str, Any]:
     """Replace the checkpoint's metadata."""
-    db = master(request).db
-    given = field(await body(request), "checkpoint", dict)
-    with db.transaction():
-        checkpoints.replace_metadata(db, request.path_params["uuid"], field(given, "metadata", dict))
-    return answer({"checkpoint": wire.checkpoint(db, checkpoints.get(db, request.path_params["uuid"]))})
+    metadata = field(call.field("checkpoint", dict), "metadata", dict)
+    call.db.update("checkpoints", "uuid", call.path["uuid"], metadata=metadata)
+    return get(call)
 
 
-ROUTES = [
-    Route("/api/v1/checkpoints", post, methods=["POST"]),
-    Route("/api/v1/checkpoints", patch, methods=["PATCH"]),
-    Route("/api/v1/checkpoints", delete, methods=["DELETE"]),
-    Route("/api/v1/checkpoints/rm", remove_files, methods=["POST"]),
-    Route("/api/v1/checkpoints/{uuid}", get),
-    Route("/api/v1/checkpoints/{uuid}/metadata", set_metadata, methods=["POST"]),
-    Route("/checkpoints/{uuid}", download),
-]
+ROUTES = served(
+    {
+        "POST /api/v1/checkpoints": post,
+        "PATCH /api/v1/checkpoints": patch,
+        "DELETE /api/v1/checkpoints": lambda call: call.master.storage.delete(call.field("checkpointUuids", list)),
+        "POST /api/v1/checkpoints/rm": lambda call: call.master.storage.remove(
+            call.field("checkpointUuids", list), call.field("checkpointGlobs", list)
+        ),
+        "GET /api/v1/checkpoints/{uuid}": get,
+        "POST /api/v1/checkpoints/{uuid}/metadata": set_metadata,
+        "GET /checkpoints/{uuid}": download,
+    }
+)

@@ -4,159 +4,120 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from typing import Any
-
-from starlette.requests import Request
-from starlette.responses import Response
-from starlette.routing import Route
 
 from localcluster.determined import wire
 from localcluster.determined.errors import NotFound
 from localcluster.determined.master import Master
-from localcluster.determined.routes.http import (
-    answer,
-    body,
-    caller,
-    descending,
-    field,
-    flag,
-    integer,
-    key,
-    master,
-    pages,
-)
-from localcluster.determined.state import checkpoints, experiments, metrics, trials
+from localcluster.determined.routes.http import Call, served
+from localcluster.determined.state import checkpoints, experiments, metrics, overview, trials
+from localcluster.determined.state.database import Row
 
 _POLICY = {
     "saveExperimentBest": "save_experiment_best",
     "saveTrialBest": "save_trial_best",
     "saveTrialLatest": "save_trial_latest",
 }
-_RESOURCES = {"maxSlots": "max_slots", "weight": "weight", "priority": "priority"}
+_SECTIONS = {
+    "checkpoint_storage": ("checkpointStorage", _POLICY),
+    "resources": ("resources", {"maxSlots": "max_slots", "weight": "weight", "priority": "priority"}),
+}
+"""The sections of a configuration that may be patched, with their names and their keys' names on the wire."""
 
 
-async def create(request: Request) -> Response:
+def create(call: Call) -> dict[str, Any]:
     """v1CreateExperimentRequest."""
-    found = master(request)
-    experiment_id, config = found.create_experiment(await body(request), caller(request).user)
+    experiment_id, config = call.master.create_experiment(call.body, call.caller.user)
     if experiment_id:
-        shaped = wire.experiment(experiments.get(found.db, experiment_id))
+        shaped = _shaped(call, experiment_id)
     else:
-        shaped = _validated(config, caller(request).user["username"])
-    return answer({"experiment": shaped, "config": config, "warnings": []})
+        shaped = wire.unstored_experiment(config, call.caller.user["username"])
+    return {"experiment": shaped, "config": config, "warnings": []}
 
 
-async def continue_experiment(request: Request) -> Response:
+def continue_experiment(call: Call) -> dict[str, Any]:
     """v1ContinueExperimentRequest."""
-    found = master(request)
-    values = await body(request)
-    experiment_id = field(values, "id", int)
-    found.continue_experiment(experiment_id, values.get("overrideConfig") or "")
-    return answer({"experiment": wire.experiment(experiments.get(found.db, experiment_id)), "warnings": []})
+    experiment_id = call.field("id", int)
+    call.master.continue_experiment(experiment_id, call.body.get("overrideConfig") or "")
+    return {"experiment": _shaped(call, experiment_id), "warnings": []}
 
 
-async def find(request: Request) -> Response:
+def find(call: Call) -> dict[str, Any]:
     """v1GetExperimentsResponse."""
-    query = request.query_params
     found = experiments.find(
-        master(request).db,
-        archived=flag(request, "archived"),
-        users=query.getlist("users"),
-        labels=query.getlist("labels"),
-        name=query.get("name", ""),
-        sort=query.get("sortBy", ""),
-        descending=bool(descending(request)),
+        call.db,
+        archived=call.flag("archived"),
+        users=call.query.getlist("users"),
+        labels=call.query.getlist("labels"),
+        name=call.query.get("name", ""),
+        sort=call.query.get("sortBy", ""),
+        descending=bool(call.descending),
     )
-    states = query.getlist("states")
-    wanted = [
-        row for row in found if not states or wire.display_state(row) in states or f"STATE_{row['state']}" in states
-    ]
-    items, pagination = pages(request, wanted)
-    return answer({"experiments": [wire.experiment(row, full=False) for row in items], "pagination": pagination})
+    wanted = _in_states(call, found, lambda row: {wire.display_state(row), f"STATE_{row['state']}"})
+    return call.page("experiments", wanted, lambda row: wire.experiment(row, full=False))
 
 
-async def get(request: Request) -> Response:
+def get(call: Call) -> dict[str, Any]:
     """v1GetExperimentResponse."""
-    row = experiments.get(master(request).db, key(request))
-    return answer({"experiment": wire.experiment(row), "config": json.loads(row["config"])})
+    row = experiments.get(call.db, call.key())
+    return {"experiment": wire.experiment(row), "config": json.loads(row["config"])}
 
 
-async def list_trials(request: Request) -> Response:
+def list_trials(call: Call) -> dict[str, Any]:
     """v1GetExperimentTrialsResponse."""
-    db = master(request).db
-    config = json.loads(experiments.get(db, key(request))["config"])
-    rows = trials.of_experiment(db, key(request))
-    states = request.query_params.getlist("states")
-    rows = [row for row in rows if not states or wire.display_state(row) in states]
-    items, pagination = pages(request, rows[::-1] if descending(request) else rows)
-    return answer({"trials": [wire.trial(db, row, config) for row in items], "pagination": pagination})
+    config = json.loads(experiments.get(call.db, call.key())["config"])
+    rows = _in_states(call, trials.of_experiment(call.db, call.key()), lambda row: {wire.display_state(row)})
+    rows = rows[::-1] if call.descending else rows
+    return call.page("trials", rows, lambda row: wire.trial(call.db, row, config))
 
 
-async def list_checkpoints(request: Request) -> Response:
+def list_checkpoints(call: Call) -> dict[str, Any]:
     """v1GetExperimentCheckpointsResponse."""
-    db = master(request).db
-    experiments.get(db, key(request))
-    return checkpoint_page(request, checkpoints.find(db, experiment_id=key(request)))
+    experiments.get(call.db, call.key())
+    return checkpoint_page(call, checkpoints.find(call.db, experiment_id=call.key()))
 
 
-def checkpoint_page(request: Request, rows: list[Any]) -> Response:
-    """Answer with checkpoints in the order and of the states that the query asks for."""
-    db = master(request).db
-    query = request.query_params
-    states = query.getlist("states")
-    rows = [row for row in rows if not states or f"STATE_{row['state']}" in states]
+def checkpoint_page(call: Call, rows: list[Row]) -> dict[str, Any]:
+    """Return checkpoints in the order and of the states that the query asks for."""
     rows = checkpoints.ordered(
-        db,
-        rows,
-        attribute=query.get("sortByAttr", ""),
-        by_metric=query.get("sortByMetric", ""),
-        descending=descending(request),
+        call.db,
+        _in_states(call, rows, lambda row: {f"STATE_{row['state']}"}),
+        attribute=call.query.get("sortByAttr", ""),
+        by_metric=call.query.get("sortByMetric", ""),
+        descending=call.descending,
     )
-    items, pagination = pages(request, rows)
-    return answer({"checkpoints": [wire.checkpoint(db, row) for row in items], "pagination": pagination})
+    return call.page("checkpoints", rows, lambda row: wire.checkpoint(call.db, row))
 
 
-async def model_definition(request: Request) -> Response:
+def model_definition(call: Call) -> dict[str, Any]:
     """v1GetModelDefResponse."""
-    return answer({"b64Tgz": base64.b64encode(experiments.definition(master(request).db, key(request))).decode()})
+    return {"b64Tgz": base64.b64encode(experiments.definition(call.db, call.key())).decode()}
 
 
-async def best_validation(request: Request) -> Response:
+def best_validation(call: Call) -> dict[str, Any]:
     """The best value of the searcher's metric so far; 404 before the first."""
-    db = master(request).db
-    searcher = json.loads(experiments.get(db, key(request))["config"])["searcher"]
-    metric, smaller = searcher["metric"], searcher["smaller_is_better"]
-    best = [
-        json.loads(row["average"])[metric]
-        for trial in trials.of_experiment(db, key(request))
-        if (row := metrics.best_validation(db, trial["id"], metric, smaller))
-    ]
+    best = overview.best_validations(call.db, [experiments.get(call.db, call.key())])
     if not best:
-        raise NotFound(f"experiment {key(request)} has no validation yet")
-    return answer({"metric": min(best) if smaller else max(best)})
+        raise NotFound(f"experiment {call.key()} has no validation yet")
+    return {"metric": best[0].value}
 
 
-async def patch(request: Request) -> Response:
+def patch(call: Call) -> dict[str, Any]:
     """v1PatchExperiment."""
-    found = master(request)
-    values = await body(request)
-    changes = {name: values.get(name) for name in ("name", "description", "labels", "notes")}
-    storage = values.get("checkpointStorage")
-    if storage is not None:
-        changes["checkpoint_storage"] = {new: storage[old] for old, new in _POLICY.items() if old in storage}
-    resources = values.get("resources") or {}
-    changes["resources"] = {new: resources[old] for old, new in _RESOURCES.items() if old in resources}
-    found.patch_experiment(key(request), changes)
-    return answer({"experiment": wire.experiment(experiments.get(found.db, key(request)))})
+    changes = {name: call.body.get(name) for name in ("name", "description", "labels", "notes")}
+    for section, (given, names) in _SECTIONS.items():
+        values = call.body.get(given) or {}
+        changes[section] = {new: values[old] for old, new in names.items() if old in values}
+    call.master.patch_experiment(call.key(), changes)
+    return {"experiment": _shaped(call, call.key())}
 
 
-async def preview_garbage(request: Request) -> Response:
+def preview_garbage(call: Call) -> dict[str, Any]:
     """What `det experiment set gc-policy` shows before it asks: a raw path, with names of Go fields."""
-    db = master(request).db
-    config = json.loads(experiments.get(db, key(request))["config"])
-    policy = {name: integer(request, name) or 0 for name in _POLICY.values()}
-    rows = [checkpoints.get(db, name) for name in checkpoints.expendable(db, key(request), policy)]
+    config = json.loads(experiments.get(call.db, call.key())["config"])
+    policy = {name: call.integer(name) for name in _POLICY.values()}
+    rows = [checkpoints.get(call.db, name) for name in checkpoints.expendable(call.db, call.key(), policy)]
     shaped = [
         {
             "UUID": row["uuid"],
@@ -165,79 +126,55 @@ async def preview_garbage(request: Request) -> Response:
             "State": row["state"],
             "ReportTime": row["report_time"],
             "Resources": json.loads(row["resources"]),
-            "ValidationMetrics": metrics.at(db, row["trial_id"], metrics.VALIDATION, row["steps"]),
+            "ValidationMetrics": metrics.at(call.db, row["trial_id"], metrics.VALIDATION, row["steps"]),
         }
         for row in rows
     ]
-    return answer({"checkpoints": shaped, "metric_name": config["searcher"]["metric"]})
+    return {"checkpoints": shaped, "metric_name": config["searcher"]["metric"]}
 
 
-async def set_label(request: Request) -> Response:
+def set_label(call: Call) -> dict[str, Any]:
     """Add (PUT) or remove (DELETE) one label."""
-    db = master(request).db
-    labels = set(json.loads(experiments.get(db, key(request))["labels"]))
-    label = request.path_params["label"]
-    changed = labels | {label} if request.method == "PUT" else labels - {label}
-    with db.transaction():
-        experiments.patch(db, key(request), {"labels": sorted(changed)})
-    return answer({"labels": sorted(changed)})
+    labels, label = set(json.loads(experiments.get(call.db, call.key())["labels"])), {call.path["label"]}
+    changed = sorted(labels | label if call.request.method == "PUT" else labels - label)
+    experiments.patch(call.db, call.key(), {"labels": changed})
+    return {"labels": changed}
 
 
-async def delete(request: Request) -> Response:
-    """Delete an experiment that has ended."""
-    await master(request).delete(key(request))
-    return answer()
+def _shaped(call: Call, experiment_id: int) -> dict[str, Any]:
+    return wire.experiment(experiments.get(call.db, experiment_id))
 
 
-def _verb(act: Callable[[Master, int], None]) -> Callable[[Request], Awaitable[Response]]:
-    async def endpoint(request: Request) -> Response:
-        experiments.get(master(request).db, key(request))
-        act(master(request), key(request))
-        return answer()
-
-    return endpoint
+def _in_states(call: Call, rows: list[Row], states: Callable[[Row], set[str]]) -> list[Row]:
+    wanted = set(call.query.getlist("states"))
+    return [row for row in rows if not wanted or wanted & states(row)]
 
 
-def _validated(config: dict[str, Any], username: str) -> dict[str, Any]:
-    """Return the experiment of a `validateOnly` request, which is stored nowhere."""
-    return {
-        "id": 0,
-        "state": "STATE_UNSPECIFIED",
-        "name": config["name"],
-        "archived": False,
-        "config": config,
-        "originalConfig": "",
-        "jobId": "",
-        "numTrials": 0,
-        "projectId": 1,
-        "projectOwnerId": 1,
-        "searcherType": config["searcher"]["name"],
-        "startTime": "1970-01-01T00:00:00Z",
-        "username": username,
+def _verb(act: Callable[[Master, int], None]) -> Callable[[Call], None]:
+    return lambda call: act(call.master, call.key())
+
+
+_EXPERIMENT = "/api/v1/experiments/{id}"
+ROUTES = served(
+    {
+        "GET /api/v1/experiments": find,
+        "POST /api/v1/experiments": create,
+        "POST /api/v1/experiments/continue": continue_experiment,
+        f"GET {_EXPERIMENT}": get,
+        f"PATCH {_EXPERIMENT}": patch,
+        f"DELETE {_EXPERIMENT}": lambda call: call.master.delete(call.key()),
+        f"GET {_EXPERIMENT}/trials": list_trials,
+        f"GET {_EXPERIMENT}/checkpoints": list_checkpoints,
+        f"GET {_EXPERIMENT}/model_def": model_definition,
+        f"GET {_EXPERIMENT}/searcher/best_searcher_validation_metric": best_validation,
+        f"PUT {_EXPERIMENT}/labels/{{label:path}}": set_label,
+        f"DELETE {_EXPERIMENT}/labels/{{label:path}}": set_label,
+        f"POST {_EXPERIMENT}/activate": _verb(Master.activate),
+        f"POST {_EXPERIMENT}/pause": _verb(Master.pause),
+        f"POST {_EXPERIMENT}/cancel": _verb(Master.cancel),
+        f"POST {_EXPERIMENT}/kill": _verb(Master.kill),
+        f"POST {_EXPERIMENT}/archive": lambda call: experiments.set_archived(call.db, call.key(), archived=True),
+        f"POST {_EXPERIMENT}/unarchive": lambda call: experiments.set_archived(call.db, call.key(), archived=False),
+        "GET /experiments/{id}/preview_gc": preview_garbage,
     }
-
-
-_VERBS: dict[str, Callable[[Master, int], None]] = {
-    "activate": Master.activate,
-    "pause": Master.pause,
-    "cancel": Master.cancel,
-    "kill": Master.kill,
-    "archive": lambda found, number: experiments.set_archived(found.db, number, archived=True),
-    "unarchive": lambda found, number: experiments.set_archived(found.db, number, archived=False),
-}
-
-ROUTES = [
-    Route("/api/v1/experiments", find),
-    Route("/api/v1/experiments", create, methods=["POST"]),
-    Route("/api/v1/experiments/continue", continue_experiment, methods=["POST"]),
-    Route("/api/v1/experiments/{id}", get),
-    Route("/api/v1/experiments/{id}", patch, methods=["PATCH"]),
-    Route("/api/v1/experiments/{id}", delete, methods=["DELETE"]),
-    Route("/api/v1/experiments/{id}/trials", list_trials),
-    Route("/api/v1/experiments/{id}/checkpoints", list_checkpoints),
-    Route("/api/v1/experiments/{id}/model_def", model_definition),
-    Route("/api/v1/experiments/{id}/searcher/best_searcher_validation_metric", best_validation),
-    Route("/api/v1/experiments/{id}/labels/{label:path}", set_label, methods=["PUT", "DELETE"]),
-    Route("/experiments/{id}/preview_gc", preview_garbage),
-    *(Route(f"/api/v1/experiments/{{id}}/{name}", _verb(act), methods=["POST"]) for name, act in _VERBS.items()),
-]
+)

@@ -1,13 +1,16 @@
-"""What all route modules share: reading a request, answering it, and the master behind it."""
+"""What all route modules share: a call as they see it, and the table that serves them."""
 
 from __future__ import annotations
 
+import inspect
 import json
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from functools import cached_property
 from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import Response
+from starlette.routing import Route
 
 from localcluster.determined import wire
 from localcluster.determined.access import Caller
@@ -18,88 +21,112 @@ from localcluster.determined.state.database import Row
 LONGEST_NUMBER = 18
 """Digits that are sure to fit into the database's 64 bits."""
 _TRUE = {"true": True, "1": True, "false": False, "0": False}
+_ORDERS = {"ORDER_BY_ASC": False, "ORDER_BY_DESC": True}
 
 
-def master(request: Request) -> Master:
-    """Return the master that this application fronts."""
-    found: Master = request.app.state.master
-    return found
+class Call:
+    """One request with its whole body, so that a handler is never interrupted; all methods raise InvalidArgument."""
+
+    def __init__(self, request: Request, raw: bytes = b"") -> None:
+        self.request, self._raw = request, raw
+        self.path, self.query = request.path_params, request.query_params
+        self.master: Master = request.app.state.master
+        self.db = self.master.db
+
+    @property
+    def caller(self) -> Caller:
+        """Who makes the call (of those that need a token)."""
+        found: Caller = self.request.state.caller
+        return found
+
+    @property
+    def allocation(self) -> Row:
+        """The allocation that makes the call; raises PermissionDenied for users."""
+        if self.caller.allocation is None:
+            raise PermissionDenied("only the processes of a trial make this call")
+        return self.caller.allocation
+
+    @cached_property
+    def body(self) -> dict[str, Any]:
+        """The body's JSON object, `{}` where it is empty."""
+        try:
+            value = json.loads(self._raw or b"{}")
+        except ValueError as error:
+            raise InvalidArgument(f"the body is not JSON: {error}") from error
+        if not isinstance(value, dict):
+            raise InvalidArgument("the body must be a JSON object")
+        return value
+
+    def field(self, name: str, *kinds: type) -> Any:
+        """Return a required field of the body."""
+        return field(self.body, name, *kinds)
+
+    def key(self, name: str = "id") -> int:
+        """Return a numeric part of the path."""
+        text = self.path[name]
+        if not text.isdecimal() or len(text) > LONGEST_NUMBER:
+            raise InvalidArgument(f"{name}: {text!r} is not a number")
+        return int(text)
+
+    def integer(self, name: str) -> int:
+        """Return a number of the query, 0 where it is absent."""
+        return next(iter(self.integers(name)), 0)
+
+    def integers(self, name: str) -> list[int]:
+        """Return the numbers that the query gives."""
+        texts = [text for text in self.query.getlist(name) if text]
+        try:
+            return [int(text) for text in texts]
+        except ValueError as error:
+            raise InvalidArgument(f"{name}: {', '.join(texts)!r} is not a number") from error
+
+    def flag(self, name: str) -> bool | None:
+        """Return a boolean of the query, None where it is absent."""
+        return _TRUE.get(self.query.get(name, "").lower())
+
+    @property
+    def descending(self) -> bool | None:
+        """What `orderBy` says, None where it says nothing."""
+        return _ORDERS.get(self.query.get("orderBy", ""))
+
+    def page(self, name: str, items: Sequence[Any], shape: Callable[[Any], Any]) -> dict[str, Any]:
+        """Return the page of `items` that the query asks for, shaped, and where it lies.
+
+        A limit of 0 is everything; a negative offset counts from the end, as upstream.
+        """
+        offset, limit, total = self.integer("offset"), self.integer("limit"), len(items)
+        if not -total <= offset <= total:
+            raise InvalidArgument(f"offset: {offset} is out of bounds, there are {total}")
+        start = offset if offset >= 0 else total + offset
+        end = min(start + limit, total) if limit > 0 else total
+        pagination = {"offset": offset, "limit": limit, "startIndex": start, "endIndex": end, "total": total}
+        return {name: [shape(item) for item in items[start:end]], "pagination": pagination}
 
 
-def caller(request: Request) -> Caller:
-    """Return who makes the call."""
-    found: Caller = request.state.caller
-    return found
-
-
-def allocation(request: Request) -> Row:
-    """Return the allocation that makes the call; raises PermissionDenied for users."""
-    found = caller(request).allocation
-    if found is None:
-        raise PermissionDenied("only the processes of a trial make this call")
-    return found
-
-
-def answer(value: Any = None) -> Response:
-    """Answer with JSON, `{}` for nothing."""
-    return Response(wire.encode({} if value is None else value), media_type="application/json")
-
-
-def pages(request: Request, items: Sequence[Any]) -> tuple[Sequence[Any], dict[str, Any]]:
-    """Cut the page that the query asks for; raises InvalidArgument."""
-    offset = integer(request, "offset") or 0
-    if not -len(items) <= offset <= len(items):
-        raise InvalidArgument(f"offset: {offset} is out of bounds, there are {len(items)}")
-    return wire.page(items, offset, integer(request, "limit") or 0)
-
-
-async def body(request: Request) -> dict[str, Any]:
-    """Return the request's JSON object, `{}` for an empty body; raises InvalidArgument."""
-    raw = await request.body()
-    if not raw:
-        return {}
-    try:
-        value = json.loads(raw)
-    except ValueError as error:
-        raise InvalidArgument(f"the body is not JSON: {error}") from error
-    if not isinstance(value, dict):
-        raise InvalidArgument("the body must be a JSON object")
-    return value
-
-
-def field(values: dict[str, Any], name: str, kind: type | tuple[type, ...]) -> Any:
-    """Return a required field of a body; raises InvalidArgument naming it."""
+def field(values: dict[str, Any], name: str, *kinds: type) -> Any:
+    """Return a required field of a JSON object; raises InvalidArgument naming it."""
     value = values.get(name)
-    if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
-        kinds = kind if isinstance(kind, tuple) else (kind,)
+    if not isinstance(value, kinds) or (isinstance(value, bool) and bool not in kinds):
         raise InvalidArgument(f"{name}: is required and must be of type {' or '.join(k.__name__ for k in kinds)}")
     return value
 
 
-def key(request: Request, name: str = "id") -> int:
-    """Return a numeric part of the path; raises InvalidArgument."""
-    text = request.path_params[name]
-    if not text.isdecimal() or len(text) > LONGEST_NUMBER:
-        raise InvalidArgument(f"{name}: {text!r} is not a number")
-    return int(text)
+def served(handlers: Mapping[str, Callable[[Call], Any]]) -> list[Route]:
+    """Return routes for handlers by `METHOD path`.
+
+    A handler returns, or is a coroutine that returns, a Response or what is answered as JSON (`{}` for None).
+    """
+    calls = [(*call.partition(" "), handler) for call, handler in handlers.items()]
+    return [Route(path, _endpoint(handler), methods=[method]) for method, _, path, handler in calls]
 
 
-def integer(request: Request, name: str) -> int | None:
-    """Return a number of the query; raises InvalidArgument."""
-    text = request.query_params.get(name)
-    if not text:
-        return None
-    try:
-        return int(text)
-    except ValueError as error:
-        raise InvalidArgument(f"{name}: {text!r} is not a number") from error
+def _endpoint(handler: Callable[[Call], Any]) -> Callable[[Request], Awaitable[Response]]:
+    async def endpoint(request: Request) -> Response:
+        value = handler(Call(request, await request.body()))
+        if inspect.isawaitable(value):
+            value = await value
+        if isinstance(value, Response):
+            return value
+        return Response(wire.encode({} if value is None else value), media_type="application/json")
 
-
-def flag(request: Request, name: str) -> bool | None:
-    """Return a boolean of the query, None where it is absent."""
-    return _TRUE.get(request.query_params.get(name, "").lower())
-
-
-def descending(request: Request) -> bool | None:
-    """Return what `orderBy` says, None where it says nothing."""
-    return {"ORDER_BY_ASC": False, "ORDER_BY_DESC": True}.get(request.query_params.get("orderBy", ""))
+    return endpoint

@@ -8,36 +8,27 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from datetime import datetime
 
-from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
-from starlette.routing import Route
 
 from localcluster.determined import wire
 from localcluster.determined.errors import InvalidArgument, Unavailable
 from localcluster.determined.launcher import AGENT_ID
 from localcluster.determined.master import Master
-from localcluster.determined.routes.http import descending, flag, integer, key, master
+from localcluster.determined.routes.http import Call, served
 from localcluster.determined.state import logs, trials
 from localcluster.determined.state.database import Row, stamp
 from localcluster.determined.state.experiments import TERMINAL
 
 
-async def of_trial(request: Request) -> Response:
+def of_trial(call: Call) -> Response:
     """v1TrialLogsResponse, one a line."""
-    trial = trials.get(master(request).db, key(request))
-    wanted = _filter(request, trial)
+    trial, limit = trials.get(call.db, call.key()), call.integer("limit")
+    wanted = _filter(call, trial)
     wanted.matches("")
-    limit = integer(request, "limit") or 0
     if limit < 0:
         raise InvalidArgument("limit: must be >= 0")
-    lines = _lines(
-        master(request),
-        trial,
-        wanted,
-        limit=limit,
-        down=bool(descending(request)),
-        follow=bool(flag(request, "follow")),
-    )
+    down, follow = bool(call.descending), bool(call.flag("follow"))
+    lines = _lines(call.master, trial, wanted, limit=limit, down=down, follow=follow)
     return StreamingResponse(lines, media_type="application/json")
 
 
@@ -67,49 +58,41 @@ async def _lines(
             continue
         if found.hub.closing:
             error = Unavailable("the master is shutting down; the trial goes on after its next start")
-            yield (
-                wire.encode({"error": {"grpcCode": error.code, "httpCode": error.status, "message": str(error)}})
-                + b"\n"
-            )
+            shown = {"grpcCode": error.code, "httpCode": error.status, "message": str(error)}
+            yield wire.encode({"error": shown}) + b"\n"
             return
         await found.hub.wait(("logs", trial["id"]))
 
 
-def _filter(request: Request, trial: Row) -> logs.Filter:
-    query = request.query_params
+def _filter(call: Call, trial: Row) -> logs.Filter:
+    query = call.query
     runs: list[str] | None = None
     if containers := query.getlist("containerIds"):
-        known = trials.allocations(master(request).db, trial["id"])
+        known = trials.allocations(call.db, trial["id"])
         runs = [run["id"] for run in known if trials.container_id(run["id"]) in containers]
     if query.getlist("agentIds") and AGENT_ID not in query.getlist("agentIds"):
         runs = []
-    try:
-        ranks = [int(text) for text in query.getlist("rankIds")]
-    except ValueError as error:
-        raise InvalidArgument("rankIds: must be numbers") from error
     levels = [level.removeprefix("LOG_LEVEL_") for level in query.getlist("levels")]
     return logs.Filter(
         levels=["" if level == "UNSPECIFIED" else level for level in levels],
         stdtypes=query.getlist("stdtypes"),
         sources=query.getlist("sources"),
-        ranks=ranks,
+        ranks=call.integers("rankIds"),
         allocations=runs,
-        before=_moment(request, "timestampBefore"),
-        after=_moment(request, "timestampAfter"),
+        before=_moment(call, "timestampBefore"),
+        after=_moment(call, "timestampAfter"),
         search=query.get("searchText", ""),
-        regex=bool(flag(request, "enableRegex")),
+        regex=bool(call.flag("enableRegex")),
     )
 
 
-def _moment(request: Request, name: str) -> str:
+def _moment(call: Call, name: str) -> str:
     """Return a time of the query as the lines have it, because they are compared as text."""
-    text = request.query_params.get(name, "")
+    text = call.query.get(name, "")
     try:
         return stamp(datetime.fromisoformat(text)) if text else ""
     except ValueError as error:
         raise InvalidArgument(f"{name}: {text!r} is not an RFC 3339 time such as 2021-10-26T23:17:12Z") from error
 
 
-ROUTES = [
-    Route("/api/v1/trials/{id}/logs", of_trial),
-]
+ROUTES = served({"GET /api/v1/trials/{id}/logs": of_trial})

@@ -18,9 +18,8 @@ from starlette.routing import Route
 from localcluster.determined import access
 from localcluster.determined.errors import ApiError, InvalidArgument, Unauthenticated
 from localcluster.determined.pages import render, views
-from localcluster.determined.routes.http import flag, integer, key, master
+from localcluster.determined.routes.http import Call
 from localcluster.determined.state import overview, users
-from localcluster.determined.state.database import Database
 
 LARGEST_FORM = 10_000
 HEADERS = {
@@ -54,24 +53,22 @@ def to_login(path: str) -> Response:
 
 async def ask(request: Request) -> Response:
     """The login form."""
-    return _form(request, request.query_params.get("next", ""), "determined")
+    return _form(Call(request), request.query_params.get("next", ""), "determined")
 
 
 async def login(request: Request) -> Response:
     """Begin a session; a wrong name or password shows the form again."""
-    raw = b""
+    call, raw = Call(request), b""
     async for chunk in request.stream():
         raw += chunk
         if len(raw) > LARGEST_FORM:
             raise InvalidArgument("the form is too large")
     form = {name: values[-1] for name, values in parse_qs(raw.decode("utf-8", "replace")).items()}
     name, wanted = form.get("username", ""), form.get("next", "")
-    found = master(request)
     try:
-        hashed = users.client_hash(form.get("password", ""))
-        token, _ = await users.login(found.db, name, hashed)
+        token, _ = await users.login(call.db, name, users.client_hash(form.get("password", "")))
     except Unauthenticated:
-        return _form(request, wanted, name, "The name or the password is wrong.")
+        return _form(call, wanted, name, "The name or the password is wrong.")
     answer = RedirectResponse(wanted if _AFTER_LOGIN.fullmatch(wanted) else "/", 303, HEADERS)
     lifetime = int(users.TOKEN_LIFETIME.total_seconds())
     answer.set_cookie(access.COOKIE, token, max_age=lifetime, httponly=True, samesite="strict")
@@ -80,25 +77,26 @@ async def login(request: Request) -> Response:
 
 async def logout(request: Request) -> Response:
     """End the session."""
-    users.logout(master(request).db, request.cookies.get(access.COOKIE, ""))
+    users.logout(Call(request).db, request.cookies.get(access.COOKIE, ""))
     answer = RedirectResponse("/login", 303, HEADERS)
     answer.delete_cookie(access.COOKIE, httponly=True, samesite="strict")
     return answer
 
 
-def _form(request: Request, wanted: str, name: str, problem: str = "") -> Response:
-    file = master(request).settings.home / "secrets" / "determined"
+def _form(call: Call, wanted: str, name: str, problem: str = "") -> Response:
+    file = call.master.settings.home / "secrets" / "determined"
     status = 403 if problem else 200
     return show("login.html", status, next=wanted, username=name, problem=problem, password_file=file)
 
 
-def _page(path: str, template: str, view: Callable[[Database, Request], dict[str, Any]]) -> Route:
+def _page(path: str, template: str, view: Callable[[Call], dict[str, Any]]) -> Route:
     def endpoint(request: Request) -> Response:
-        db = overview.Snapshot(master(request).db.path)
+        call = Call(request)
+        call.db = overview.Snapshot(call.db.path)
         try:
-            return show(template, user=request.state.caller.user, **view(db, request))
+            return show(template, user=call.caller.user, **view(call))
         finally:
-            db.close()
+            call.db.close()
 
     return Route(path, endpoint)
 
@@ -110,8 +108,8 @@ def _file(name: str) -> Route:
     return Route(f"/det/{name}", endpoint)
 
 
-def _list(db: Database, request: Request) -> dict[str, Any]:
-    return views.experiment_list(db, max(1, integer(request, "page") or 1), bool(flag(request, "archived")))
+def _list(call: Call) -> dict[str, Any]:
+    return views.experiment_list(call.db, max(1, call.integer("page")), bool(call.flag("archived")))
 
 
 ROUTES = [
@@ -120,8 +118,8 @@ ROUTES = [
     Route("/logout", logout, methods=["POST"]),
     *map(_file, ("style.css", "live.js")),
     *(_page(path, "experiments.html", _list) for path in ("/", "/det/", "/det/experiments")),
-    _page("/det/experiments/{id}", "experiment.html", lambda db, request: views.experiment(db, key(request))),
-    _page("/det/trials/{id}", "trial.html", lambda db, request: views.trial(db, key(request))),
-    _page("/det/models", "models.html", lambda db, _: views.registry(db, None)),
-    _page("/det/models/{name}", "models.html", lambda db, request: views.registry(db, request.path_params["name"])),
+    _page("/det/experiments/{id}", "experiment.html", lambda call: views.experiment(call.db, call.key())),
+    _page("/det/trials/{id}", "trial.html", lambda call: views.trial(call.db, call.key())),
+    _page("/det/models", "models.html", lambda call: views.registry(call.db, None)),
+    _page("/det/models/{name}", "models.html", lambda call: views.registry(call.db, call.path["name"])),
 ]

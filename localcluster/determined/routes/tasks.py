@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import base64
-
-from starlette.requests import Request
-from starlette.responses import Response
-from starlette.routing import Route
+from typing import Any
 
 from localcluster.determined.errors import InvalidArgument, PermissionDenied
-from localcluster.determined.routes.http import allocation, answer, body, field, integer, key, master
+from localcluster.determined.routes.http import Call, field, served
 from localcluster.determined.state import experiments, trials
 from localcluster.determined.state.metrics import Report
 
@@ -17,101 +14,72 @@ LONGEST_POLL = 60
 """Seconds; the harness waits ten more than it asks for."""
 
 
-async def context_directory(request: Request) -> Response:
+def context_directory(call: Call) -> dict[str, Any]:
     """The model definition that the trial unpacks."""
-    db = master(request).db
-    trial = trials.of_task(db, request.path_params["task"])
-    return answer({"b64Tgz": base64.b64encode(experiments.definition(db, trial["experiment_id"])).decode()})
+    trial = trials.of_task(call.db, call.path["task"])
+    return {"b64Tgz": base64.b64encode(experiments.definition(call.db, trial["experiment_id"])).decode()}
 
 
-async def rendezvous(request: Request) -> Response:
-    """One process on one machine: nobody to wait for."""
-    mine = allocation(request)
-    master(request).rendezvous(mine)
-    return answer({"rendezvousInfo": {"addresses": ["127.0.0.1"], "rank": 0, "slots": [mine["slots"]]}})
+def rendezvous(call: Call) -> dict[str, Any]:
+    """One process on one machine has nobody to wait for; from now on it can be preempted."""
+    call.db.update("allocations", "id", call.allocation["id"], state="RUNNING")
+    return {"rendezvousInfo": {"addresses": ["127.0.0.1"], "rank": 0, "slots": [call.allocation["slots"]]}}
 
 
-async def accelerators(_: Request) -> Response:
-    """Taken and not kept: there are none."""
-    return answer()
-
-
-async def preemption(request: Request) -> Response:
+async def preemption(call: Call) -> dict[str, Any]:
     """Long poll that answers the moment the trial shall end."""
-    seconds = min(integer(request, "timeout_seconds") or 0, LONGEST_POLL)
-    return answer({"preempt": await master(request).runs.preempted(allocation(request)["id"], seconds)})
+    seconds = min(call.integer("timeout_seconds"), LONGEST_POLL)
+    return {"preempt": await call.master.runs.preempted(call.allocation["id"], seconds)}
 
 
-async def acknowledge(request: Request) -> Response:
-    """The trial's code saw the preemption."""
-    master(request).acknowledge_preemption(allocation(request))
-    return answer()
-
-
-async def start_run(request: Request) -> Response:
+def start_run(call: Call) -> None:
     """v1RunPrepareForReportingRequest."""
-    if field(await body(request), "runId", int) != allocation(request)["trial_id"]:
+    if call.field("runId", int) != call.allocation["trial_id"]:
         raise PermissionDenied("runId: is not this allocation's trial")
-    return answer()
 
 
-async def report_metrics(request: Request) -> Response:
+def report_metrics(call: Call) -> None:
     """v1ReportTrialMetricsRequest."""
-    values = await body(request)
-    report = field(values, "metrics", dict)
-    group = values.get("group") or "training"
+    mine, report = call.allocation, call.field("metrics", dict)
     steps = report.get("stepsCompleted") or 0
     if not isinstance(steps, int):
         raise InvalidArgument("metrics.stepsCompleted: must be an integer")
-    mine = allocation(request)
     if report.get("trialRunId") not in (None, mine["run"]):
         raise InvalidArgument(f"metrics.trialRunId: this is run {mine['run']} of the trial")
     values = field(report, "metrics", dict)
     average, batches = values.get("avgMetrics") or {}, values.get("batchMetrics")
-    master(request).report_metrics(mine, Report(group, steps, average, batches, report.get("reportTime")))
-    return answer()
+    group = call.body.get("group") or "training"
+    call.master.report_metrics(mine, Report(group, steps, average, batches, report.get("reportTime")))
 
 
-async def report_progress(request: Request) -> Response:
-    """v1ReportTrialProgressRequest."""
-    master(request).report_progress(key(request), float(field(await body(request), "progress", (int, float))))
-    return answer()
-
-
-async def runner_state(request: Request) -> Response:
-    """What the trial is doing, as `det trial describe` shows it."""
-    db = master(request).db
-    with db.transaction():
-        db.update("trials", "id", key(request), runner_state=field(await body(request), "state", str))
-    return answer()
-
-
-async def early_exit(request: Request) -> Response:
+def early_exit(call: Call) -> None:
     """v1TrialEarlyExit; invalid hyperparameters are the only reason the real master takes."""
-    reason = field(await body(request), "reason", str)
+    reason = call.field("reason", str)
     if not reason.endswith("INVALID_HP"):
         raise InvalidArgument(f"reason: {reason!r} is not accepted, only EXITED_REASON_INVALID_HP")
-    master(request).invalid_hyperparameters(allocation(request))
-    return answer()
-
-
-async def spooled(request: Request) -> Response:
-    """The agent wrote lines to its spool."""
-    master(request).runs.take_spool(allocation(request)["id"])
-    return answer()
+    call.master.invalid_hyperparameters(call.allocation)
 
 
 _ALLOCATION = "/api/v1/allocations/{allocation}"
-ROUTES = [
-    Route("/api/v1/tasks/{task}/context_directory", context_directory),
-    Route(f"{_ALLOCATION}/acceleratorData", accelerators, methods=["POST"]),
-    Route(f"{_ALLOCATION}/resources/{{resources}}/rendezvous", rendezvous),
-    Route(f"{_ALLOCATION}/signals/preemption", preemption),
-    Route(f"{_ALLOCATION}/signals/ack_preemption", acknowledge, methods=["POST"]),
-    Route("/api/v1/runs/start", start_run, methods=["POST"]),
-    Route("/api/v1/trials/{id}/metrics", report_metrics, methods=["POST"]),
-    Route("/api/v1/trials/{id}/progress", report_progress, methods=["POST"]),
-    Route("/api/v1/trials/{id}/runner/metadata", runner_state, methods=["POST"]),
-    Route("/api/v1/trials/{id}/early_exit", early_exit, methods=["POST"]),
-    Route("/local/allocations/{allocation}/spooled", spooled, methods=["POST"]),
-]
+_TRIAL = "/api/v1/trials/{id}"
+ROUTES = served(
+    {
+        "GET /api/v1/tasks/{task}/context_directory": context_directory,
+        f"POST {_ALLOCATION}/acceleratorData": lambda _: None,
+        f"GET {_ALLOCATION}/resources/{{resources}}/rendezvous": rendezvous,
+        f"GET {_ALLOCATION}/signals/preemption": preemption,
+        f"POST {_ALLOCATION}/signals/ack_preemption": lambda call: call.db.update(
+            "allocations", "id", call.allocation["id"], acknowledged=1
+        ),
+        "POST /api/v1/runs/start": start_run,
+        f"POST {_TRIAL}/metrics": report_metrics,
+        f"POST {_TRIAL}/progress": lambda call: call.master.report_progress(
+            call.key(), float(call.field("progress", int, float))
+        ),
+        f"POST {_TRIAL}/runner/metadata": lambda call: call.db.update(
+            "trials", "id", call.key(), runner_state=call.field("state", str)
+        ),
+        f"POST {_TRIAL}/early_exit": early_exit,
+        "POST /local/allocations/{allocation}/spooled": lambda call: call.master.runs.take_spool(call.allocation["id"]),
+    }
+)

@@ -4,87 +4,58 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
-from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
-from starlette.routing import Route
 
 from localcluster.determined import wire
-from localcluster.determined.errors import InvalidArgument
 from localcluster.determined.routes.experiments import checkpoint_page
-from localcluster.determined.routes.http import answer, body, descending, field, flag, key, master, pages
+from localcluster.determined.routes.http import Call, served
 from localcluster.determined.state import checkpoints, experiments, metrics, trials
-from localcluster.determined.state.database import Database
+from localcluster.determined.state.database import Database, Row
 
 METRICS_PAGE = 500
 """Reports in one line of a metrics stream."""
 
 
-async def get(request: Request) -> Response:
+def get(call: Call) -> dict[str, Any]:
     """v1GetTrialResponse."""
-    db = master(request).db
-    row = trials.get(db, key(request))
-    config = json.loads(experiments.get(db, row["experiment_id"])["config"])
-    return answer({"trial": wire.trial(db, row, config)})
+    row = _trial(call)
+    config = json.loads(experiments.get(call.db, row["experiment_id"])["config"])
+    return {"trial": wire.trial(call.db, row, config)}
 
 
-async def kill(request: Request) -> Response:
-    """End the trial at once."""
-    master(request).kill_trial(key(request))
-    return answer()
-
-
-async def list_checkpoints(request: Request) -> Response:
-    """v1GetTrialCheckpointsResponse."""
-    db = master(request).db
-    trials.get(db, key(request))
-    return checkpoint_page(request, checkpoints.find(db, trial_id=key(request)))
-
-
-async def workloads(request: Request) -> Response:
+def workloads(call: Call) -> dict[str, Any]:
     """v1GetTrialWorkloadsResponse: training, validations and checkpoints by step."""
-    db = master(request).db
-    trials.get(db, key(request))
-    found = _workloads(db, key(request), batches=bool(flag(request, "includeBatchMetrics")))
-    items, pagination = pages(request, found[::-1] if descending(request) else found)
-    return answer({"workloads": items, "pagination": pagination})
-
-
-def _workloads(db: Database, trial_id: int, *, batches: bool) -> list[dict[str, Any]]:
+    trial_id, batches = _trial(call)["id"], bool(call.flag("includeBatchMetrics"))
     kinds = {metrics.TRAINING: 0, metrics.VALIDATION: 1}
     found = [
         (row["steps"], kinds[row["name"]], {row["name"]: wire.metrics_workload(row, batches=batches)})
-        for row in metrics.of_trial(db, trial_id)
+        for row in metrics.of_trial(call.db, trial_id)
         if row["name"] in kinds
     ]
-    found += [
-        (row["steps"], 2, {"checkpoint": wire.checkpoint_workload(row)})
-        for row in checkpoints.find(db, trial_id=trial_id)
-    ]
-    return [workload for _, _, workload in sorted(found, key=lambda item: item[:2])]
+    for row in checkpoints.find(call.db, trial_id=trial_id):
+        found.append((row["steps"], 2, {"checkpoint": wire.checkpoint_workload(row)}))
+    found.sort(key=lambda item: item[:2])
+    return call.page("workloads", found[::-1] if call.descending else found, lambda item: item[2])
 
 
-def stream(group: str | None) -> Callable[[Request], Awaitable[Response]]:
-    """Return the endpoint that streams reports of `group` (None: the query's `group`, else all groups)."""
+def stream(group: str | None) -> Callable[[Call], Response]:
+    """Return the handler that streams reports of `group` (None: the query's `group`, else all groups)."""
 
-    async def endpoint(request: Request) -> Response:
-        db = master(request).db
-        try:
-            wanted = [int(text) for text in request.query_params.getlist("trialIds")]
-        except ValueError as error:
-            raise InvalidArgument("trialIds: must be numbers") from error
+    def handler(call: Call) -> Response:
+        wanted = sorted(call.integers("trialIds"))
         for trial_id in wanted:
-            trials.get(db, trial_id)
-        name = group or request.query_params.get("group") or None
-        return StreamingResponse(_reports(db, wanted, name), media_type="application/json")
+            trials.get(call.db, trial_id)
+        name = group or call.query.get("group") or None
+        return StreamingResponse(_reports(call.db, wanted, name), media_type="application/json")
 
-    return endpoint
+    return handler
 
 
 async def _reports(db: Database, wanted: list[int], name: str | None) -> AsyncIterator[bytes]:
-    for trial_id in sorted(wanted):
+    for trial_id in wanted:
         last = 0
         while rows := metrics.of_trial(db, trial_id, name, after=last, limit=METRICS_PAGE):
             yield wire.encode({"result": {"metrics": [wire.metrics_report(row) for row in rows]}}) + b"\n"
@@ -92,29 +63,31 @@ async def _reports(db: Database, wanted: list[int], name: str | None) -> AsyncIt
             await asyncio.sleep(0)
 
 
-async def get_metadata(request: Request) -> Response:
-    """Arbitrary metadata of the run (a trial is its own run)."""
-    return answer({"metadata": json.loads(trials.get(master(request).db, key(request))["metadata"] or "{}")})
-
-
-async def post_metadata(request: Request) -> Response:
+def post_metadata(call: Call) -> dict[str, Any]:
     """v1PostRunMetadataRequest: replaces what was there."""
-    db = master(request).db
-    values = await body(request)
-    metadata = field(values, "metadata", dict)
-    with db.transaction():
-        db.update("trials", "id", trials.get(db, key(request))["id"], metadata=metadata)
-    return answer({"metadata": metadata})
+    metadata = call.field("metadata", dict)
+    call.db.update("trials", "id", _trial(call)["id"], metadata=metadata)
+    return {"metadata": metadata}
 
 
-ROUTES = [
-    Route("/api/v1/trials/metrics/trial_metrics", stream(None)),
-    Route("/api/v1/trials/metrics/training_metrics", stream(metrics.TRAINING)),
-    Route("/api/v1/trials/metrics/validation_metrics", stream(metrics.VALIDATION)),
-    Route("/api/v1/trials/{id}", get),
-    Route("/api/v1/trials/{id}/kill", kill, methods=["POST"]),
-    Route("/api/v1/trials/{id}/checkpoints", list_checkpoints),
-    Route("/api/v1/trials/{id}/workloads", workloads),
-    Route("/api/v1/runs/{id}/metadata", get_metadata),
-    Route("/api/v1/runs/{id}/metadata", post_metadata, methods=["POST"]),
-]
+def _trial(call: Call) -> Row:
+    return trials.get(call.db, call.key())
+
+
+_TRIAL = "/api/v1/trials/{id}"
+_RUN = "/api/v1/runs/{id}"  # a trial is its own run
+ROUTES = served(
+    {
+        "GET /api/v1/trials/metrics/trial_metrics": stream(None),
+        "GET /api/v1/trials/metrics/training_metrics": stream(metrics.TRAINING),
+        "GET /api/v1/trials/metrics/validation_metrics": stream(metrics.VALIDATION),
+        f"GET {_TRIAL}": get,
+        f"POST {_TRIAL}/kill": lambda call: call.master.kill_trial(call.key()),
+        f"GET {_TRIAL}/checkpoints": lambda call: checkpoint_page(
+            call, checkpoints.find(call.db, trial_id=_trial(call)["id"])
+        ),
+        f"GET {_TRIAL}/workloads": workloads,
+        f"GET {_RUN}/metadata": lambda call: {"metadata": json.loads(_trial(call)["metadata"] or "{}")},
+        f"POST {_RUN}/metadata": post_metadata,
+    }
+)

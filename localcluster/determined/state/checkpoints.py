@@ -7,7 +7,7 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
-from localcluster.determined.errors import InvalidArgument, NotFound
+from localcluster.determined.errors import InvalidArgument
 from localcluster.determined.state import metrics
 from localcluster.determined.state.database import Database, Row, dump, now
 
@@ -41,19 +41,15 @@ def report(db: Database, allocation: Row, body: dict[str, Any]) -> None:
         "resources": {path: int(size) for path, size in (body.get("resources") or {}).items()},
         "steps": int(steps),
     }
-    with db.transaction():
-        if known:
-            db.update("checkpoints", "uuid", body["uuid"], **columns)
-        else:
-            db.insert("checkpoints", uuid=body["uuid"], trial_id=allocation["trial_id"], **columns)
+    if known:
+        db.update("checkpoints", "uuid", body["uuid"], **columns)
+    else:
+        db.insert("checkpoints", uuid=body["uuid"], trial_id=allocation["trial_id"], **columns)
 
 
 def get(db: Database, uuid: str) -> Row:
     """Return a checkpoint with its trial's hyperparameters and configuration; raises NotFound."""
-    found = db.row(f"{_SELECT} WHERE uuid = ?", uuid)
-    if found is None:
-        raise NotFound(f"checkpoint {uuid} not found")
-    return found
+    return db.one(f"checkpoint {uuid}", f"{_SELECT} WHERE uuid = ?", uuid)
 
 
 def find(db: Database, *, trial_id: int | None = None, experiment_id: int | None = None) -> list[Row]:
@@ -88,7 +84,7 @@ def metric(db: Database, checkpoint: Row, name: str) -> float | None:
 
 
 def ordered(
-    db: Database, rows: Sequence[Row], *, attribute: str, by_metric: str = "", descending: bool | None = None
+    db: Database, rows: Sequence[Row], *, attribute: str = _BEST, by_metric: str = "", descending: bool | None = None
 ) -> list[Row]:
     """Sort checkpoints by an attribute (`SORT_BY_…`) or a metric; those without the metric come last.
 
@@ -115,12 +111,6 @@ def ordered(
         return value is None, 0.0 if value is None else -value if down else value
 
     return sorted(rows, key=key_of)
-
-
-def replace_metadata(db: Database, uuid: str, metadata: dict[str, Any]) -> None:
-    """Set the whole of a checkpoint's metadata."""
-    get(db, uuid)
-    db.update("checkpoints", "uuid", uuid, metadata=metadata)
 
 
 def set_resources(db: Database, uuid: str, resources: dict[str, int]) -> None:
@@ -155,7 +145,7 @@ def expendable(db: Database, experiment_id: int, policy: dict[str, int] | None =
     if not rows:
         return []
     policy = policy or json.loads(rows[0]["config"])["checkpoint_storage"]
-    best = [row for row in ordered(db, rows, attribute=_BEST) if searcher_metric(db, row) is not None]
+    best = [row for row in ordered(db, rows) if searcher_metric(db, row) is not None]
     kept = {row["uuid"] for row in best[: policy["save_experiment_best"]]}
     for trial_id, unfinished in {row["trial_id"]: row["trial_end"] is None for row in rows}.items():
         of_trial = [row["uuid"] for row in best if row["trial_id"] == trial_id]

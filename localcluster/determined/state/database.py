@@ -1,6 +1,7 @@
 """The database: schema, transactions, and the few conversions that all tables share.
 
-One connection, used by the master's event loop alone, so no statement ever waits for another writer.
+One connection, used by the master's event loop alone, so no statement ever waits for another writer.  No transaction
+may be open across an `await`: another call's statements would become part of it.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from localcluster.determined.errors import NotFound
 from localcluster.errors import StateOfAnotherVersion
 
 Row = sqlite3.Row
@@ -80,7 +82,7 @@ _SCHEMA_VERSION = 2
 
 
 class Database:
-    """The open database; `execute` reads, `transaction` writes.  Raises StateOfAnotherVersion."""
+    """The open database; a single statement is a transaction by itself.  Raises StateOfAnotherVersion."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -134,30 +136,41 @@ class Database:
         found: Row | None = self._connection.execute(statement, values).fetchone()
         return found
 
+    def one(self, what: str, statement: str, *values: Any) -> Row:
+        """Return the first row of a query; raises NotFound, saying that `what` was not found."""
+        found = self.row(statement, *values)
+        if found is None:
+            raise NotFound(f"{what} not found")
+        return found
+
+    def value(self, statement: str, *values: Any) -> Any:
+        """Return the first column of the first row of a query, None where there is none."""
+        found = self.row(statement, *values)
+        return found[0] if found else None
+
     def many(self, statement: str, values: list[tuple[Any, ...]]) -> None:
-        """Run one statement for each tuple of values."""
-        self._connection.executemany(statement, values)
+        """Run one statement for each tuple of values, all or none."""
+        with self.transaction():
+            self._connection.executemany(statement, values)
 
     def insert(self, table: str, **columns: Any) -> int:
         """Insert one row, dictionaries and lists as JSON; return its rowid."""
-        names, marks = ", ".join(columns), ", ".join("?" * len(columns))
-        values = [dump(v) if isinstance(v, dict | list) else v for v in columns.values()]
-        cursor = self._connection.execute(f"INSERT INTO {table} ({names}) VALUES ({marks})", values)  # noqa: S608
-        return cursor.lastrowid or 0
+        statement = f"INSERT INTO {table} ({', '.join(columns)}) VALUES ({', '.join('?' * len(columns))})"  # noqa: S608
+        return self.execute(statement, *map(_stored, columns.values())).lastrowid or 0
 
     def update(self, table: str, key: str, value: Any, **columns: Any) -> None:
         """Set columns of the rows where column `key` is `value`, dictionaries and lists as JSON."""
-        if not columns:
-            return
-        assignments = ", ".join(f"{name} = ?" for name in columns)
-        values = [dump(v) if isinstance(v, dict | list) else v for v in columns.values()]
-        self._connection.execute(f"UPDATE {table} SET {assignments} WHERE {key} = ?", [*values, value])  # noqa: S608
+        statement = f"UPDATE {table} SET {', '.join(f'{name} = ?' for name in columns)} WHERE {key} = ?"  # noqa: S608
+        self.execute(statement, *map(_stored, columns.values()), value)
 
     def identity(self, key: str) -> str:
         """Return the uuid kept under `key` in the database, made on first use."""
-        with self.transaction():
-            self.execute("INSERT OR IGNORE INTO meta VALUES (?, ?)", key, str(uuid.uuid4()))
-        return str(self.rows("SELECT value FROM meta WHERE key = ?", key)[0]["value"])
+        self.execute("INSERT OR IGNORE INTO meta VALUES (?, ?)", key, str(uuid.uuid4()))
+        return str(self.value("SELECT value FROM meta WHERE key = ?", key))
+
+
+def _stored(value: Any) -> Any:
+    return dump(value) if isinstance(value, dict | list) else value
 
 
 def dump(value: Any) -> str:

@@ -18,8 +18,8 @@ from collections.abc import Sequence
 from pathlib import PurePosixPath
 from typing import Any
 
-from localcluster.determined.errors import FailedPrecondition, InvalidArgument, NotFound
-from localcluster.determined.state.database import Database, Row, now
+from localcluster.determined.errors import FailedPrecondition, InvalidArgument
+from localcluster.determined.state.database import Database, Row, dump, now
 
 TERMINAL = ("COMPLETED", "CANCELED", "ERROR", "DELETE_FAILED")
 DELETING = "DELETING"
@@ -29,7 +29,7 @@ STOPPING = {
     "STOPPING_KILLED": "CANCELED",
     "STOPPING_ERROR": "ERROR",
 }
-"""Where each stopping state ends."""
+"""Where each stopping state ends, in the order in which one may follow the other."""
 
 SORTS = {
     "SORT_BY_START_TIME": "start_time",
@@ -40,14 +40,13 @@ SORTS = {
     "SORT_BY_USER": "username",
 }
 _DIRECTORY, _FILE = ord("5"), ord("0")
-_COLUMNS = """
-  experiments.*, users.username, users.display_name,
+_SELECT = """SELECT experiments.*, users.username, users.display_name,
   (SELECT count(*) FROM trials WHERE experiment_id = experiments.id) AS trials,
   (SELECT count(*) FROM checkpoints JOIN trials ON trials.id = trial_id
      WHERE experiment_id = experiments.id AND checkpoints.state = 'COMPLETED') AS checkpoints,
   (SELECT max(allocations.state) FROM allocations JOIN trials ON trials.id = trial_id
      WHERE experiment_id = experiments.id AND allocations.state != 'TERMINATED') AS allocated
-"""
+  FROM experiments JOIN users ON users.id = user_id"""
 
 
 def create(
@@ -79,21 +78,13 @@ def create(
 
 def definition(db: Database, experiment_id: int) -> bytes:
     """Return the gzipped tar of the files that were submitted; raises NotFound."""
-    found = db.row("SELECT archive FROM model_definitions WHERE experiment_id = ?", experiment_id)
-    if found is None:
-        raise NotFound(f"experiment {experiment_id} not found")
-    return bytes(found["archive"])
+    select = "SELECT archive FROM model_definitions WHERE experiment_id = ?"
+    return bytes(db.one(f"experiment {experiment_id}", select, experiment_id)["archive"])
 
 
 def get(db: Database, experiment_id: int) -> Row:
     """Return an experiment with its counts; raises NotFound."""
-    found = db.row(
-        f"SELECT {_COLUMNS} FROM experiments JOIN users ON users.id = user_id WHERE experiments.id = ?",  # noqa: S608
-        experiment_id,
-    )
-    if found is None:
-        raise NotFound(f"experiment {experiment_id} not found")
-    return found
+    return db.one(f"experiment {experiment_id}", f"{_SELECT} WHERE experiments.id = ?", experiment_id)
 
 
 def find(
@@ -112,8 +103,8 @@ def find(
         conditions.append("archived = ?")
         values.append(archived)
     if users:
-        conditions.append(f"username IN ({', '.join('?' * len(users))})")
-        values += users
+        conditions.append("username IN (SELECT value FROM json_each(?))")
+        values.append(dump(users))
     if name:
         conditions.append("instr(lower(name), lower(?))")
         values.append(name)
@@ -121,23 +112,13 @@ def find(
         conditions.append("EXISTS (SELECT 1 FROM json_each(labels) WHERE value = ?)")
         values.append(label)
     order = f"{SORTS.get(sort, 'experiments.id')} {'DESC' if descending else 'ASC'}, experiments.id"
-    return db.rows(
-        f"SELECT {_COLUMNS} FROM experiments JOIN users ON users.id = user_id"  # noqa: S608
-        f" WHERE {' AND '.join(conditions)} ORDER BY {order}",
-        *values,
-    )
+    return db.rows(f"{_SELECT} WHERE {' AND '.join(conditions)} ORDER BY {order}", *values)
 
 
-def unfinished(db: Database) -> list[int]:
-    """Return the ids of the experiments that run, wait, are paused or stop."""
-    states = ("ACTIVE", "PAUSED", *STOPPING)
-    marks = ", ".join("?" * len(states))
-    return [row[0] for row in db.rows(f"SELECT id FROM experiments WHERE state IN ({marks})", *states)]  # noqa: S608
-
-
-def deleting(db: Database) -> list[int]:
-    """Return the ids of the experiments that are being deleted."""
-    return [row[0] for row in db.rows("SELECT id FROM experiments WHERE state = ?", DELETING)]
+def in_states(db: Database, *states: str) -> list[int]:
+    """Return the ids of the experiments in one of the states."""
+    select = "SELECT id FROM experiments WHERE state IN (SELECT value FROM json_each(?))"
+    return [row[0] for row in db.rows(select, dump(states))]
 
 
 def set_state(db: Database, experiment_id: int, state: str) -> None:
@@ -149,11 +130,9 @@ def set_state(db: Database, experiment_id: int, state: str) -> None:
         raise FailedPrecondition(f"experiment {experiment_id} is in terminal state {current}")
     if current == DELETING or (current in STOPPING and not _escalates(current, state)):
         raise FailedPrecondition(f"experiment {experiment_id} is in incompatible state {current}")
-    if state in TERMINAL:
-        done = {"progress": 1.0} if state == "COMPLETED" else {}
-        db.update("experiments", "id", experiment_id, state=state, end_time=now(), **done)
-    else:
-        db.update("experiments", "id", experiment_id, state=state)
+    ended = {"end_time": now()} if state in TERMINAL else {}
+    done = {"progress": 1.0} if state == "COMPLETED" else {}
+    db.update("experiments", "id", experiment_id, state=state, **ended, **done)
 
 
 def reopen(db: Database, experiment_id: int, config: dict[str, Any]) -> None:
@@ -215,5 +194,5 @@ def set_archived(db: Database, experiment_id: int, archived: bool) -> None:
 
 
 def _escalates(current: str, state: str) -> bool:
-    order = ["STOPPING_COMPLETED", "STOPPING_CANCELED", "STOPPING_KILLED", "STOPPING_ERROR"]
+    order = list(STOPPING)
     return state == STOPPING[current] or (state in order and order.index(state) > order.index(current))

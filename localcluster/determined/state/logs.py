@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from localcluster.determined.errors import InvalidArgument
 from localcluster.determined.state.database import Database, Row
@@ -14,8 +14,7 @@ PAGE = 500
 """Rows read at a time; a line is 64 kB at most."""
 
 
-@dataclass(frozen=True)
-class Line:
+class Line(NamedTuple):
     """One line as the agent saw it; `level` is empty where the text names none."""
 
     timestamp: str
@@ -56,14 +55,11 @@ class Filter:
 
 def append(db: Database, trial_id: int, allocation_id: str, lines: Sequence[Line]) -> None:
     """Store lines in their order."""
-    db.many(
-        "INSERT INTO logs (trial_id, allocation_id, timestamp, level, rank, stdtype, source, log)"
-        " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-        [
-            (trial_id, allocation_id, line.timestamp, line.level, line.rank, line.stdtype, line.source, line.log)
-            for line in lines
-        ],
+    statement = (
+        "INSERT INTO logs (trial_id, allocation_id, timestamp, log, level, rank, stdtype, source)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
     )
+    db.many(statement, [(trial_id, allocation_id, *line) for line in lines])
 
 
 def page(
@@ -102,5 +98,4 @@ def page(
 
 def last_id(db: Database, trial_id: int) -> int:
     """Return the id of the trial's newest line, 0 where it has none."""
-    row = db.row("SELECT max(id) FROM logs WHERE trial_id = ?", trial_id)
-    return (row[0] if row else 0) or 0
+    return db.value("SELECT max(id) FROM logs WHERE trial_id = ?", trial_id) or 0

@@ -78,8 +78,7 @@ def of_trial(db: Database, trial_id: int, name: str | None = None, after: int = 
 
 def steps(db: Database, trial_id: int) -> int:
     """Return how many batches the trial has done."""
-    row = db.row("SELECT max(steps) FROM metrics WHERE trial_id = ? AND NOT archived", trial_id)
-    return (row[0] if row else 0) or 0
+    return db.value("SELECT max(steps) FROM metrics WHERE trial_id = ? AND NOT archived", trial_id) or 0
 
 
 def latest_validation(db: Database, trial_id: int) -> Row | None:

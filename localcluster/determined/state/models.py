@@ -35,20 +35,14 @@ def create(db: Database, user_id: int, fields: dict[str, Any]) -> Row:
     _check_workspace(fields)
     time = now()
     columns = {"description": "", "notes": "", "metadata": {}, "labels": []} | _given(fields, _MODEL_FIELDS)
-    with db.transaction():
-        number = db.insert(
-            "models", name=fields["name"], user_id=user_id, creation_time=time, last_updated_time=time, **columns
-        )
-    return get(db, str(number))
+    times = {"creation_time": time, "last_updated_time": time}
+    return get(db, str(db.insert("models", name=fields["name"], user_id=user_id, **times, **columns)))
 
 
 def get(db: Database, key: str) -> Row:
     """Find a model by name or numeric id; raises NotFound."""
     column = "models.id" if _NUMBER.fullmatch(key) else "name"
-    found = db.row(f"{_MODEL} WHERE {column} = ?", key)
-    if found is None:
-        raise NotFound(f"model {json.dumps(key, ensure_ascii=False)} not found")
-    return found
+    return db.one(f"model {json.dumps(key, ensure_ascii=False)}", f"{_MODEL} WHERE {column} = ?", key)
 
 
 def find(
@@ -85,21 +79,18 @@ def change(db: Database, key: str, changes: dict[str, Any]) -> Row:
     if columns.get("name", model["name"]) != model["name"]:
         _check_name(db, columns["name"])
     _check_workspace(changes)
-    with db.transaction():
-        db.update("models", "id", model["id"], **columns, last_updated_time=now())
+    db.update("models", "id", model["id"], **columns, last_updated_time=now())
     return get(db, str(model["id"]))
 
 
 def set_archived(db: Database, key: str, archived: bool) -> None:
     """Archive or unarchive a model."""
-    with db.transaction():
-        db.update("models", "id", get(db, key)["id"], archived=archived, last_updated_time=now())
+    db.update("models", "id", get(db, key)["id"], archived=archived, last_updated_time=now())
 
 
 def delete(db: Database, key: str) -> None:
     """Delete a model and its versions; the checkpoints stay."""
-    with db.transaction():
-        db.execute("DELETE FROM models WHERE id = ?", get(db, key)["id"])
+    db.execute("DELETE FROM models WHERE id = ?", get(db, key)["id"])
 
 
 def register(db: Database, key: str, user_id: int, fields: dict[str, Any]) -> Row:
@@ -114,19 +105,9 @@ def register(db: Database, key: str, user_id: int, fields: dict[str, Any]) -> Ro
         )
     time = now()
     columns = {"name": "", "comment": "", "notes": "", "metadata": {}, "labels": []} | _given(fields, _VERSION_FIELDS)
-    with db.transaction():
-        newest = db.row("SELECT max(version) FROM model_versions WHERE model_id = ?", model["id"])
-        number = ((newest[0] if newest else 0) or 0) + 1
-        db.insert(
-            "model_versions",
-            model_id=model["id"],
-            version=number,
-            checkpoint_uuid=checkpoint["uuid"],
-            user_id=user_id,
-            creation_time=time,
-            last_updated_time=time,
-            **columns,
-        )
+    number = (db.value("SELECT max(version) FROM model_versions WHERE model_id = ?", model["id"]) or 0) + 1
+    columns |= {"model_id": model["id"], "version": number, "checkpoint_uuid": checkpoint["uuid"]}
+    db.insert("model_versions", user_id=user_id, creation_time=time, last_updated_time=time, **columns)
     return version(db, key, number)
 
 
@@ -139,25 +120,21 @@ def versions(db: Database, key: str, *, descending: bool = False) -> list[Row]:
 def version(db: Database, key: str, number: int) -> Row:
     """Return one version; raises NotFound."""
     model = get(db, key)
-    found = db.row(f"{_VERSION} WHERE model_id = ? AND version = ?", model["id"], number)
-    if found is None:
-        raise NotFound(f'version {number} for model "{model["name"]}" not found')
-    return found
+    select = f"{_VERSION} WHERE model_id = ? AND version = ?"
+    return db.one(f'version {number} for model "{model["name"]}"', select, model["id"], number)
 
 
 def change_version(db: Database, key: str, number: int, changes: dict[str, Any]) -> Row:
     """Replace the given ones of name, comment, notes, metadata, labels."""
     found = version(db, key, number)
-    with db.transaction():
-        columns = _given(changes, _VERSION_FIELDS)
-        db.update("model_versions", "id", found["id"], **columns, last_updated_time=now())
+    columns = _given(changes, _VERSION_FIELDS)
+    db.update("model_versions", "id", found["id"], **columns, last_updated_time=now())
     return version(db, key, number)
 
 
 def delete_version(db: Database, key: str, number: int) -> None:
     """Delete one version; as upstream, the newest one's number is given again."""
-    with db.transaction():
-        db.execute("DELETE FROM model_versions WHERE id = ?", version(db, key, number)["id"])
+    db.execute("DELETE FROM model_versions WHERE id = ?", version(db, key, number)["id"])
 
 
 def _given(fields: dict[str, Any], names: Sequence[str]) -> dict[str, Any]:

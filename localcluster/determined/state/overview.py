@@ -1,4 +1,4 @@
-"""What the pages ask about many trials at once, from a connection of their own."""
+"""What is asked about many trials at once; the pages ask from a connection of their own."""
 
 from __future__ import annotations
 

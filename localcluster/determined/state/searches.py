@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from localcluster.determined.errors import NotFound
 from localcluster.determined.state.database import Database, Row, dump
 
 _MEAN = """UPDATE experiments SET progress = (
@@ -14,13 +13,8 @@ _MEAN = """UPDATE experiments SET progress = (
 
 def get(db: Database, experiment_id: int) -> Row:
     """Return `id`, `state` and `config` of an experiment and the `snapshot` of its search; raises NotFound."""
-    found = db.row(
-        "SELECT id, state, config, snapshot FROM experiments JOIN searches ON experiment_id = id WHERE id = ?",
-        experiment_id,
-    )
-    if found is None:
-        raise NotFound(f"experiment {experiment_id} not found")
-    return found
+    select = "SELECT id, state, config, snapshot FROM experiments JOIN searches ON experiment_id = id WHERE id = ?"
+    return db.one(f"experiment {experiment_id}", select, experiment_id)
 
 
 def save(db: Database, experiment_id: int, snapshot: dict[str, Any], progress: float | None) -> None:

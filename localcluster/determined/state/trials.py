@@ -7,7 +7,7 @@ import uuid
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from localcluster.determined.errors import NotFound, Unauthenticated
+from localcluster.determined.errors import Unauthenticated
 from localcluster.determined.state.database import Database, Row, now, stamp
 from localcluster.determined.state.experiments import STOPPING, TERMINAL
 from localcluster.determined.state.users import token_hash
@@ -35,10 +35,7 @@ def create(
 
 def get(db: Database, trial_id: int) -> Row:
     """Return a trial with the state of its live allocation (`allocated`); raises NotFound."""
-    found = db.row(f"{_SELECT} WHERE trials.id = ?", trial_id)
-    if found is None:
-        raise NotFound(f"trial {trial_id} not found")
-    return found
+    return db.one(f"trial {trial_id}", f"{_SELECT} WHERE trials.id = ?", trial_id)
 
 
 def of_experiment(db: Database, experiment_id: int) -> list[Row]:
@@ -88,10 +85,7 @@ _DASHED = 5
 
 def of_task(db: Database, task_id: str) -> Row:
     """Return the trial of a task; raises NotFound."""
-    found = db.row("SELECT * FROM trials WHERE task_id = ?", task_id)
-    if found is None:
-        raise NotFound(f"task {task_id} not found")
-    return found
+    return db.one(f"task {task_id}", "SELECT * FROM trials WHERE task_id = ?", task_id)
 
 
 def waiting(db: Database) -> list[Row]:
@@ -109,19 +103,17 @@ def set_state(db: Database, trial_id: int, state: str) -> None:
     current = get(db, trial_id)["state"]
     if current in TERMINAL or (current in STOPPING and state not in (*TERMINAL, "STOPPING_KILLED")):
         return
-    if state in TERMINAL:
-        db.update("trials", "id", trial_id, state=state, end_time=now())
-    else:
-        db.update("trials", "id", trial_id, state=state)
+    ended = {"end_time": now()} if state in TERMINAL else {}
+    db.update("trials", "id", trial_id, state=state, **ended)
 
 
 def count_restart(db: Database, trial: Row) -> None:
     """Count a failed run; the more runs there were since the newest checkpoint, the later the next begins."""
-    fruitless = db.rows(
+    fruitless = db.value(
         "SELECT count(*) FROM allocations WHERE trial_id = ?1 AND run > (SELECT COALESCE(max(run), 0) FROM allocations"
         " JOIN checkpoints ON allocation_id = allocations.id WHERE checkpoints.trial_id = ?1)",
         trial["id"],
-    )[0][0]
+    )
     delay = RESTART_DELAYS[min(max(fruitless - 1, 0), len(RESTART_DELAYS) - 1)]
     not_before = stamp(datetime.now(UTC) + timedelta(seconds=delay))
     db.update("trials", "id", trial["id"], restarts=trial["restarts"] + 1, not_before=not_before)
@@ -159,10 +151,7 @@ def resume_point(db: Database, trial: Row) -> Row | None:
 
 def allocation(db: Database, allocation_id: str) -> Row:
     """Return an allocation; raises NotFound."""
-    found = db.row("SELECT * FROM allocations WHERE id = ?", allocation_id)
-    if found is None:
-        raise NotFound(f"allocation {allocation_id} not found")
-    return found
+    return db.one(f"allocation {allocation_id}", "SELECT * FROM allocations WHERE id = ?", allocation_id)
 
 
 def container_id(allocation_id: str) -> str:
@@ -177,7 +166,7 @@ def allocations(db: Database, trial_id: int) -> list[Row]:
 
 def is_live(db: Database, allocation_id: str) -> bool:
     """Whether an allocation exists (its experiment may have been deleted) and runs."""
-    return db.row("SELECT 1 FROM allocations WHERE id = ? AND state != 'TERMINATED'", allocation_id) is not None
+    return bool(db.value("SELECT 1 FROM allocations WHERE id = ? AND state != 'TERMINATED'", allocation_id))
 
 
 def live_allocation(db: Database, trial_id: int) -> Row | None:
@@ -210,9 +199,4 @@ def of_token(db: Database, token: str) -> Row:
 
 def slots_used(db: Database, experiment_id: int | None = None) -> int:
     """Return the slots that live allocations hold, of one experiment or of all."""
-    row = db.row(
-        "SELECT COALESCE(sum(slots), 0) FROM allocations JOIN trials ON trials.id = trial_id"
-        " WHERE allocations.state != 'TERMINATED' AND (?1 IS NULL OR experiment_id = ?1)",
-        experiment_id,
-    )
-    return int(row[0]) if row else 0
+    return sum(allocation["slots"] for allocation in live_allocations(db, experiment_id))

@@ -13,7 +13,7 @@ from datetime import UTC, datetime, timedelta
 
 import argon2
 
-from localcluster.determined.errors import NotFound, Unauthenticated
+from localcluster.determined.errors import Unauthenticated
 from localcluster.determined.state.database import Database, Row, now, stamp
 
 CLIENT_SALT = "GubPEmmotfiK9TMD6Zdw"
@@ -67,8 +67,7 @@ async def login(db: Database, username: str, password: str) -> tuple[str, Row]:
 
 def logout(db: Database, token: str) -> None:
     """Forget a token."""
-    with db.transaction():
-        db.execute("DELETE FROM tokens WHERE hash = ?", token_hash(token))
+    db.execute("DELETE FROM tokens WHERE hash = ?", token_hash(token))
 
 
 def of_token(db: Database, token: str) -> Row:
@@ -86,10 +85,7 @@ def of_token(db: Database, token: str) -> Row:
 def get(db: Database, key: int | str) -> Row:
     """Find a user by id or name; raises NotFound."""
     column = "id" if isinstance(key, int) else "username"
-    user = db.row(f"SELECT * FROM users WHERE {column} = ?", key)  # noqa: S608
-    if user is None:
-        raise NotFound(f"user {key} not found")
-    return user
+    return db.one(f"user {key}", f"SELECT * FROM users WHERE {column} = ?", key)  # noqa: S608
 
 
 async def set_password(db: Database, user_id: int, password: str) -> None:
