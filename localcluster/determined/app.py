@@ -11,13 +11,11 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from localcluster.determined import access, wire
-from localcluster.determined.errors import ApiError, NotFound, Unimplemented
+from localcluster.determined.errors import ApiError, Internal, NotFound, Unimplemented
 from localcluster.determined.master import Master
 from localcluster.determined.routes import ROUTES, pages
 
 LOGGER = logging.getLogger("determined.api")
-INTERNAL = 13
-"""gRPC's code of an error that is the server's fault."""
 
 
 class Door:
@@ -35,7 +33,8 @@ class Door:
         try:
             caller = access.identify(self._master.db, scope["method"], scope["path"], headers)
         except ApiError as error:
-            refusal = pages.to_login(scope["path"]) if access.is_page(scope["path"]) else _refuse(error)
+            path = scope["path"]
+            refusal = pages.to_login(path) if access.is_page(path) else _refuse(path, error)
             await refusal(scope, receive, send)
             return
         scope.setdefault("state", {})["caller"] = caller
@@ -53,27 +52,26 @@ def application(master: Master) -> ASGIApp:
     return Door(app, master)
 
 
-def _refuse(error: ApiError) -> Response:
+def _refuse(path: str, error: ApiError) -> Response:
+    if access.is_page(path):
+        return pages.refuse(error)
     return Response(wire.encode(error.body()), status_code=error.status, media_type="application/json")
 
 
 async def _on_api_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, ApiError)
-    return pages.refuse(error) if access.is_page(request.url.path) else _refuse(error)
+    return _refuse(request.url.path, error)
 
 
 async def _on_http_error(request: Request, _: Exception) -> Response:
     """Starlette found no route: the call exists on a real master, perhaps, but not here."""
-    if access.is_page(request.url.path):
-        return pages.refuse(NotFound(f"there is no page {request.url.path}"))
-    call = f"{request.method} {request.url.path}"
-    return _refuse(Unimplemented(f"{call} is not served by the local Determined master"))
+    path = request.url.path
+    if access.is_page(path):
+        return _refuse(path, NotFound(f"there is no page {path}"))
+    return _refuse(path, Unimplemented(f"{request.method} {path} is not served by the local Determined master"))
 
 
 async def _on_defect(request: Request, error: Exception) -> Response:
-    LOGGER.error("%s %s failed", request.method, request.url.path, exc_info=error)
-    message = f"the local master failed at {request.method} {request.url.path}; its log says why (make logs)"
-    if access.is_page(request.url.path):
-        return pages.show("error.html", 500, message=message)
-    body = {"message": message, "error": {"code": INTERNAL, "error": message, "message": message}}
-    return Response(wire.encode(body), status_code=500, media_type="application/json")
+    call = f"{request.method} {request.url.path}"
+    LOGGER.error("%s failed", call, exc_info=error)
+    return _refuse(request.url.path, Internal(f"the local master failed at {call}; its log says why (make logs)"))

@@ -1,15 +1,4 @@
-"""What the API refuses, with the gRPC code and HTTP status that Determined's gateway gives it.
-
-ApiError
-├── InvalidArgument      400  the request or the configuration is wrong
-├── FailedPrecondition   400  right in itself, but not in the present state
-├── Unauthenticated      401  no token, or one that is unknown or expired
-├── PermissionDenied     403  wrong password, or a token that does not reach this far
-├── NotFound             404  no such experiment, trial, checkpoint, model, user
-├── AlreadyExists        409  the name is taken
-├── Unimplemented        501  a call of the real master that is not served here
-└── Unavailable          503  the master is shutting down
-"""
+"""What the API refuses, with the gRPC code and HTTP status that Determined's gateway gives it."""
 
 from __future__ import annotations
 
@@ -35,7 +24,7 @@ class InvalidArgument(ApiError):
 
 
 class NotFound(ApiError):
-    """No such thing."""
+    """No such experiment, trial, checkpoint, model, user."""
 
     code, status = 5, 404
 
@@ -56,6 +45,12 @@ class FailedPrecondition(ApiError):
     """Right in itself, but not in the present state."""
 
     code, status = 9, 400
+
+
+class Internal(ApiError):
+    """A defect of the master."""
+
+    code, status = 13, 500
 
 
 class Unimplemented(ApiError):

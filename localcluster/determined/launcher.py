@@ -67,10 +67,6 @@ class Launcher:
         """Whether the allocation's agent was ever started."""
         return (self.directory(allocation_id) / layout.SPOOL).exists()
 
-    def lives(self, allocation_id: str) -> bool:
-        """Whether the allocation's agent runs."""
-        return layout.lives(self.directory(allocation_id))
-
     async def ended(self, allocation_id: str) -> int | None:
         """Wait for the agent's end, clear up its processes, and return the trial's exit code (None: agent killed)."""
         directory = self.directory(allocation_id)

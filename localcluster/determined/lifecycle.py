@@ -6,7 +6,6 @@ Every decision is one transaction; what it asks for outside the database is deri
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 from localcluster.determined import searching
@@ -121,8 +120,7 @@ class Lifecycle:
         return self._failure(trial, allocation, "its agent was killed" if code is None else f"exit code {code}")
 
     def _failure(self, trial: Row, allocation: Row, why: str) -> tuple[str, Exit] | None:
-        config = json.loads(experiments.get(self._db, trial["experiment_id"])["config"])
-        limit = config["max_restarts"]
+        limit = experiments.configuration(self._db, trial["experiment_id"])["max_restarts"]
         if trial["restarts"] >= limit:
             text = f"trial {trial['id']} failed ({why}) and has used its {limit} restarts (max_restarts)"
             self.runs.note(trial["id"], allocation["id"], "ERROR", text)

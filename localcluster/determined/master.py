@@ -82,7 +82,7 @@ class Master:
 
         `override` is YAML laid over its configuration.  Raises FailedPrecondition, InvalidArgument (`continuing`).
         """
-        active = json.loads(experiments.get(self.db, experiment_id)["config"])
+        active = experiments.configuration(self.db, experiment_id)
         config, search = self._understood(continuing.configuration(active, override))
         with self.db.transaction():
             continuing.require_continuable(self.db, experiment_id)

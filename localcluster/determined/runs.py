@@ -50,8 +50,7 @@ class Runs:
         for allocation in live:
             if not self._launcher.began(allocation["id"]):
                 self._db.update("allocations", "id", allocation["id"], ending="never started")
-            elif self._launcher.lives(allocation["id"]):
-                LOGGER.info("adopting the agent of allocation %s", allocation["id"])
+            LOGGER.info("taking over allocation %s", allocation["id"])
             self._watch(allocation["id"])
             if trials.get(self._db, allocation["trial_id"])["state"] == "STOPPING_KILLED":
                 self.terminate(allocation)
@@ -76,15 +75,10 @@ class Runs:
         waiting = trials.waiting(self._db)
         self._wake_at(min((t["not_before"] for t in waiting if (t["not_before"] or "") > time), default=None))
         ready = {trial["id"]: trial for trial in waiting if (trial["not_before"] or "") <= time}
-        configs = {trial_id: json.loads(trial["config"]) for trial_id, trial in ready.items()}
-        queue = [
-            scheduler.Wanted(trial_id, trial["experiment_id"], resources["slots_per_trial"], resources["max_slots"])
-            for trial_id, trial in ready.items()
-            for resources in (configs[trial_id]["resources"],)
-        ]
+        queue = [scheduler.Wanted(t["id"], t["experiment_id"], t["slots"], t["max_slots"]) for t in ready.values()]
         used = {t.experiment_id: trials.slots_used(self._db, t.experiment_id) for t in queue}
         for wanted in scheduler.choose(queue, self._settings.slots - trials.slots_used(self._db), used):
-            self._launch(ready[wanted.trial_id], configs[wanted.trial_id], wanted.slots)
+            self._launch(ready[wanted.trial_id], wanted.slots)
 
     def interrupt(self, allocation: Row, reason: str) -> None:
         """Ask a running trial to checkpoint and end; end at once one that has not begun to run the user's code."""
@@ -150,13 +144,13 @@ class Runs:
         self._tasks.add(task)
         task.add_done_callback(self._done)
 
-    def _launch(self, trial: Row, config: dict[str, Any], slots: int) -> None:
+    def _launch(self, trial: Row, slots: int) -> None:
         with self._db.transaction():
             latest = trials.resume_point(self._db, trial)
             allocation, token = trials.allocate(self._db, trial, slots)
         checkpoint = latest["uuid"] if latest else trial["warm_start"]
         try:
-            self._launcher.start(trial, allocation, token, checkpoint, config)
+            self._launcher.start(trial, allocation, token, checkpoint, json.loads(trial["config"]))
         except OSError as error:
             self.note(trial["id"], allocation["id"], "ERROR", f"the trial's agent could not be started: {error}")
         self._watch(allocation["id"])
@@ -175,9 +169,8 @@ class Runs:
         self.later(watch())
 
     def _preemption_timeout(self, allocation: Row) -> float:
-        trial = trials.get(self._db, allocation["trial_id"])
-        config = json.loads(experiments.get(self._db, trial["experiment_id"])["config"])
-        return float(config["preemption_timeout"])
+        experiment_id = trials.get(self._db, allocation["trial_id"])["experiment_id"]
+        return float(experiments.configuration(self._db, experiment_id)["preemption_timeout"])
 
     def _wake_at(self, moment: str | None) -> None:
         if self._alarm:

@@ -66,7 +66,7 @@ def get(call: Call) -> dict[str, Any]:
 
 def list_trials(call: Call) -> dict[str, Any]:
     """v1GetExperimentTrialsResponse."""
-    config = json.loads(experiments.get(call.db, call.key())["config"])
+    config = experiments.configuration(call.db, call.key())
     rows = _in_states(call, trials.of_experiment(call.db, call.key()), lambda row: {wire.display_state(row)})
     rows = rows[::-1] if call.descending else rows
     return call.page("trials", rows, lambda row: wire.trial(call.db, row, config))
@@ -115,7 +115,7 @@ def patch(call: Call) -> dict[str, Any]:
 
 def preview_garbage(call: Call) -> dict[str, Any]:
     """What `det experiment set gc-policy` shows before it asks: a raw path, with names of Go fields."""
-    config = json.loads(experiments.get(call.db, call.key())["config"])
+    config = experiments.configuration(call.db, call.key())
     policy = {name: call.integer(name) for name in _POLICY.values()}
     rows = [checkpoints.get(call.db, name) for name in checkpoints.expendable(call.db, call.key(), policy)]
     shaped = [

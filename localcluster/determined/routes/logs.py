@@ -5,6 +5,7 @@ Clients read with a large buffer and rely on chunks that end in a newline, so ev
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from datetime import datetime
 
@@ -39,29 +40,23 @@ async def _lines(
     left = limit or None
     while True:
         ended = trials.get(found.db, trial["id"])["state"] in TERMINAL
-        newest = logs.last_id(found.db, trial["id"])
-        following: int | None = 0
-        while following is not None:
-            rows, following = logs.page(found.db, trial["id"], wanted, past=past, descending=down)
-            rows = rows[:left]
-            if rows:
-                shaped = (wire.encode({"result": wire.log_line(row)}) for row in rows)
-                yield b"\n".join(shaped) + b"\n"
-            left = None if left is None else left - len(rows)
-            past = following or past
-            if left == 0:
-                return
-        if ended or not follow or down:
+        rows, last = logs.page(found.db, trial["id"], wanted, past=past, descending=down)
+        if rows:
+            yield b"".join(wire.encode({"result": wire.log_line(row)}) + b"\n" for row in rows[:left])
+        if left is not None and (left := left - len(rows)) <= 0:
             return
-        past = max(past or 0, newest, rows[-1]["id"] if rows else 0)
-        if logs.last_id(found.db, trial["id"]) > past or trials.get(found.db, trial["id"])["state"] in TERMINAL:
-            continue
-        if found.hub.closing:
+        if last is not None:
+            past = last
+            await asyncio.sleep(0)  # others get their turn while a search goes through a long log
+        elif ended or not follow or down:
+            return
+        elif found.hub.closing:
             error = Unavailable("the master is shutting down; the trial goes on after its next start")
             shown = {"grpcCode": error.code, "httpCode": error.status, "message": str(error)}
             yield wire.encode({"error": shown}) + b"\n"
             return
-        await found.hub.wait(("logs", trial["id"]))
+        else:
+            await found.hub.wait(("logs", trial["id"]))
 
 
 def _filter(call: Call, trial: Row) -> logs.Filter:

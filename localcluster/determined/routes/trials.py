@@ -22,8 +22,7 @@ METRICS_PAGE = 500
 def get(call: Call) -> dict[str, Any]:
     """v1GetTrialResponse."""
     row = _trial(call)
-    config = json.loads(experiments.get(call.db, row["experiment_id"])["config"])
-    return {"trial": wire.trial(call.db, row, config)}
+    return {"trial": wire.trial(call.db, row, experiments.configuration(call.db, row["experiment_id"]))}
 
 
 def workloads(call: Call) -> dict[str, Any]:

@@ -87,6 +87,13 @@ def get(db: Database, experiment_id: int) -> Row:
     return db.one(f"experiment {experiment_id}", f"{_SELECT} WHERE experiments.id = ?", experiment_id)
 
 
+def configuration(db: Database, experiment_id: int) -> dict[str, Any]:
+    """Return an experiment's completed configuration; raises NotFound."""
+    select = "SELECT config FROM experiments WHERE id = ?"
+    config: dict[str, Any] = json.loads(db.one(f"experiment {experiment_id}", select, experiment_id)["config"])
+    return config
+
+
 def find(
     db: Database,
     *,
@@ -173,7 +180,7 @@ def model_definition(files: Sequence[dict[str, Any]]) -> bytes:
 
 def patch(db: Database, experiment_id: int, changes: dict[str, Any]) -> None:
     """Set name, description, labels, notes where they are not None; raises NotFound, InvalidArgument."""
-    config = json.loads(get(db, experiment_id)["config"])
+    config = configuration(db, experiment_id)
     columns = {key: changes[key] for key in ("name", "description", "notes") if changes.get(key) is not None}
     if not columns.get("name", "a name").strip():
         raise InvalidArgument("name: must not be empty or blank")

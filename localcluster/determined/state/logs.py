@@ -65,7 +65,7 @@ def append(db: Database, trial_id: int, allocation_id: str, lines: Sequence[Line
 def page(
     db: Database, trial_id: int, wanted: Filter, *, past: int | None, descending: bool
 ) -> tuple[list[Row], int | None]:
-    """Return up to PAGE matching lines beyond the id `past` and the id to go on from, None at the end."""
+    """Return what matches among the next PAGE lines beyond the id `past`, and the last one's id, None at the end."""
     conditions, values = ["trial_id = ?"], list[Any]([trial_id])
     if past is not None:
         conditions.append("id < ?" if descending else "id > ?")
@@ -92,10 +92,4 @@ def page(
         f" ORDER BY id {'DESC' if descending else 'ASC'} LIMIT {PAGE}",
         *values,
     )
-    following = rows[-1]["id"] if len(rows) == PAGE else None
-    return [row for row in rows if wanted.matches(row["log"])], following
-
-
-def last_id(db: Database, trial_id: int) -> int:
-    """Return the id of the trial's newest line, 0 where it has none."""
-    return db.value("SELECT max(id) FROM logs WHERE trial_id = ?", trial_id) or 0
+    return [row for row in rows if wanted.matches(row["log"])], rows[-1]["id"] if rows else None

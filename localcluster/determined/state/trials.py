@@ -74,13 +74,9 @@ def reopen(db: Database, trial: Row, hparams: dict[str, Any], seed: int) -> None
 
 def task_ids(trial: Row) -> list[str]:
     """Return the ids of a trial's tasks: the first, and one with the suffix -1, -2 … for each time it was continued."""
-    parts = trial["task_id"].split("-")
-    first, continued = "-".join(parts[:_DASHED]), int(parts[_DASHED]) if len(parts) > _DASHED else 0
-    return [first, *(f"{first}-{number}" for number in range(1, continued + 1))]
-
-
-_DASHED = 5
-"""Parts of a task id that has no suffix: it ends with a uuid."""
+    *uuid, continued = f"{trial['task_id']}-0".split("-")[:6]  # four dashes are the uuid's
+    first = "-".join(uuid)
+    return [first, *(f"{first}-{number}" for number in range(1, int(continued) + 1))]
 
 
 def of_task(db: Database, task_id: str) -> Row:
@@ -91,7 +87,9 @@ def of_task(db: Database, task_id: str) -> Row:
 def waiting(db: Database) -> list[Row]:
     """Return the trials that want slots now or later (`not_before`), oldest experiment first."""
     return db.rows(
-        "SELECT trials.*, experiments.config FROM trials JOIN experiments ON experiments.id = experiment_id"
+        "SELECT trials.*, config, json_extract(config, '$.resources.slots_per_trial') AS slots,"
+        " json_extract(config, '$.resources.max_slots') AS max_slots"
+        " FROM trials JOIN experiments ON experiments.id = experiment_id"
         " WHERE trials.state = 'ACTIVE' AND experiments.state = 'ACTIVE' AND NOT EXISTS"
         " (SELECT 1 FROM allocations WHERE trial_id = trials.id AND allocations.state != 'TERMINATED')"
         " ORDER BY COALESCE(json_extract(config, '$.resources.priority'), 42), experiment_id, trials.id"
