@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 import secrets
 from collections.abc import Iterator
@@ -11,11 +12,14 @@ from typing import Any
 
 import yaml
 
-from localcluster.determined import hyperparameters, schema
+from localcluster.determined import schema
 from localcluster.determined.errors import InvalidArgument
 from localcluster.determined.schema import SCHEMA
+from localcluster.determined.searcher.hparams import size
 
 _METHODS: dict[str, Any] = SCHEMA["definitions"]["methods"]
+_AXES: dict[str, Any] = SCHEMA["definitions"]["axes"]
+_MAX_POINTS = _METHODS["random"]["properties"]["max_trials"]["maximum"]
 _JOINED = ("bind_mounts", "environment_variables", "labels")
 _RETIRED = ("custom", "sync_halving", "adaptive", "adaptive_simple")
 
@@ -36,14 +40,15 @@ def complete(text: str, checkpoints: Path, slots: int) -> dict[str, Any]:
     schema.fill(config["searcher"], _searcher_schema(config["searcher"]))
     config["reproducibility"].setdefault("experiment_seed", secrets.randbelow(2**31))
     config.setdefault("name", f"Experiment {secrets.token_hex(4)}")
-    in_grid = config["searcher"]["name"] == "grid"
-    _refuse(
-        [
-            *hyperparameters.checked(config["hyperparameters"], "<config>.hyperparameters", grid=in_grid),
-            *_resource_problems(config["resources"], slots),
-            *_storage_problems(config["checkpoint_storage"], checkpoints),
-        ]
-    )
+    space, grid = config["hyperparameters"], config["searcher"]["name"] == "grid"
+    problems = [
+        *_space_problems(space, "<config>.hyperparameters", grid),
+        *_resource_problems(config["resources"], slots),
+        *_storage_problems(config["checkpoint_storage"], checkpoints),
+    ]
+    if grid and not problems and size(space) > _MAX_POINTS:
+        problems.append(f"<config>.hyperparameters: the grid has {size(space)} points, more than {_MAX_POINTS}")
+    _refuse(problems)
     return config
 
 
@@ -118,6 +123,38 @@ def _searcher_problems(searcher: dict[str, Any]) -> Iterator[str]:
             yield f"{where}.max_length: was replaced by time_metric (such as batches or epochs) and max_time"
     if "source_trial_id" in searcher and "source_checkpoint_uuid" in searcher:
         yield f"{where}: at most one of source_trial_id and source_checkpoint_uuid may be set"
+
+
+def _space_problems(space: dict[str, Any], where: str, grid: bool) -> Iterator[str]:
+    """Complete the axes of `space` in place; `grid`: all of them need a count."""
+    for name, axis in space.items():
+        path = f"{where}.{name}"
+        if not isinstance(axis, dict):
+            continue
+        kind = axis.get("type")
+        if "type" not in axis:
+            yield from _space_problems(axis, path, grid)
+        elif not isinstance(kind, str) or kind not in _AXES:
+            yield f"{path}.type: {kind!r} is none of {', '.join(_AXES)}"
+        else:
+            yield from _axis_problems(axis, path, grid)
+
+
+def _axis_problems(axis: dict[str, Any], path: str, grid: bool) -> Iterator[str]:
+    rules = _AXES[axis["type"]]
+    schema.drop_nulls(axis, rules)
+    found = list(schema.problems(axis, rules, path))
+    yield from found
+    if found or "minval" not in axis:
+        return
+    schema.fill(axis, rules)
+    ends = axis["minval"], axis["maxval"]
+    if not ends[0] < ends[1]:
+        yield f"{path}: minval must be less than maxval, but {ends[0]} is not less than {ends[1]}"
+    elif axis["type"] == "log" and max(end * math.log(axis["base"]) for end in ends) > math.log(1e308):
+        yield f"{path}: base {axis['base']} to the power of minval or maxval is too large a number"
+    if grid and "count" not in axis:
+        yield f"{path}.count: grid search is in use but count was not provided"
 
 
 def _resource_problems(resources: dict[str, Any], slots: int) -> Iterator[str]:

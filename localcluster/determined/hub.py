@@ -7,7 +7,7 @@ cannot miss news.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable
 
 
 class Hub:
@@ -28,6 +28,16 @@ class Hub:
         self.closing = True
         for key in list(self._waiting):
             self.tell(key)
+
+    async def until(self, condition: Callable[[], bool], key: Hashable, seconds: float) -> bool:
+        """Wait for `condition`, looked at after each news of `key`; False after `seconds`, or when the hub closes."""
+        deadline = asyncio.get_running_loop().time() + seconds
+        while not (met := condition()) and not self.closing:
+            left = deadline - asyncio.get_running_loop().time()
+            if left <= 0:
+                break
+            await self.wait(key, left)
+        return met
 
     async def wait(self, key: Hashable, seconds: float | None = None) -> None:
         """Return at the next news of `key`, after `seconds`, or when the hub closes."""

@@ -8,27 +8,26 @@ from __future__ import annotations
 
 from typing import Any
 
-from localcluster.determined import searching
+from localcluster.determined import searching, storage
 from localcluster.determined.hub import Hub
 from localcluster.determined.runs import LOGGER, Runs
 from localcluster.determined.searcher import Exit
 from localcluster.determined.state import checkpoints, experiments, trials
 from localcluster.determined.state.database import Database, Row, now
-from localcluster.determined.storage import Storage
 from localcluster.settings import Settings
 
 
 class Lifecycle:
     """The states of all experiments and trials, and their runs; all methods run on the event loop."""
 
-    def __init__(self, db: Database, settings: Settings, hub: Hub, cluster_id: str, storage: Storage) -> None:
-        self._db, self._hub, self._storage = db, hub, storage
+    def __init__(self, db: Database, settings: Settings, hub: Hub, cluster_id: str) -> None:
+        self._db, self._hub = db, hub
         self.runs = Runs(db, settings, hub, cluster_id, self._run_ended)
 
     def start(self) -> None:
         """Go on where the last master stopped."""
         self.runs.adopt()
-        self.runs.later(self._storage.finish())
+        self.runs.later(storage.finish(self._db))
         for experiment_id in experiments.in_states(self._db, "ACTIVE", "PAUSED", *experiments.STOPPING):
             self.carry_out(experiment_id)
         self.runs.schedule()
@@ -93,7 +92,7 @@ class Lifecycle:
         with self._db.transaction():
             experiments.set_state(self._db, experiment_id, experiments.STOPPING[state])
             checkpoints.mark_deleted(self._db, checkpoints.expendable(self._db, experiment_id))
-        self.runs.later(self._storage.finish())
+        self.runs.later(storage.finish(self._db))
 
     def _run_ended(self, trial: Row, allocation: Row, code: int | None) -> None:
         """A run is over and its log complete: decide what becomes of the trial."""

@@ -7,14 +7,13 @@ import uuid
 from typing import Any
 
 from localcluster.determined import config as configuration
-from localcluster.determined import continuing, searching
+from localcluster.determined import continuing, searching, storage
 from localcluster.determined.errors import FailedPrecondition, InvalidArgument
 from localcluster.determined.hub import Hub
 from localcluster.determined.lifecycle import Lifecycle
 from localcluster.determined.searcher import Search
-from localcluster.determined.state import checkpoints, experiments, metrics, searches, trials, users
+from localcluster.determined.state import checkpoints, experiments, metrics, trials, users
 from localcluster.determined.state.database import Database, Row
-from localcluster.determined.storage import Storage
 from localcluster.files import secret
 from localcluster.settings import Settings
 
@@ -35,8 +34,7 @@ class Master:
         self.cluster_id = self.db.identity("cluster_id")
         self.master_id = str(uuid.uuid4())
         self.hub = Hub()
-        self.storage = Storage(self.db)
-        self._lifecycle = Lifecycle(self.db, settings, self.hub, self.cluster_id, self.storage)
+        self._lifecycle = Lifecycle(self.db, settings, self.hub, self.cluster_id)
         self.runs = self._lifecycle.runs
 
     def start(self) -> None:
@@ -107,32 +105,23 @@ class Master:
             self.db.update("experiments", "id", experiment_id, config=config)
             if "checkpoint_storage" in sections:
                 checkpoints.mark_deleted(self.db, checkpoints.expendable(self.db, experiment_id))
-        self.runs.later(self.storage.finish())
+        self.runs.later(storage.finish(self.db))
         self.runs.limit(experiment_id, config["resources"]["max_slots"])
         self.runs.schedule()
 
-    def activate(self, experiment_id: int) -> None:
-        """Let a paused experiment go on; raises FailedPrecondition where it is neither paused nor active."""
-        self._lifecycle.move(experiment_id, "ACTIVE")
-        self.runs.schedule()
+    def steer(self, experiment_id: int, state: str) -> None:
+        """Activate (state ACTIVE), pause (PAUSED), cancel (STOPPING_CANCELED) or kill (STOPPING_KILLED) an experiment.
 
-    def pause(self, experiment_id: int) -> None:
-        """Let the experiment's trials checkpoint and give their slots back; raises FailedPrecondition as `activate`."""
-        self._lifecycle.move(experiment_id, "PAUSED")
+        Whoever is paused or cancelled may checkpoint first.  Raises FailedPrecondition where an experiment that ends or
+        has ended is to be activated or paused; there is nothing to do where one is to be cancelled or killed.
+        """
+        current = experiments.get(self.db, experiment_id)["state"]
+        if state == "STOPPING_CANCELED" and current not in ("ACTIVE", "PAUSED"):
+            return
+        if state == "STOPPING_KILLED" and current in (*experiments.TERMINAL, experiments.DELETING):
+            return
+        self._lifecycle.move(experiment_id, state)
         self._lifecycle.carry_out(experiment_id)
-
-    def cancel(self, experiment_id: int) -> None:
-        """End the experiment, whose trials may checkpoint first; nothing to do where it ends or has ended."""
-        if experiments.get(self.db, experiment_id)["state"] in ("ACTIVE", "PAUSED"):
-            self._lifecycle.move(experiment_id, "STOPPING_CANCELED")
-            self._lifecycle.carry_out(experiment_id)
-
-    def kill(self, experiment_id: int) -> None:
-        """End the experiment and its processes at once; nothing to do where it has ended."""
-        state = experiments.get(self.db, experiment_id)["state"]
-        if state not in (*experiments.TERMINAL, experiments.DELETING):
-            self._lifecycle.move(experiment_id, "STOPPING_KILLED")
-            self._lifecycle.carry_out(experiment_id)
 
     def kill_trial(self, trial_id: int) -> None:
         """End one trial at once; raises FailedPrecondition where it has ended."""
@@ -157,7 +146,7 @@ class Master:
         checkpoints.require_unregistered(self.db, names)
         self.db.update("experiments", "id", experiment_id, state=experiments.DELETING)
         try:
-            await self.storage.delete(names)
+            await storage.delete(self.db, names)
         except FailedPrecondition:
             self.db.update("experiments", "id", experiment_id, state="DELETE_FAILED")
             raise
@@ -172,12 +161,6 @@ class Master:
                 decided = self._lifecycle.validated(trial, report.average)
         if decided:
             self._lifecycle.carry_out(trial["experiment_id"])
-
-    def report_progress(self, trial_id: int, fraction: float) -> None:
-        """A trial says how far it is, 0 to 1."""
-        trial = trials.get(self.db, trial_id)
-        with self.db.transaction():
-            searches.report_progress(self.db, trial, fraction)
 
     def invalid_hyperparameters(self, allocation: Row) -> None:
         """The trial cannot run with these hyperparameters; it should end now."""

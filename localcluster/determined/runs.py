@@ -13,7 +13,8 @@ from collections.abc import Callable, Coroutine
 from datetime import UTC, datetime
 from typing import Any
 
-from localcluster.determined import scheduler, spool
+from localcluster.determined import scheduler
+from localcluster.determined.agent import layout
 from localcluster.determined.hub import Hub
 from localcluster.determined.launcher import Launcher
 from localcluster.determined.state import experiments, logs, trials
@@ -24,6 +25,8 @@ LOGGER = logging.getLogger("determined.master")
 
 SHUTDOWN_GRACE = 10.0
 """Seconds that running trials get to checkpoint when the master is told to end."""
+SPOOL_CHUNK = 1 << 20
+"""Bytes of a spool that are taken in one transaction."""
 
 
 class Runs:
@@ -106,32 +109,42 @@ class Runs:
 
     async def end_after(self, allocation_id: str, seconds: float) -> None:
         """Kill the run's processes unless they end by themselves within `seconds`."""
-        loop = asyncio.get_running_loop()
-        deadline = loop.time() + seconds
-        while trials.is_live(self._db, allocation_id) and not self._stopping:
-            if loop.time() >= deadline:
-                await self._launcher.terminate(allocation_id)
-                return
-            await self._hub.wait("ended", deadline - loop.time())
+        if not await self._hub.until(
+            lambda: self._stopping or not trials.is_live(self._db, allocation_id), "ended", seconds
+        ):
+            await self._launcher.terminate(allocation_id)
 
     async def preempted(self, allocation_id: str, seconds: float) -> bool:
         """Wait up to `seconds` for the order to end; the answer comes the moment it is given."""
-        loop = asyncio.get_running_loop()
-        deadline = loop.time() + seconds
-        while not trials.allocation(self._db, allocation_id)["preempt"]:
-            if loop.time() >= deadline or self._hub.closing:
-                return False
-            await self._hub.wait(("preempt", allocation_id), deadline - loop.time())
-        return True
+        return await self._hub.until(
+            lambda: bool(trials.allocation(self._db, allocation_id)["preempt"]), ("preempt", allocation_id), seconds
+        )
 
     def take_spool(self, allocation_id: str) -> None:
         """Read what the agent spooled since the last time and wake the followers."""
         if not trials.is_live(self._db, allocation_id):
             return
-        allocation = trials.allocation(self._db, allocation_id)
-        if spool.take(self._db, allocation, self._launcher.directory(allocation_id)):
-            self._hub.tell(("logs", allocation["trial_id"]))
+        if self._take(allocation_id):
             asyncio.get_running_loop().call_soon(self.take_spool, allocation_id)
+
+    def _take(self, allocation_id: str) -> bool:
+        """Store the spool's next whole lines, exactly once, for the offset is stored with them; False for none."""
+        allocation = trials.allocation(self._db, allocation_id)
+        path = self._launcher.directory(allocation_id) / layout.SPOOL
+        if not path.exists():
+            return False
+        with path.open("rb") as spool:
+            spool.seek(allocation["spooled"])
+            data = spool.read(SPOOL_CHUNK)
+        whole = data[: data.rfind(b"\n") + 1]
+        if not whole:
+            return False
+        lines = [logs.Line(**json.loads(line)) for line in whole.splitlines()]
+        with self._db.transaction():
+            logs.append(self._db, allocation["trial_id"], allocation_id, lines)
+            self._db.update("allocations", "id", allocation_id, spooled=allocation["spooled"] + len(whole))
+        self._hub.tell(("logs", allocation["trial_id"]))
+        return True
 
     def note(self, trial_id: int, allocation_id: str, level: str, text: str) -> None:
         """Put a line of the master's own into a trial's log."""
@@ -158,8 +171,7 @@ class Runs:
     def _watch(self, allocation_id: str) -> None:
         async def watch() -> None:
             code = await self._launcher.ended(allocation_id)
-            directory = self._launcher.directory(allocation_id)
-            while spool.take(self._db, trials.allocation(self._db, allocation_id), directory):
+            while self._take(allocation_id):
                 await asyncio.sleep(0)
             allocation = trials.allocation(self._db, allocation_id)
             self._on_end(trials.get(self._db, allocation["trial_id"]), allocation, code)
@@ -186,7 +198,4 @@ class Runs:
             LOGGER.error("a background task failed", exc_info=error)
 
     async def _until_idle(self) -> None:
-        loop = asyncio.get_running_loop()
-        deadline = loop.time() + SHUTDOWN_GRACE
-        while trials.live_allocations(self._db) and loop.time() < deadline:
-            await self._hub.wait("ended", deadline - loop.time())
+        await self._hub.until(lambda: not trials.live_allocations(self._db), "ended", SHUTDOWN_GRACE)

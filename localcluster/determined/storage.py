@@ -9,7 +9,7 @@ import asyncio
 import glob
 import json
 import shutil
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from localcluster.determined import config as configuration
@@ -21,48 +21,46 @@ EVERYTHING = "**/*"
 """The pattern for which the harness deletes the whole directory, hidden files and all."""
 
 
-class Storage:
-    """The checkpoints of one cluster, with their files."""
+async def delete(db: Database, names: Sequence[str]) -> None:
+    """Delete checkpoints; raises NotFound, and InvalidArgument for registered ones, before deleting any."""
+    rows = _deletable(db, names)
+    checkpoints.mark_deleted(db, names)
+    await _purge(db, rows)
 
-    def __init__(self, db: Database) -> None:
-        self._db = db
 
-    async def delete(self, names: Sequence[str]) -> None:
-        """Delete checkpoints; raises NotFound, and InvalidArgument for registered ones, before deleting any."""
-        rows = [checkpoints.get(self._db, name) for name in names]
-        checkpoints.require_unregistered(self._db, names)
-        checkpoints.mark_deleted(self._db, names)
-        await self._purge(rows)
+async def remove(db: Database, names: Sequence[str], patterns: Sequence[str]) -> None:
+    """Delete the files that match glob patterns, and store what is left; no pattern only looks what is there.
 
-    async def remove(self, names: Sequence[str], patterns: Sequence[str]) -> None:
-        """Delete the files that match glob patterns, and store what is left; no pattern only looks what is there.
+    Raises InvalidArgument for a pattern that is empty or contains "..", and as `delete`.
+    """
+    for pattern in patterns:
+        if not pattern:
+            raise InvalidArgument("checkpointGlobs: cannot have an empty glob")
+        if ".." in pattern:
+            raise InvalidArgument(f"checkpointGlobs: glob {pattern!r} cannot contain '..'")
+    for row in _deletable(db, names):
+        left = await asyncio.to_thread(_remove_matching, directory(row), patterns)
+        checkpoints.set_resources(db, row["uuid"], left)
 
-        Raises InvalidArgument for a pattern that is empty or contains "..", and as `delete`.
-        """
-        for pattern in patterns:
-            if not pattern:
-                raise InvalidArgument("checkpointGlobs: cannot have an empty glob")
-            if ".." in pattern:
-                raise InvalidArgument(f"checkpointGlobs: glob {pattern!r} cannot contain '..'")
-        rows = [checkpoints.get(self._db, name) for name in names]
-        checkpoints.require_unregistered(self._db, names)
-        for row in rows:
-            left = await asyncio.to_thread(_remove_matching, directory(row), patterns)
-            checkpoints.set_resources(self._db, row["uuid"], left)
 
-    async def finish(self) -> None:
-        """Delete the files of all checkpoints that are marked."""
-        await self._purge(checkpoints.marked(self._db))
+async def finish(db: Database) -> None:
+    """Delete the files of all checkpoints that are marked."""
+    await _purge(db, checkpoints.marked(db))
 
-    async def _purge(self, rows: Iterable[Row]) -> None:
-        for row in rows:
-            try:
-                await asyncio.to_thread(_remove_tree, directory(row))
-            except OSError as error:
-                raise FailedPrecondition(
-                    f"the files of checkpoint {row['uuid']} could not be deleted: {error}"
-                ) from error
-            self._db.update("checkpoints", "uuid", row["uuid"], resources={})
+
+def _deletable(db: Database, names: Sequence[str]) -> list[Row]:
+    rows = [checkpoints.get(db, name) for name in names]
+    checkpoints.require_unregistered(db, names)
+    return rows
+
+
+async def _purge(db: Database, rows: Sequence[Row]) -> None:
+    for row in rows:
+        try:
+            await asyncio.to_thread(_remove_tree, directory(row))
+        except OSError as error:
+            raise FailedPrecondition(f"the files of checkpoint {row['uuid']} could not be deleted: {error}") from error
+        db.update("checkpoints", "uuid", row["uuid"], resources={})
 
 
 def directory(checkpoint: Row) -> Path:

@@ -150,7 +150,7 @@ def checkpoint(db: Database, row: Row) -> dict[str, Any]:
     """v1Checkpoint; the storage in its configuration is where the client looks for the files itself."""
     validation = metrics.at(db, row["trial_id"], metrics.VALIDATION, row["steps"])
     training = metrics.at(db, row["trial_id"], metrics.TRAINING, row["steps"])
-    metric = checkpoints.searcher_metric(db, row)
+    metric = checkpoints.metric(db, row)
     return {
         **_fields(row, "uuid task_id allocation_id report_time state resources metadata"),
         "training": {

@@ -11,7 +11,6 @@ from typing import Any
 import jinja2
 
 ROOM = Path(__file__).parent
-_UNITS = ("B", "kB", "MB", "GB", "TB")
 _CONTROL = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]|[\x00-\x08\x0b-\x1f\x7f]")
 """Colours of terminals, and characters that no HTML may have."""
 
@@ -26,12 +25,6 @@ def number(value: Any) -> str:
     if isinstance(value, float) and math.isfinite(value):
         return f"{value:.5g}"
     return str(value)
-
-
-def size(count: int) -> str:
-    """Write a number of bytes."""
-    power = min((max(count, 1).bit_length() - 1) // 10, len(_UNITS) - 1)
-    return f"{count / 1024**power:.{1 if power else 0}f} {_UNITS[power]}"
 
 
 def when(stamp: str) -> str:
@@ -64,4 +57,4 @@ _TEMPLATES = jinja2.Environment(
     trim_blocks=True,
     lstrip_blocks=True,
 )
-_TEMPLATES.filters |= {"number": number, "size": size, "when": when, "duration": duration, "plain": plain}
+_TEMPLATES.filters |= {"number": number, "when": when, "duration": duration, "plain": plain}

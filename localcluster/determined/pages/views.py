@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import yaml
@@ -24,19 +23,6 @@ POINTS = 160
 """Points of one line, about one for each three pixels."""
 LINES = 500
 """Log lines shown."""
-
-
-@dataclass(frozen=True)
-class Trial:
-    """A trial in its experiment's table; `hparams` are flat, nested names joined with dots."""
-
-    row: Row
-    state: str
-    colour: int
-    hparams: dict[str, Any]
-    steps: int
-    start_time: str | None
-    best: overview.Best | None
 
 
 def experiment_list(db: Database, page: int, archived: bool) -> dict[str, Any]:
@@ -62,14 +48,14 @@ def experiment(db: Database, experiment_id: int) -> dict[str, Any]:
     config = json.loads(row["config"])
     ranked = overview.best_validations(db, [row])
     table = _trials(db, trials.of_experiment(db, experiment_id), ranked)
-    saved = _checkpoints(db, row, config["searcher"])
+    saved = _checkpoints(db, row)
     return {
         "experiment": row,
         "state_word": _state(row),
         "label_words": json.loads(row["labels"]),
         "searcher": config["searcher"],
         "trials": table,
-        "varied": _varied([trial.hparams for trial in table]),
+        "varied": _varied([trial["hparams"] for trial in table]),
         "best": ranked[0] if ranked else None,
         **_curves(db, table, config["searcher"]),
         "ladders": _ladders(searching.rungs(db, experiment_id), table, config["searcher"].get("time_metric", "")),
@@ -134,19 +120,18 @@ def _state(row: Row) -> str:
     return wire.display_state(row).removeprefix("STATE_")
 
 
-def _trials(db: Database, rows: Sequence[Row], ranked: Sequence[overview.Best]) -> list[Trial]:
+def _trials(db: Database, rows: Sequence[Row], ranked: Sequence[overview.Best]) -> list[dict[str, Any]]:
+    """Return trials as tables show them; `hparams` are flat, nested names joined with dots."""
     best = {each.trial_id: each for each in ranked}
-    started = overview.started(db, [row["id"] for row in rows])
     return [
-        Trial(
-            row=row,
-            state=_state(row),
-            colour=row["number"] % COLOURS,
-            hparams=_flat(json.loads(row["hparams"])),
-            steps=metrics.steps(db, row["id"]),
-            start_time=started.get(row["id"]),
-            best=best.get(row["id"]),
-        )
+        {
+            "row": row,
+            "state": _state(row),
+            "colour": row["number"] % COLOURS,
+            "hparams": _flat(json.loads(row["hparams"])),
+            "steps": metrics.steps(db, row["id"]),
+            "best": best.get(row["id"]),
+        }
         for row in rows
     ]
 
@@ -166,12 +151,12 @@ def _varied(spaces: Sequence[dict[str, Any]]) -> list[str]:
     return [name for name in names if any(space.get(name) != spaces[0].get(name) for space in spaces)]
 
 
-def _curves(db: Database, table: Sequence[Trial], searcher: dict[str, Any]) -> dict[str, Any]:
+def _curves(db: Database, table: Sequence[dict[str, Any]], searcher: dict[str, Any]) -> dict[str, Any]:
     """Return one chart a metric, the searcher's first, none for those that only say how far a trial is.
 
     `undrawn` are the names of those beyond CHARTS.
     """
-    colours = {trial.row["id"]: trial.colour for trial in table}
+    colours = {trial["row"]["id"]: trial["colour"] for trial in table}
     clocks = {"batches", "epochs", searcher.get("time_metric")}
     found: dict[str, dict[tuple[int, str], list[charts.Point]]] = {}
     for row in overview.reports(db, list(colours), POINTS) if table else []:
@@ -189,9 +174,9 @@ def _curves(db: Database, table: Sequence[Trial], searcher: dict[str, Any]) -> d
     return {"charts": drawn, "undrawn": names[CHARTS:]}
 
 
-def _ladders(brackets: list[list[dict[str, Any]]], table: Sequence[Trial], unit: str) -> list[charts.Chart]:
+def _ladders(brackets: list[list[dict[str, Any]]], table: Sequence[dict[str, Any]], unit: str) -> list[charts.Chart]:
     """Return one picture a bracket that has a result, all on one scale."""
-    colours = {trial.row["id"]: trial.colour for trial in table}
+    colours = {trial["row"]["id"]: trial["colour"] for trial in table}
     span = [e["metric"] for rungs in brackets for rung in rungs for e in rung["entries"] if e["metric"] is not None]
     if not span:
         return []
@@ -206,7 +191,7 @@ def _title(metric: str, group: str) -> str:
     return metric
 
 
-def _checkpoints(db: Database, parent: Row, searcher: dict[str, Any]) -> list[dict[str, Any]]:
+def _checkpoints(db: Database, parent: Row) -> list[dict[str, Any]]:
     """Return the checkpoints whose files are there, those with the best value of the searcher's metric first.
 
     Each with that `metric`, its `size` in bytes, and the model `versions` that hold it.
@@ -218,7 +203,7 @@ def _checkpoints(db: Database, parent: Row, searcher: dict[str, Any]) -> list[di
     return [
         {
             "row": row,
-            "metric": checkpoints.metric(db, row, searcher["metric"]),
+            "metric": checkpoints.metric(db, row),
             "size": sum(json.loads(row["resources"]).values()),
             "versions": held.get(row["uuid"], ()),
         }

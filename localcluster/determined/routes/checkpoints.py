@@ -96,9 +96,9 @@ ROUTES = served(
     {
         "POST /api/v1/checkpoints": post,
         "PATCH /api/v1/checkpoints": patch,
-        "DELETE /api/v1/checkpoints": lambda call: call.master.storage.delete(call.field("checkpointUuids", list)),
-        "POST /api/v1/checkpoints/rm": lambda call: call.master.storage.remove(
-            call.field("checkpointUuids", list), call.field("checkpointGlobs", list)
+        "DELETE /api/v1/checkpoints": lambda call: storage.delete(call.db, call.field("checkpointUuids", list)),
+        "POST /api/v1/checkpoints/rm": lambda call: storage.remove(
+            call.db, call.field("checkpointUuids", list), call.field("checkpointGlobs", list)
         ),
         "GET /api/v1/checkpoints/{uuid}": get,
         "POST /api/v1/checkpoints/{uuid}/metadata": set_metadata,

@@ -4,26 +4,18 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 from collections.abc import Callable
 from typing import Any
 
 from localcluster.determined import wire
 from localcluster.determined.errors import NotFound
-from localcluster.determined.master import Master
 from localcluster.determined.routes.http import Call, served
 from localcluster.determined.state import checkpoints, experiments, metrics, overview, trials
 from localcluster.determined.state.database import Row
 
-_POLICY = {
-    "saveExperimentBest": "save_experiment_best",
-    "saveTrialBest": "save_trial_best",
-    "saveTrialLatest": "save_trial_latest",
-}
-_SECTIONS = {
-    "checkpoint_storage": ("checkpointStorage", _POLICY),
-    "resources": ("resources", {"maxSlots": "max_slots", "weight": "weight", "priority": "priority"}),
-}
-"""The sections of a configuration that may be patched, with their names and their keys' names on the wire."""
+_POLICY = ("save_experiment_best", "save_trial_best", "save_trial_latest")
+_PATCHABLE = {"checkpointStorage": _POLICY, "resources": ("max_slots", "weight", "priority")}
 
 
 def create(call: Call) -> dict[str, Any]:
@@ -90,11 +82,6 @@ def checkpoint_page(call: Call, rows: list[Row]) -> dict[str, Any]:
     return call.page("checkpoints", rows, lambda row: wire.checkpoint(call.db, row))
 
 
-def model_definition(call: Call) -> dict[str, Any]:
-    """v1GetModelDefResponse."""
-    return {"b64Tgz": base64.b64encode(experiments.definition(call.db, call.key())).decode()}
-
-
 def best_validation(call: Call) -> dict[str, Any]:
     """The best value of the searcher's metric so far; 404 before the first."""
     best = overview.best_validations(call.db, [experiments.get(call.db, call.key())])
@@ -106,17 +93,22 @@ def best_validation(call: Call) -> dict[str, Any]:
 def patch(call: Call) -> dict[str, Any]:
     """v1PatchExperiment."""
     changes = {name: call.body.get(name) for name in ("name", "description", "labels", "notes")}
-    for section, (given, names) in _SECTIONS.items():
-        values = call.body.get(given) or {}
-        changes[section] = {new: values[old] for old, new in names.items() if old in values}
+    for section, names in _PATCHABLE.items():
+        given = {_snake(name): value for name, value in (call.body.get(section) or {}).items()}
+        changes[_snake(section)] = {name: given[name] for name in names if name in given}
     call.master.patch_experiment(call.key(), changes)
     return {"experiment": _shaped(call, call.key())}
+
+
+def definition(call: Call, experiment_id: int) -> dict[str, Any]:
+    """v1GetModelDefResponse: the gzipped tar of what was submitted."""
+    return {"b64Tgz": base64.b64encode(experiments.definition(call.db, experiment_id)).decode()}
 
 
 def preview_garbage(call: Call) -> dict[str, Any]:
     """What `det experiment set gc-policy` shows before it asks: a raw path, with names of Go fields."""
     config = experiments.configuration(call.db, call.key())
-    policy = {name: call.integer(name) for name in _POLICY.values()}
+    policy = {name: call.integer(name) for name in _POLICY}
     rows = [checkpoints.get(call.db, name) for name in checkpoints.expendable(call.db, call.key(), policy)]
     shaped = [
         {
@@ -145,13 +137,13 @@ def _shaped(call: Call, experiment_id: int) -> dict[str, Any]:
     return wire.experiment(experiments.get(call.db, experiment_id))
 
 
+def _snake(name: str) -> str:
+    return re.sub("[A-Z]", lambda found: f"_{found[0].lower()}", name)
+
+
 def _in_states(call: Call, rows: list[Row], states: Callable[[Row], set[str]]) -> list[Row]:
     wanted = set(call.query.getlist("states"))
     return [row for row in rows if not wanted or wanted & states(row)]
-
-
-def _verb(act: Callable[[Master, int], None]) -> Callable[[Call], None]:
-    return lambda call: act(call.master, call.key())
 
 
 _EXPERIMENT = "/api/v1/experiments/{id}"
@@ -165,14 +157,14 @@ ROUTES = served(
         f"DELETE {_EXPERIMENT}": lambda call: call.master.delete(call.key()),
         f"GET {_EXPERIMENT}/trials": list_trials,
         f"GET {_EXPERIMENT}/checkpoints": list_checkpoints,
-        f"GET {_EXPERIMENT}/model_def": model_definition,
+        f"GET {_EXPERIMENT}/model_def": lambda call: definition(call, call.key()),
         f"GET {_EXPERIMENT}/searcher/best_searcher_validation_metric": best_validation,
         f"PUT {_EXPERIMENT}/labels/{{label:path}}": set_label,
         f"DELETE {_EXPERIMENT}/labels/{{label:path}}": set_label,
-        f"POST {_EXPERIMENT}/activate": _verb(Master.activate),
-        f"POST {_EXPERIMENT}/pause": _verb(Master.pause),
-        f"POST {_EXPERIMENT}/cancel": _verb(Master.cancel),
-        f"POST {_EXPERIMENT}/kill": _verb(Master.kill),
+        f"POST {_EXPERIMENT}/activate": lambda call: call.master.steer(call.key(), "ACTIVE"),
+        f"POST {_EXPERIMENT}/pause": lambda call: call.master.steer(call.key(), "PAUSED"),
+        f"POST {_EXPERIMENT}/cancel": lambda call: call.master.steer(call.key(), "STOPPING_CANCELED"),
+        f"POST {_EXPERIMENT}/kill": lambda call: call.master.steer(call.key(), "STOPPING_KILLED"),
         f"POST {_EXPERIMENT}/archive": lambda call: experiments.set_archived(call.db, call.key(), archived=True),
         f"POST {_EXPERIMENT}/unarchive": lambda call: experiments.set_archived(call.db, call.key(), archived=False),
         "GET /experiments/{id}/preview_gc": preview_garbage,

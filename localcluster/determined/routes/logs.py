@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from datetime import datetime
+from typing import Any
 
 from starlette.responses import Response, StreamingResponse
 
@@ -61,19 +62,24 @@ async def _lines(
 
 def _filter(call: Call, trial: Row) -> logs.Filter:
     query = call.query
-    runs: list[str] | None = None
-    if containers := query.getlist("containerIds"):
-        known = trials.allocations(call.db, trial["id"])
-        runs = [run["id"] for run in known if trials.container_id(run["id"]) in containers]
-    if query.getlist("agentIds") and AGENT_ID not in query.getlist("agentIds"):
-        runs = []
-    levels = [level.removeprefix("LOG_LEVEL_") for level in query.getlist("levels")]
+    levels = [level.removeprefix("LOG_LEVEL_").replace("UNSPECIFIED", "") for level in query.getlist("levels")]
+    sources, stdtypes, containers, agents = map(query.getlist, ("sources", "stdtypes", "containerIds", "agentIds"))
+    given: dict[str, list[Any]] = {
+        "level": levels,
+        "stdtype": stdtypes,
+        "source": sources,
+        "rank": call.integers("rankIds"),
+    }
+    chosen = {column: values for column, values in given.items() if values}
+    if containers or agents:
+        runs = [run["id"] for run in trials.allocations(call.db, trial["id"])]
+        chosen["allocation_id"] = [
+            run
+            for run in runs
+            if (not containers or trials.container_id(run) in containers) and (not agents or AGENT_ID in agents)
+        ]
     return logs.Filter(
-        levels=["" if level == "UNSPECIFIED" else level for level in levels],
-        stdtypes=query.getlist("stdtypes"),
-        sources=query.getlist("sources"),
-        ranks=call.integers("rankIds"),
-        allocations=runs,
+        chosen,
         before=_moment(call, "timestampBefore"),
         after=_moment(call, "timestampAfter"),
         search=query.get("searchText", ""),

@@ -2,22 +2,16 @@
 
 from __future__ import annotations
 
-import base64
 from typing import Any
 
 from localcluster.determined.errors import InvalidArgument, PermissionDenied
+from localcluster.determined.routes.experiments import definition
 from localcluster.determined.routes.http import Call, field, served
-from localcluster.determined.state import experiments, trials
+from localcluster.determined.state import searches, trials
 from localcluster.determined.state.metrics import Report
 
 LONGEST_POLL = 60
 """Seconds; the harness waits ten more than it asks for."""
-
-
-def context_directory(call: Call) -> dict[str, Any]:
-    """The model definition that the trial unpacks."""
-    trial = trials.of_task(call.db, call.path["task"])
-    return {"b64Tgz": base64.b64encode(experiments.definition(call.db, trial["experiment_id"])).decode()}
 
 
 def rendezvous(call: Call) -> dict[str, Any]:
@@ -64,7 +58,9 @@ _ALLOCATION = "/api/v1/allocations/{allocation}"
 _TRIAL = "/api/v1/trials/{id}"
 ROUTES = served(
     {
-        "GET /api/v1/tasks/{task}/context_directory": context_directory,
+        "GET /api/v1/tasks/{task}/context_directory": lambda call: definition(
+            call, trials.of_task(call.db, call.path["task"])["experiment_id"]
+        ),
         f"POST {_ALLOCATION}/acceleratorData": lambda _: None,
         f"GET {_ALLOCATION}/resources/{{resources}}/rendezvous": rendezvous,
         f"GET {_ALLOCATION}/signals/preemption": preemption,
@@ -73,8 +69,8 @@ ROUTES = served(
         ),
         "POST /api/v1/runs/start": start_run,
         f"POST {_TRIAL}/metrics": report_metrics,
-        f"POST {_TRIAL}/progress": lambda call: call.master.report_progress(
-            call.key(), float(call.field("progress", int, float))
+        f"POST {_TRIAL}/progress": lambda call: searches.report_progress(
+            call.db, trials.get(call.db, call.key()), float(call.field("progress", int, float))
         ),
         f"POST {_TRIAL}/runner/metadata": lambda call: call.db.update(
             "trials", "id", call.key(), runner_state=call.field("state", str)

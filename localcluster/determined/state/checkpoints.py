@@ -15,6 +15,12 @@ _SELECT = """SELECT checkpoints.*, trials.experiment_id, trials.hparams, trials.
   experiments.config
   FROM checkpoints JOIN trials ON trials.id = trial_id JOIN experiments ON experiments.id = experiment_id"""
 
+_SORTS = {
+    "SORT_BY_BATCH_NUMBER": "steps",
+    "SORT_BY_TRIAL_ID": "trial_id",
+    "SORT_BY_UUID": "uuid",
+    "SORT_BY_STATE": "state",
+}
 _BEST = "SORT_BY_SEARCHER_METRIC"
 _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
@@ -72,13 +78,9 @@ def marked(db: Database) -> list[Row]:
     return db.rows(f"{_SELECT} WHERE checkpoints.state = 'DELETED' AND resources != '{{}}'")
 
 
-def searcher_metric(db: Database, checkpoint: Row) -> float | None:
-    """Return the value of the searcher's metric at the checkpoint's step."""
-    return metric(db, checkpoint, json.loads(checkpoint["config"])["searcher"]["metric"])
-
-
-def metric(db: Database, checkpoint: Row, name: str) -> float | None:
-    """Return the value of a validation metric at the checkpoint's step."""
+def metric(db: Database, checkpoint: Row, name: str = "") -> float | None:
+    """Return the value of a validation metric, else of the searcher's, at the checkpoint's step."""
+    name = name or json.loads(checkpoint["config"])["searcher"]["metric"]
     validation = metrics.at(db, checkpoint["trial_id"], metrics.VALIDATION, checkpoint["steps"])
     return metrics.number((validation or {}).get(name))
 
@@ -91,14 +93,8 @@ def ordered(
     `descending` None takes the searcher's `smaller_is_better` for metrics and ascending for the rest.
     """
     if not by_metric and attribute != _BEST:
-        keys = {
-            "SORT_BY_BATCH_NUMBER": lambda row: row["steps"],
-            "SORT_BY_TRIAL_ID": lambda row: row["trial_id"],
-            "SORT_BY_UUID": lambda row: row["uuid"],
-            "SORT_BY_STATE": lambda row: row["state"],
-        }
-        key = keys.get(attribute, lambda row: row["report_time"])
-        return sorted(rows, key=key, reverse=bool(descending))
+        column = _SORTS.get(attribute, "report_time")
+        return sorted(rows, key=lambda row: row[column], reverse=bool(descending))
     if not rows:
         return []
     searcher = json.loads(rows[0]["config"])["searcher"]
@@ -145,7 +141,7 @@ def expendable(db: Database, experiment_id: int, policy: dict[str, int] | None =
     if not rows:
         return []
     policy = policy or json.loads(rows[0]["config"])["checkpoint_storage"]
-    best = [row for row in ordered(db, rows) if searcher_metric(db, row) is not None]
+    best = [row for row in ordered(db, rows) if metric(db, row) is not None]
     kept = {row["uuid"] for row in best[: policy["save_experiment_best"]]}
     for trial_id, unfinished in {row["trial_id"]: row["trial_end"] is None for row in rows}.items():
         of_trial = [row["uuid"] for row in best if row["trial_id"] == trial_id]

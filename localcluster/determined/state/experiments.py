@@ -105,21 +105,15 @@ def find(
     descending: bool = False,
 ) -> list[Row]:
     """Return the experiments that match, by id unless `sort` (a key of SORTS) says otherwise."""
-    conditions, values = ["1"], list[Any]()
-    if archived is not None:
-        conditions.append("archived = ?")
-        values.append(archived)
-    if users:
-        conditions.append("username IN (SELECT value FROM json_each(?))")
-        values.append(dump(users))
-    if name:
-        conditions.append("instr(lower(name), lower(?))")
-        values.append(name)
-    for label in labels:
-        conditions.append("EXISTS (SELECT 1 FROM json_each(labels) WHERE value = ?)")
-        values.append(label)
-    order = f"{SORTS.get(sort, 'experiments.id')} {'DESC' if descending else 'ASC'}, experiments.id"
-    return db.rows(f"{_SELECT} WHERE {' AND '.join(conditions)} ORDER BY {order}", *values)
+    direction = "DESC" if descending else "ASC"
+    return [
+        row
+        for row in db.rows(f"{_SELECT} ORDER BY {SORTS.get(sort, 'experiments.id')} {direction}, experiments.id")
+        if (archived is None or bool(row["archived"]) == archived)
+        and (not users or row["username"].lower() in map(str.lower, users))
+        and (not labels or set(labels) <= set(json.loads(row["labels"])))
+        and name.lower() in row["name"].lower()
+    ]
 
 
 def in_states(db: Database, *states: str) -> list[int]:
@@ -135,7 +129,9 @@ def set_state(db: Database, experiment_id: int, state: str) -> None:
         return
     if current in TERMINAL:
         raise FailedPrecondition(f"experiment {experiment_id} is in terminal state {current}")
-    if current == DELETING or (current in STOPPING and not _escalates(current, state)):
+    order = list(STOPPING)
+    worse = [*order[order.index(current) + 1 :], STOPPING[current]] if current in STOPPING else ()
+    if current == DELETING or (worse and state not in worse):
         raise FailedPrecondition(f"experiment {experiment_id} is in incompatible state {current}")
     ended = {"end_time": now()} if state in TERMINAL else {}
     done = {"progress": 1.0} if state == "COMPLETED" else {}
@@ -198,8 +194,3 @@ def set_archived(db: Database, experiment_id: int, archived: bool) -> None:
     if bool(found["archived"]) == archived:
         raise FailedPrecondition(f"experiment {experiment_id} is {'already' if archived else 'not'} archived")
     db.update("experiments", "id", experiment_id, archived=archived)
-
-
-def _escalates(current: str, state: str) -> bool:
-    order = list(STOPPING)
-    return state == STOPPING[current] or (state in order and order.index(state) > order.index(current))

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from localcluster.determined.errors import InvalidArgument
-from localcluster.determined.state.database import Database, Row
+from localcluster.determined.state.database import Database, Row, dump
 
 PAGE = 500
 """Rows read at a time; a line is 64 kB at most."""
@@ -27,14 +27,9 @@ class Line(NamedTuple):
 
 @dataclass(frozen=True)
 class Filter:
-    """Which lines to return; empty means all."""
+    """Which lines to return; in each of the `chosen` columns they have one of the values (rank -1: without one)."""
 
-    levels: Sequence[str] = ()
-    stdtypes: Sequence[str] = ()
-    sources: Sequence[str] = ()
-    ranks: Sequence[int] = ()
-    """-1 stands for lines without a rank."""
-    allocations: Sequence[str] | None = None
+    chosen: Mapping[str, Sequence[Any]] = field(default_factory=dict)
     before: str = ""
     after: str = ""
     search: str = ""
@@ -70,17 +65,9 @@ def page(
     if past is not None:
         conditions.append("id < ?" if descending else "id > ?")
         values.append(past)
-    choices: list[tuple[str, Sequence[Any] | None]] = [
-        ("level", wanted.levels or None),
-        ("stdtype", wanted.stdtypes or None),
-        ("source", wanted.sources or None),
-        ("COALESCE(rank, -1)", wanted.ranks or None),
-        ("allocation_id", wanted.allocations),
-    ]
-    for column, chosen in choices:
-        if chosen is not None:
-            conditions.append(f"{column} IN ({', '.join('?' * len(chosen))})")
-            values += chosen
+    for column, chosen in wanted.chosen.items():
+        conditions.append(f"COALESCE({column}, -1) IN (SELECT value FROM json_each(?))")  # noqa: S608
+        values.append(dump(chosen))
     if wanted.before:
         conditions.append("timestamp <= ?")
         values.append(wanted.before)

@@ -76,16 +76,6 @@ def reports(db: Database, trial_ids: Sequence[int], points: int) -> list[Row]:
     )
 
 
-def started(db: Database, trial_ids: Sequence[int]) -> dict[int, str]:
-    """Return when the trials that have run at all first did."""
-    rows = db.rows(
-        "SELECT trial_id, min(start_time) AS first FROM allocations"  # noqa: S608
-        f" WHERE trial_id IN ({', '.join('?' * len(trial_ids))}) GROUP BY trial_id",
-        *trial_ids,
-    )
-    return {row["trial_id"]: row["first"] for row in rows}
-
-
 def registered(db: Database, experiment_id: int) -> list[Row]:
     """Return uuid, model name and version of the experiment's checkpoints that the model registry holds."""
     return db.rows(

@@ -28,6 +28,7 @@ def save(db: Database, experiment_id: int, snapshot: dict[str, Any], progress: f
 
 def report_progress(db: Database, trial: Row, fraction: float) -> None:
     """Store how far a trial is, 0 to 1; in a search without rungs its experiment is so much further, too."""
-    db.update("trials", "id", trial["id"], progress=min(max(fraction, 0.0), 1.0))
     unranked = "json_extract(config, '$.searcher.name') IN ('single', 'random', 'grid')"
-    db.execute(f"{_MEAN} AND {unranked}", trial["experiment_id"])
+    with db.transaction():
+        db.update("trials", "id", trial["id"], progress=min(max(0.0, fraction), 1.0))  # 0 where it is no number
+        db.execute(f"{_MEAN} AND {unranked}", trial["experiment_id"])

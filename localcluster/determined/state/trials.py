@@ -34,7 +34,7 @@ def create(
 
 
 def get(db: Database, trial_id: int) -> Row:
-    """Return a trial with the state of its live allocation (`allocated`); raises NotFound."""
+    """Return a trial with its live allocation's state (`allocated`) and the first's start (`began`), or NotFound."""
     return db.one(f"trial {trial_id}", f"{_SELECT} WHERE trials.id = ?", trial_id)
 
 
@@ -44,7 +44,8 @@ def of_experiment(db: Database, experiment_id: int) -> list[Row]:
 
 
 _SELECT = """SELECT trials.*,
-  (SELECT state FROM allocations WHERE trial_id = trials.id AND state != 'TERMINATED') AS allocated
+  (SELECT state FROM allocations WHERE trial_id = trials.id AND state != 'TERMINATED') AS allocated,
+  (SELECT min(start_time) FROM allocations WHERE trial_id = trials.id) AS began
   FROM trials"""
 
 
