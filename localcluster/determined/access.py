@@ -13,7 +13,9 @@ from localcluster.determined.errors import PermissionDenied, Unauthenticated
 from localcluster.determined.state import trials, users
 from localcluster.determined.state.database import Database, Row
 
-PUBLIC = {("GET", "/info"), ("POST", "/api/v1/auth/login")} | {
+PUBLIC = {
+    ("GET", "/info"),
+    ("POST", "/api/v1/auth/login"),
     ("GET", "/login"),
     ("POST", "/login"),
     ("POST", "/logout"),
@@ -40,7 +42,8 @@ class Caller:
 def identify(db: Database, method: str, path: str, headers: dict[str, str]) -> Caller:
     """Return who calls; raises Unauthenticated, and PermissionDenied where an allocation reaches too far."""
     if is_page(path):
-        return _visitor(db, headers.get("cookie", ""))
+        token = cookie_parser(headers.get("cookie", "")).get(COOKIE, "")
+        return Caller(users.of_token(db, token), token)
     if token := _bearer(headers.get(ALLOCATION_HEADER, "")):
         allocation = trials.of_token(db, token)
         if not reaches(allocation, method, path) or not _may_see(db, allocation, path):
@@ -49,11 +52,6 @@ def identify(db: Database, method: str, path: str, headers: dict[str, str]) -> C
     if token := _bearer(headers.get("authorization", "")):
         return Caller(users.of_token(db, token), token)
     raise Unauthenticated("no token was given: log in with `det user login`")
-
-
-def _visitor(db: Database, cookies: str) -> Caller:
-    token = cookie_parser(cookies).get(COOKIE, "")
-    return Caller(users.of_token(db, token), token)
 
 
 def is_page(path: str) -> bool:
@@ -67,23 +65,18 @@ def _bearer(value: str) -> str:
 
 def reaches(allocation: Row | Mapping[str, Any], method: str, path: str) -> bool:
     """Whether the token of `allocation` (id, trial_id, experiment_id, task_id) allows a call."""
-    own = {
-        "a": re.escape(allocation["id"]),
-        "t": allocation["trial_id"],
-        "e": allocation["experiment_id"],
-        "k": re.escape(allocation["task_id"]),
-    }
+    a, k = re.escape(allocation["id"]), re.escape(allocation["task_id"])
+    t, e = allocation["trial_id"], allocation["experiment_id"]
     readable = (
-        r"/api/v1/(me|master)|/api/v1/experiments/{e}(/searcher/.*)?|/api/v1/trials/{t}(/.*)?"
-        r"|/api/v1/tasks/{k}/context_directory|(/api/v1)?/checkpoints/[^/]+|/api/v1/runs/{t}/metadata"
-        r"|/api/v1/allocations/{a}/.*"
+        rf"/api/v1/(me|master)|/api/v1/experiments/{e}(/searcher/.*)?|/api/v1/trials/{t}(/.*)?"
+        rf"|/api/v1/tasks/{k}/context_directory|(/api/v1)?/checkpoints/[^/]+|/api/v1/runs/{t}/metadata"
+        rf"|/api/v1/allocations/{a}/.*"
     )
     writable = (
-        r"/api/v1/allocations/{a}/.*|/local/allocations/{a}/.*|/api/v1/trials/{t}/(metrics|progress|early_exit)"
-        r"|/api/v1/trials/{t}/runner/metadata|/api/v1/runs/(start|{t}/metadata)|/api/v1/checkpoints"
+        rf"(/api/v1|/local)/allocations/{a}/.*|/api/v1/trials/{t}/(metrics|progress|early_exit|runner/metadata)"
+        rf"|/api/v1/runs/(start|{t}/metadata)|/api/v1/checkpoints"
     )
-    pattern = readable if method == "GET" else writable
-    return method != "DELETE" and re.fullmatch(pattern.format(**own), path) is not None
+    return method != "DELETE" and re.fullmatch(readable if method == "GET" else writable, path) is not None
 
 
 def _may_see(db: Database, allocation: Row, path: str) -> bool:

@@ -12,8 +12,6 @@ from localcluster.determined.errors import FailedPrecondition, InvalidArgument
 from localcluster.determined.state import experiments, trials
 from localcluster.determined.state.database import Database
 
-_FIXED = ("project", "workspace")
-
 
 def require_continuable(db: Database, experiment_id: int) -> None:
     """Raise FailedPrecondition where the experiment still runs, or is a search with nothing left to do.
@@ -49,9 +47,8 @@ def configuration(active: dict[str, Any], override: str) -> str:
         raise InvalidArgument("overrideConfig: must be a mapping of keys to values")
     if changes and name != "single":
         raise InvalidArgument(f"overrideConfig: only a single searcher's experiment takes changes, not {name}")
-    for key in _FIXED:
-        if key in changes:
-            raise InvalidArgument(f"{key}: cannot be changed by an override configuration")
+    if fixed := [key for key in ("project", "workspace") if key in changes]:
+        raise InvalidArgument(f"{' and '.join(fixed)}: cannot be changed by an override configuration")
     merged = merge(active, changes)
     searcher = merged["searcher"]
     if not isinstance(searcher, dict) or searcher.get("name") != name:

@@ -11,61 +11,46 @@ class ApiError(Exception):
     code: ClassVar[int]
     status: ClassVar[int]
 
+    def __init_subclass__(cls, *, code: int, status: int) -> None:
+        cls.code, cls.status = code, status
+
     def body(self) -> dict[str, object]:
         """The gateway's JSON shape; the client prints `message` where there is one."""
         message = str(self)
         return {"message": message, "error": {"code": self.code, "error": message, "message": message}}
 
 
-class InvalidArgument(ApiError):
+class InvalidArgument(ApiError, code=3, status=400):
     """The request or the configuration is wrong."""
 
-    code, status = 3, 400
 
-
-class NotFound(ApiError):
+class NotFound(ApiError, code=5, status=404):
     """No such experiment, trial, checkpoint, model, user."""
 
-    code, status = 5, 404
 
-
-class AlreadyExists(ApiError):
+class AlreadyExists(ApiError, code=6, status=409):
     """The name is taken."""
 
-    code, status = 6, 409
 
-
-class PermissionDenied(ApiError):
+class PermissionDenied(ApiError, code=7, status=403):
     """Wrong password, or a token that does not reach this far."""
 
-    code, status = 7, 403
 
-
-class FailedPrecondition(ApiError):
+class FailedPrecondition(ApiError, code=9, status=400):
     """Right in itself, but not in the present state."""
 
-    code, status = 9, 400
 
-
-class Internal(ApiError):
+class Internal(ApiError, code=13, status=500):
     """A defect of the master."""
 
-    code, status = 13, 500
 
-
-class Unimplemented(ApiError):
+class Unimplemented(ApiError, code=12, status=501):
     """A call of the real master that is not served here."""
 
-    code, status = 12, 501
 
-
-class Unavailable(ApiError):
+class Unavailable(ApiError, code=14, status=503):
     """The master is shutting down."""
 
-    code, status = 14, 503
 
-
-class Unauthenticated(ApiError):
+class Unauthenticated(ApiError, code=16, status=401):
     """No token, or one that is unknown or expired."""
-
-    code, status = 16, 401

@@ -20,9 +20,9 @@ from localcluster.settings import Settings
 class Lifecycle:
     """The states of all experiments and trials, and their runs; all methods run on the event loop."""
 
-    def __init__(self, db: Database, settings: Settings, hub: Hub, cluster_id: str) -> None:
+    def __init__(self, db: Database, settings: Settings, hub: Hub) -> None:
         self._db, self._hub = db, hub
-        self.runs = Runs(db, settings, hub, cluster_id, self._run_ended)
+        self.runs = Runs(db, settings, hub, self._run_ended)
 
     def start(self) -> None:
         """Go on where the last master stopped."""
@@ -46,7 +46,8 @@ class Lifecycle:
                 continue
             allocation = trials.live_allocation(self._db, trial["id"])
             if allocation is None:
-                self._end_without_run(trial)
+                if trial["state"] in experiments.STOPPING:
+                    self._end_without_run(trial)
             elif trial["state"] == "STOPPING_KILLED":
                 self.runs.terminate(allocation)
             elif not allocation["preempt"]:
@@ -75,8 +76,6 @@ class Lifecycle:
             return True
 
     def _end_without_run(self, trial: Row) -> None:
-        if trial["state"] not in experiments.STOPPING:
-            return
         state = experiments.STOPPING[trial["state"]]
         with self._db.transaction():
             self._finish(trial, state, Exit.CANCELED if state == "CANCELED" else Exit.COMPLETED)

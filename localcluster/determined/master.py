@@ -34,7 +34,7 @@ class Master:
         self.cluster_id = self.db.identity("cluster_id")
         self.master_id = str(uuid.uuid4())
         self.hub = Hub()
-        self._lifecycle = Lifecycle(self.db, settings, self.hub, self.cluster_id)
+        self._lifecycle = Lifecycle(self.db, settings, self.hub)
         self.runs = self._lifecycle.runs
 
     def start(self) -> None:
@@ -61,14 +61,8 @@ class Master:
         if body.get("validateOnly"):
             return 0, config
         with self.db.transaction():
-            experiment_id = experiments.create(
-                self.db,
-                config=config,
-                original=original,
-                model_definition=definition,
-                user_id=user["id"],
-                parent_id=body.get("parentId") or None,
-            )
+            parent = body.get("parentId") or None
+            experiment_id = experiments.create(self.db, config, original, definition, user["id"], parent)
             searching.begin(self.db, experiment_id, search)
             if body.get("activate"):
                 self._lifecycle.move(experiment_id, "ACTIVE")

@@ -33,15 +33,10 @@ class Runs:
     """The allocations of one cluster; all methods run on the event loop."""
 
     def __init__(
-        self,
-        db: Database,
-        settings: Settings,
-        hub: Hub,
-        cluster_id: str,
-        on_end: Callable[[Row, Row, int | None], None],
+        self, db: Database, settings: Settings, hub: Hub, on_end: Callable[[Row, Row, int | None], None]
     ) -> None:
         self._db, self._settings, self._hub, self._on_end = db, settings, hub, on_end
-        self._launcher = Launcher(settings, cluster_id)
+        self._launcher = Launcher(settings, db.identity("cluster_id"))
         self._stopping = False
         self._tasks: set[asyncio.Task[None]] = set()
         self._alarm: asyncio.TimerHandle | None = None

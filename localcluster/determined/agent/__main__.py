@@ -22,14 +22,7 @@ from localcluster.determined.agent import layout, processes
 from localcluster.determined.agent.lines import LineSplitter, parse
 from localcluster.files import write_atomically
 
-PREPARE = (
-    "-m",
-    "determined.exec.prep_container",
-    "--download_context_directory",
-    "--resources",
-    "--rendezvous",
-    "--proxy",
-)
+PREPARE = ("--download_context_directory", "--resources", "--rendezvous", "--proxy")
 LAUNCH = (
     'if [ -f startup-hook.sh ]; then . ./startup-hook.sh; fi; exec "$DET_PYTHON_EXECUTABLE" -m determined.exec.launch'
 )
@@ -91,8 +84,13 @@ class Runner:
             start_new_session=True,
         )
         if self._stopping.is_set():
-            self._kill()
-        reaper = threading.Thread(target=self._reap, args=(process,), daemon=True)
+            _kill()
+
+        def reap() -> None:
+            process.wait()
+            _kill()
+
+        reaper = threading.Thread(target=reap, daemon=True)
         reaper.start()
         self._read(process)
         reaper.join()
@@ -116,16 +114,13 @@ class Runner:
                     if not data:
                         selector.unregister(key.fileobj)
 
-    def _reap(self, process: subprocess.Popen[bytes]) -> None:
-        process.wait()
-        processes.kill_all(os.environ["DET_ALLOCATION_ID"])
-
     def _stop(self, *_: object) -> None:
         self._stopping.set()
-        threading.Thread(target=self._kill, daemon=True).start()
+        threading.Thread(target=_kill, daemon=True).start()
 
-    def _kill(self) -> None:
-        processes.kill_all(os.environ["DET_ALLOCATION_ID"])
+
+def _kill() -> None:
+    processes.kill_all(os.environ["DET_ALLOCATION_ID"])
 
 
 def _signal(code: int) -> str:
@@ -141,7 +136,7 @@ def main(directory: Path, lock: int) -> None:
     os.set_inheritable(lock, False)
     write_atomically(directory / layout.PID, str(os.getpid()))
     runner = Runner(directory)
-    code = runner.run(sys.executable, *PREPARE)
+    code = runner.run(sys.executable, "-m", "determined.exec.prep_container", *PREPARE)
     if code == 0:
         code = runner.run(os.environ["DET_SHELL"], "-c", LAUNCH)
     if code != 0:

@@ -112,15 +112,14 @@ def ladder(
                 ways.setdefault(trial, []).append((axes.place(x, metric), decision))
             shown = "no result" if metric is None else f"{metric:.4g}"
             words.setdefault(trial, []).append(f"{shown} at {needed} ({decision})")
-    lines = [_climb(trial, colours[trial], way, "; ".join(words[trial])) for trial, way in ways.items()]
+    lines = []
+    for trial, way in ways.items():
+        kinds: dict[str, str] = {}
+        for (x, y), decision in way:
+            kinds[decision] = kinds.get(decision, "") + f"M{x:.1f} {y:.1f}{_SHAPES.get(decision, _DOT)}"
+        path = _path([place for place, _ in way])
+        lines.append(Line(trial, colours[trial], "climb", path, kinds, "; ".join(words[trial])))
     return Chart(title, unit, marks, axes.y_ticks(), lines)
-
-
-def _climb(trial: int, colour: int, way: Sequence[tuple[Point, str]], title: str) -> Line:
-    marks: dict[str, str] = {}
-    for (x, y), how in way:
-        marks[how] = marks.get(how, "") + f"M{x:.1f} {y:.1f}{_SHAPES.get(how, _DOT)}"
-    return Line(trial, colour, "climb", _path([place for place, _ in way]), marks, title)
 
 
 def ticks(low: float, high: float, about: int) -> list[tuple[float, str]]:

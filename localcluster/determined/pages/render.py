@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -36,13 +36,9 @@ def when(stamp: str) -> str:
 
 
 def duration(start: str, end: str | None) -> str:
-    """Write how long it was from `start` to `end`, or to now."""
+    """Write how long it was from `start` to `end`, or to now, as hours, minutes and seconds."""
     last = datetime.fromisoformat(end) if end else datetime.now(UTC)
-    seconds = max(0, round((last - datetime.fromisoformat(start)).total_seconds()))
-    minutes, hours = seconds // 60, seconds // 3600
-    if hours:
-        return f"{hours} h {minutes % 60:02d} min"
-    return f"{minutes} min {seconds % 60:02d} s" if minutes else f"{seconds} s"
+    return str(max(timedelta(), timedelta(seconds=round((last - datetime.fromisoformat(start)).total_seconds()))))
 
 
 def plain(text: str) -> str:

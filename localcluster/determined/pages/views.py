@@ -29,7 +29,8 @@ def experiment_list(db: Database, page: int, archived: bool) -> dict[str, Any]:
     """One page of experiments, newest first."""
     found = experiments.find(db, archived=None if archived else False, descending=True)
     shown = found[(page - 1) * PAGE : page * PAGE]
-    best = {each.experiment_id: each.value for each in reversed(overview.best_validations(db, shown))}
+    ranked = overview.best_validations(db, [row["id"] for row in shown])
+    best = {each["experiment_id"]: each["value"] for each in reversed(ranked)}
     return {
         "experiments": [
             (row, _state(row), json.loads(row["config"])["searcher"], best.get(row["id"])) for row in shown
@@ -46,7 +47,7 @@ def experiment(db: Database, experiment_id: int) -> dict[str, Any]:
     """One experiment with its trials, curves and checkpoints; raises NotFound."""
     row = experiments.get(db, experiment_id)
     config = json.loads(row["config"])
-    ranked = overview.best_validations(db, [row])
+    ranked = overview.best_validations(db, [experiment_id])
     table = _trials(db, trials.of_experiment(db, experiment_id), ranked)
     saved = _checkpoints(db, row)
     return {
@@ -73,7 +74,7 @@ def trial(db: Database, trial_id: int) -> dict[str, Any]:
     row = trials.get(db, trial_id)
     parent = experiments.get(db, row["experiment_id"])
     searcher = json.loads(parent["config"])["searcher"]
-    table = _trials(db, [row], overview.best_validations(db, [parent]))
+    table = _trials(db, [row], overview.best_validations(db, [parent["id"]]))
     lines, more = logs.page(db, trial_id, logs.Filter(), past=None, descending=True)
     return {
         "trial": table[0],
@@ -120,9 +121,9 @@ def _state(row: Row) -> str:
     return wire.display_state(row).removeprefix("STATE_")
 
 
-def _trials(db: Database, rows: Sequence[Row], ranked: Sequence[overview.Best]) -> list[dict[str, Any]]:
+def _trials(db: Database, rows: Sequence[Row], ranked: Sequence[Row]) -> list[dict[str, Any]]:
     """Return trials as tables show them; `hparams` are flat, nested names joined with dots."""
-    best = {each.trial_id: each for each in ranked}
+    best = {each["trial_id"]: each for each in ranked}
     return [
         {
             "row": row,

@@ -21,10 +21,8 @@ _PATCHABLE = {"checkpointStorage": _POLICY, "resources": ("max_slots", "weight",
 def create(call: Call) -> dict[str, Any]:
     """v1CreateExperimentRequest."""
     experiment_id, config = call.master.create_experiment(call.body, call.caller.user)
-    if experiment_id:
-        shaped = _shaped(call, experiment_id)
-    else:
-        shaped = wire.unstored_experiment(config, call.caller.user["username"])
+    unstored = wire.unstored_experiment(config, call.caller.user["username"])
+    shaped = _shaped(call, experiment_id) if experiment_id else unstored
     return {"experiment": shaped, "config": config, "warnings": []}
 
 
@@ -64,12 +62,6 @@ def list_trials(call: Call) -> dict[str, Any]:
     return call.page("trials", rows, lambda row: wire.trial(call.db, row, config))
 
 
-def list_checkpoints(call: Call) -> dict[str, Any]:
-    """v1GetExperimentCheckpointsResponse."""
-    experiments.get(call.db, call.key())
-    return checkpoint_page(call, checkpoints.find(call.db, experiment_id=call.key()))
-
-
 def checkpoint_page(call: Call, rows: list[Row]) -> dict[str, Any]:
     """Return checkpoints in the order and of the states that the query asks for."""
     rows = checkpoints.ordered(
@@ -84,10 +76,10 @@ def checkpoint_page(call: Call, rows: list[Row]) -> dict[str, Any]:
 
 def best_validation(call: Call) -> dict[str, Any]:
     """The best value of the searcher's metric so far; 404 before the first."""
-    best = overview.best_validations(call.db, [experiments.get(call.db, call.key())])
+    best = overview.best_validations(call.db, [experiments.get(call.db, call.key())["id"]])
     if not best:
         raise NotFound(f"experiment {call.key()} has no validation yet")
-    return {"metric": best[0].value}
+    return {"metric": best[0]["value"]}
 
 
 def patch(call: Call) -> dict[str, Any]:
@@ -156,7 +148,9 @@ ROUTES = served(
         f"PATCH {_EXPERIMENT}": patch,
         f"DELETE {_EXPERIMENT}": lambda call: call.master.delete(call.key()),
         f"GET {_EXPERIMENT}/trials": list_trials,
-        f"GET {_EXPERIMENT}/checkpoints": list_checkpoints,
+        f"GET {_EXPERIMENT}/checkpoints": lambda call: checkpoint_page(
+            call, checkpoints.find(call.db, experiment_id=experiments.get(call.db, call.key())["id"])
+        ),
         f"GET {_EXPERIMENT}/model_def": lambda call: definition(call, call.key()),
         f"GET {_EXPERIMENT}/searcher/best_searcher_validation_metric": best_validation,
         f"PUT {_EXPERIMENT}/labels/{{label:path}}": set_label,

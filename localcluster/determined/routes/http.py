@@ -18,8 +18,6 @@ from localcluster.determined.errors import InvalidArgument, PermissionDenied
 from localcluster.determined.master import Master
 from localcluster.determined.state.database import Row
 
-LONGEST_NUMBER = 18
-"""Digits that are sure to fit into the database's 64 bits."""
 _TRUE = {"true": True, "1": True, "false": False, "0": False}
 _ORDERS = {"ORDER_BY_ASC": False, "ORDER_BY_DESC": True}
 
@@ -63,10 +61,7 @@ class Call:
 
     def key(self, name: str = "id") -> int:
         """Return a numeric part of the path."""
-        text = self.path[name]
-        if not text.isdecimal() or len(text) > LONGEST_NUMBER:
-            raise InvalidArgument(f"{name}: {text!r} is not a number")
-        return int(text)
+        return _number(name, self.path[name])
 
     def integer(self, name: str) -> int:
         """Return a number of the query, 0 where it is absent."""
@@ -74,11 +69,7 @@ class Call:
 
     def integers(self, name: str) -> list[int]:
         """Return the numbers that the query gives."""
-        texts = [text for text in self.query.getlist(name) if text]
-        try:
-            return [int(text) for text in texts]
-        except ValueError as error:
-            raise InvalidArgument(f"{name}: {', '.join(texts)!r} is not a number") from error
+        return [_number(name, text) for text in self.query.getlist(name) if text]
 
     def flag(self, name: str) -> bool | None:
         """Return a boolean of the query, None where it is absent."""
@@ -109,6 +100,13 @@ def field(values: dict[str, Any], name: str, *kinds: type) -> Any:
     if not isinstance(value, kinds) or (isinstance(value, bool) and bool not in kinds):
         raise InvalidArgument(f"{name}: is required and must be of type {' or '.join(k.__name__ for k in kinds)}")
     return value
+
+
+def _number(name: str, text: str) -> int:
+    try:
+        return int(text)
+    except ValueError as error:
+        raise InvalidArgument(f"{name}: {text!r} is not a number") from error
 
 
 def served(handlers: Mapping[str, Callable[[Call], Any]]) -> list[Route]:

@@ -42,11 +42,6 @@ class Bracket:
     def __post_init__(self) -> None:
         self.rungs = [[] for _ in self.units]
 
-    @property
-    def room(self) -> bool:
-        """Whether another trial may be created."""
-        return len(self.reached) - self.invalid < self.max_trials
-
     def stops(self, trial: int, units: int, metric: float) -> bool:
         """Enter a validation (smaller is better) in every rung that it reaches; whether the trial must stop."""
         for rung in range(self.reached[trial], len(self.rungs)):
@@ -166,7 +161,7 @@ class Halving(Method):
         return create
 
     def _replacement(self, bracket: Bracket) -> list[Action]:
-        return [self._create(bracket)] if bracket.room else []
+        return [self._create(bracket)] if len(bracket.reached) - bracket.invalid < bracket.max_trials else []
 
     def _bracket(self, index: int) -> Bracket:
         return next(bracket for bracket in self._brackets if index in bracket.reached)

@@ -14,26 +14,21 @@ from localcluster.determined.searcher.hparams import point, size
 
 
 class Method:
-    """What `Search` asks a method."""
+    """What `Search`, which says what the methods of the same names mean, asks a method."""
 
     def start(self) -> list[Action]:
-        """Return the first trials."""
         raise NotImplementedError
 
     def validated(self, _index: int, _metrics: dict[str, Any]) -> list[Action]:
-        """A trial reported a validation; raises ValueError where the metrics lack what the method needs."""
         return []
 
     def exited(self, index: int, how: Exit) -> list[Action]:
-        """A trial is over."""
         raise NotImplementedError
 
     def progress(self) -> float | None:
-        """How much of the search is done, 0 to 1; None: as much as its trials on average."""
         return None
 
     def rungs(self) -> list[list[dict[str, Any]]]:
-        """See `Search.rungs`."""
         return []
 
     def state(self) -> Any:

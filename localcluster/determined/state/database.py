@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from localcluster.determined.errors import NotFound
+from localcluster.determined.errors import InvalidArgument, NotFound
 from localcluster.errors import StateOfAnotherVersion
 
 Row = sqlite3.Row
@@ -100,7 +100,6 @@ class Database:
                 f"{path} has tables of version {found}, this master reads version {_SCHEMA_VERSION}: use the version of"
                 " the project that wrote it, move the home directory away, or delete it (make reset)"
             )
-        self._depth = 0
 
     def close(self) -> None:
         """Close the file; what was committed stays."""
@@ -109,31 +108,32 @@ class Database:
     @contextmanager
     def transaction(self) -> Iterator[None]:
         """Make the statements of the block one change; nested blocks belong to the outermost."""
-        if self._depth == 0:
-            self._connection.execute("BEGIN IMMEDIATE")
-        self._depth += 1
+        if self._connection.in_transaction:
+            yield
+            return
+        self._connection.execute("BEGIN IMMEDIATE")
         try:
             yield
+            self._connection.execute("COMMIT")
         except BaseException:
-            self._depth -= 1
-            if self._depth == 0:
+            if self._connection.in_transaction:  # SQLite itself ends it where the disk is full
                 self._connection.execute("ROLLBACK")
             raise
-        self._depth -= 1
-        if self._depth == 0:
-            self._connection.execute("COMMIT")
 
     def execute(self, statement: str, *values: Any) -> sqlite3.Cursor:
-        """Run one statement with its `?` values."""
-        return self._connection.execute(statement, values)
+        """Run one statement with its `?` values; raises InvalidArgument for one that SQLite cannot hold."""
+        try:
+            return self._connection.execute(statement, values)
+        except (OverflowError, UnicodeEncodeError) as error:
+            raise InvalidArgument(f"a value cannot be stored: {error}") from error
 
     def rows(self, statement: str, *values: Any) -> list[Row]:
         """Return all rows of a query."""
-        return self._connection.execute(statement, values).fetchall()
+        return self.execute(statement, *values).fetchall()
 
     def row(self, statement: str, *values: Any) -> Row | None:
         """Return the first row of a query, None where there is none."""
-        found: Row | None = self._connection.execute(statement, values).fetchone()
+        found: Row | None = self.execute(statement, *values).fetchone()
         return found
 
     def one(self, what: str, statement: str, *values: Any) -> Row:

@@ -50,13 +50,7 @@ _SELECT = """SELECT experiments.*, users.username, users.display_name,
 
 
 def create(
-    db: Database,
-    *,
-    config: dict[str, Any],
-    original: str,
-    model_definition: bytes,
-    user_id: int,
-    parent_id: int | None,
+    db: Database, config: dict[str, Any], original: str, model_definition: bytes, user_id: int, parent_id: int | None
 ) -> int:
     """Store a new, paused experiment, whose search has not begun, and return its id."""
     experiment_id = db.insert(

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import math
 import sqlite3
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from localcluster.determined.state import metrics
-from localcluster.determined.state.database import Database, Row
+from localcluster.determined.state.database import Database, Row, dump
 
 
 class Snapshot(Database):
@@ -24,39 +22,26 @@ class Snapshot(Database):
         self._connection.execute("BEGIN")
 
 
-@dataclass(frozen=True)
-class Best:
-    """The best value that a trial's validations have of the searcher's metric, and the step it was reached at."""
+def best_validations(db: Database, experiment_ids: Sequence[int]) -> list[Row]:
+    """Return the best validation of every trial of the experiments that has one, the best trials first.
 
-    experiment_id: int
-    trial_id: int
-    value: float
-    steps: int
-
-
-def best_validations(db: Database, experiments: Sequence[Row]) -> list[Best]:
-    """Return the best validation of every trial of the experiments that has one, the best trials first."""
-    alike: dict[tuple[str, bool], list[int]] = {}
-    for row in experiments:
-        searcher = json.loads(row["config"])["searcher"]
-        alike.setdefault((searcher["metric"], searcher["smaller_is_better"]), []).append(row["id"])
-    best: list[Best] = []
-    for (metric, smaller), ids in alike.items():
-        # SQLite takes the columns beside a lone min() or max() from the row that has it.
-        pick, order = ("min", "ASC") if smaller else ("max", "DESC")
-        rows = db.rows(
-            f"SELECT experiment_id, trial_id, {pick}(metric.value) AS value, steps"  # noqa: S608
-            " FROM metrics JOIN trials ON trials.id = trial_id, json_each(average) AS metric"
-            f" WHERE experiment_id IN ({', '.join('?' * len(ids))}) AND NOT archived AND name = ? AND metric.key = ?"
-            " AND metric.type IN ('integer', 'real') AND abs(metric.value) <= ?"
-            f" GROUP BY trial_id ORDER BY value {order}, trial_id",
-            *ids,
-            metrics.VALIDATION,
-            metric,
-            sys.float_info.max,
-        )
-        best += [Best(**dict(row)) for row in rows]
-    return best
+    As experiment_id, trial_id, the `value` of the searcher's metric, and the `steps` at which it was reached.
+    """
+    # SQLite takes the columns beside a lone min() from the row that has it.
+    return db.rows(
+        "SELECT experiment_id, trial_id, least * sign AS value, steps FROM"
+        " (SELECT experiment_id, trial_id, min(metric.value * sign) AS least, sign, steps FROM"
+        " (SELECT id, json_extract(config, '$.searcher.metric') AS wanted,"
+        " iif(json_extract(config, '$.searcher.smaller_is_better'), 1, -1) AS sign"
+        " FROM experiments WHERE id IN (SELECT value FROM json_each(?))) AS searched"
+        " CROSS JOIN trials ON experiment_id = searched.id CROSS JOIN metrics ON trial_id = trials.id"
+        " CROSS JOIN json_each(average) AS metric WHERE NOT archived AND name = ? AND metric.key = wanted"
+        " AND metric.type IN ('integer', 'real') AND abs(metric.value) <= ? GROUP BY trial_id)"
+        " ORDER BY least, trial_id",
+        dump(experiment_ids),
+        metrics.VALIDATION,
+        sys.float_info.max,
+    )
 
 
 def reports(db: Database, trial_ids: Sequence[int], points: int) -> list[Row]:
