@@ -167,12 +167,9 @@ def _resource_problems(resources: dict[str, Any], slots: int) -> Iterator[str]:
 
 
 def _storage_problems(storage: dict[str, Any], checkpoints: Path) -> Iterator[str]:
-    storage.setdefault("type", "directory")
-    if storage["type"] == "directory":
-        storage.setdefault("container_path", str(checkpoints))
-        needed = "container_path"
-    else:
-        needed = "host_path"
+    needed = "host_path" if storage.setdefault("type", "directory") == "shared_fs" else "container_path"
+    if needed == "container_path":
+        storage.setdefault(needed, str(checkpoints))
     if not Path(storage.get(needed) or "").is_absolute():
         yield f"<config>.checkpoint_storage.{needed}: an absolute path is required by type {storage['type']}"
 

@@ -119,7 +119,10 @@ class Launcher:
     ) -> dict[str, str]:
         run = self.directory(allocation["id"]) / layout.RUN
         container = container_id(allocation["id"])
-        mine = {
+        return {
+            **self._inherited(),
+            **self._threads(max(1, allocation["slots"])),
+            **configuration.trial_variables(config),
             "DET_MASTER": f"http://{HOST}:{self._settings.determined_port}",
             "DET_CLUSTER_ID": self._cluster_id,
             "DET_AGENT_ID": AGENT_ID,
@@ -148,12 +151,6 @@ class Launcher:
             "DET_PYTHON_EXECUTABLE": sys.executable,
             "DET_SHELL": shutil.which("bash") or "/bin/sh",
             **({"DET_LATEST_CHECKPOINT": latest} if latest else {}),
-        }
-        return {
-            **self._inherited(),
-            **self._threads(max(1, allocation["slots"])),
-            **configuration.trial_variables(config),
-            **mine,
         }
 
     def _inherited(self) -> dict[str, str]:

@@ -84,9 +84,8 @@ class Lifecycle:
     def _settle(self, experiment_id: int) -> None:
         """End a stopping experiment once its last trial has ended, and delete the checkpoints that nobody keeps."""
         state = experiments.get(self._db, experiment_id)["state"]
-        if state not in experiments.STOPPING:
-            return
-        if any(t["state"] not in experiments.TERMINAL for t in trials.of_experiment(self._db, experiment_id)):
+        left = [t for t in trials.of_experiment(self._db, experiment_id) if t["state"] not in experiments.TERMINAL]
+        if left or state not in experiments.STOPPING:
             return
         with self._db.transaction():
             experiments.set_state(self._db, experiment_id, experiments.STOPPING[state])

@@ -59,7 +59,13 @@ def display_state(row: Row) -> str:
     return f"STATE_{state}"
 
 
-_PLACE = {"projectId": 1, "projectName": "Uncategorized", "projectOwnerId": 1, "workspaceId": 1}
+_PLACE = {
+    "projectId": 1,
+    "projectName": "Uncategorized",
+    "projectOwnerId": 1,
+    "workspaceId": 1,
+    "workspaceName": "Uncategorized",
+}
 
 
 def experiment(row: Row, *, full: bool = True) -> dict[str, Any]:
@@ -78,7 +84,6 @@ def experiment(row: Row, *, full: bool = True) -> dict[str, Any]:
         "searcherMetric": config["searcher"]["metric"],
         "hyperparameters": config["hyperparameters"],
         **_PLACE,
-        "workspaceName": "Uncategorized",
         "config": config if full else {},
         "originalConfig": row["original_config"] if full else "",
     }

@@ -21,8 +21,6 @@ CHARTS = 12
 """Metrics that are drawn; a trial may report hundreds."""
 POINTS = 160
 """Points of one line, about one for each three pixels."""
-LINES = 500
-"""Log lines shown."""
 
 
 def experiment_list(db: Database, page: int, archived: bool) -> dict[str, Any]:
@@ -75,14 +73,14 @@ def trial(db: Database, trial_id: int) -> dict[str, Any]:
     parent = experiments.get(db, row["experiment_id"])
     searcher = json.loads(parent["config"])["searcher"]
     table = _trials(db, [row], overview.best_validations(db, [parent["id"]]))
-    lines, more = logs.page(db, trial_id, logs.Filter(), past=None, descending=True)
+    lines, _ = logs.page(db, trial_id, logs.Filter({}), past=None, descending=True)
     return {
         "trial": table[0],
         "experiment": parent,
         "searcher": searcher,
         **_curves(db, table, searcher),
-        "lines": lines[:LINES][::-1],
-        "cut": more is not None or len(lines) > LINES,
+        "lines": lines[::-1],
+        "cut": len(lines) == logs.PAGE,
         "live": row["state"] not in experiments.TERMINAL,
     }
 

@@ -2,13 +2,5 @@
 
 from localcluster.determined.routes import auth, checkpoints, cluster, experiments, logs, models, tasks, trials
 
-ROUTES = [
-    *cluster.ROUTES,
-    *auth.ROUTES,
-    *experiments.ROUTES,
-    *trials.ROUTES,
-    *logs.ROUTES,
-    *checkpoints.ROUTES,
-    *models.ROUTES,
-    *tasks.ROUTES,
-]
+_SUBJECTS = (cluster, auth, experiments, trials, logs, checkpoints, models, tasks)
+ROUTES = [route for subject in _SUBJECTS for route in subject.ROUTES]

@@ -48,16 +48,12 @@ class Bracket:
             self.reached[trial] = rung
             if units < self.units[rung]:
                 return False
-            position = self._enter(rung, trial, metric)
+            position = self.enter(rung, trial, metric)
             kept = max(1, int(len(self.rungs[rung]) / self.divisor))
             if rung == len(self.rungs) - 1 or position >= kept:
                 self.stopped.add(trial)
                 return True
         return False
-
-    def failed(self, trial: int) -> None:
-        """Rank a trial that ended without a result last in the rung that it was on its way to."""
-        self._enter(self.reached[trial], trial, FAILED)
 
     def forget(self, trial: int) -> None:
         """Take a trial out of all rungs."""
@@ -78,7 +74,8 @@ class Bracket:
             return "top"
         return "stopped" if self.reached[trial] == rung else "promoted"
 
-    def _enter(self, rung: int, trial: int, metric: float) -> int:
+    def enter(self, rung: int, trial: int, metric: float) -> int:
+        """Rank a trial in a rung, and return its place there."""
         entries = self.rungs[rung]
         position = bisect.bisect_left(entries, metric, key=lambda entry: entry[0])
         entries.insert(position, (metric, trial))
@@ -112,7 +109,7 @@ class Halving(Method):
             return self._replacement(bracket) if bracket.invalid <= bracket.max_trials else []
         if how is Exit.COMPLETED or index in bracket.stopped:
             return []
-        bracket.failed(index)
+        bracket.enter(bracket.reached[index], index, FAILED)
         return self._replacement(bracket)
 
     def progress(self) -> float:
@@ -222,7 +219,7 @@ def _concurrency(limit: int, divisor: float, trials: list[int]) -> list[int]:
 def _number(metrics: dict[str, Any], name: str) -> float:
     """Return a reported metric; raises ValueError naming it and what was reported instead."""
     value = metrics.get(name)
-    if isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value):
+    if isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < FAILED:
         return value
     what = f"is {value!r}, not a finite number" if name in metrics else "was not reported"
     raise ValueError(

@@ -108,7 +108,8 @@ class Database:
     @contextmanager
     def transaction(self) -> Iterator[None]:
         """Make the statements of the block one change; nested blocks belong to the outermost."""
-        if self._connection.in_transaction:
+        nested = self._connection.in_transaction
+        if nested:
             yield
             return
         self._connection.execute("BEGIN IMMEDIATE")

@@ -56,10 +56,7 @@ def create(
     experiment_id = db.insert(
         "experiments",
         state="PAUSED",
-        name=config["name"],
-        description=config.get("description"),
-        labels=config["labels"],
-        config=config,
+        **_described(config),
         original_config=original,
         user_id=user_id,
         job_id=str(uuid.uuid4()),
@@ -134,8 +131,11 @@ def set_state(db: Database, experiment_id: int, state: str) -> None:
 
 def reopen(db: Database, experiment_id: int, config: dict[str, Any]) -> None:
     """Make an experiment that has ended a paused one with a configuration that may differ."""
-    columns = {"name": config["name"], "description": config.get("description"), "labels": config["labels"]}
-    db.update("experiments", "id", experiment_id, state="PAUSED", config=config, progress=0.0, end_time=None, **columns)
+    db.update("experiments", "id", experiment_id, state="PAUSED", progress=0.0, end_time=None, **_described(config))
+
+
+def _described(config: dict[str, Any]) -> dict[str, Any]:
+    return {key: config.get(key) for key in ("name", "description", "labels")} | {"config": config}
 
 
 def model_definition(files: Sequence[dict[str, Any]]) -> bytes:

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from localcluster.determined.errors import InvalidArgument
 from localcluster.determined.state.database import Database, Row, dump
 
+_ONE_OF = "IN (SELECT value FROM json_each(?))"
 PAGE = 500
-"""Rows read at a time; a line is 64 kB at most."""
+"""Rows read, or shown by a page, at a time; a line is 64 kB at most."""
 
 
 class Line(NamedTuple):
@@ -29,7 +30,7 @@ class Line(NamedTuple):
 class Filter:
     """Which lines to return; in each of the `chosen` columns they have one of the values (rank -1: without one)."""
 
-    chosen: Mapping[str, Sequence[Any]] = field(default_factory=dict)
+    chosen: Mapping[str, Sequence[Any]]
     before: str = ""
     after: str = ""
     search: str = ""
@@ -61,22 +62,17 @@ def page(
     db: Database, trial_id: int, wanted: Filter, *, past: int | None, descending: bool
 ) -> tuple[list[Row], int | None]:
     """Return what matches among the next PAGE lines beyond the id `past`, and the last one's id, None at the end."""
-    conditions, values = ["trial_id = ?"], list[Any]([trial_id])
-    if past is not None:
-        conditions.append("id < ?" if descending else "id > ?")
-        values.append(past)
-    for column, chosen in wanted.chosen.items():
-        conditions.append(f"COALESCE({column}, -1) IN (SELECT value FROM json_each(?))")  # noqa: S608
-        values.append(dump(chosen))
-    if wanted.before:
-        conditions.append("timestamp <= ?")
-        values.append(wanted.before)
-    if wanted.after:
-        conditions.append("timestamp > ?")
-        values.append(wanted.after)
+    conditions: list[tuple[str, Any]] = [
+        ("trial_id = ?", trial_id),
+        ("id < ?" if descending else "id > ?", past),
+        ("timestamp <= ?", wanted.before or None),
+        ("timestamp > ?", wanted.after or None),
+    ]
+    conditions += [(f"COALESCE({name}, -1) {_ONE_OF}", dump(values)) for name, values in wanted.chosen.items()]
+    given = [(condition, value) for condition, value in conditions if value is not None]
     rows = db.rows(
-        f"SELECT * FROM logs WHERE {' AND '.join(conditions)}"  # noqa: S608
+        f"SELECT * FROM logs WHERE {' AND '.join(condition for condition, _ in given)}"  # noqa: S608
         f" ORDER BY id {'DESC' if descending else 'ASC'} LIMIT {PAGE}",
-        *values,
+        *(value for _, value in given),
     )
     return [row for row in rows if wanted.matches(row["log"])], rows[-1]["id"] if rows else None

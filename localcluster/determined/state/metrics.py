@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -115,13 +116,8 @@ def at(db: Database, trial_id: int, name: str, steps: int) -> dict[str, Any] | N
 
 def number(value: Any) -> float | None:
     """Return a finite number, None for anything else."""
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return None
-    try:
-        found = float(value)
-    except OverflowError:
-        return None
-    return found if math.isfinite(found) else None
+    real = isinstance(value, int | float) and not isinstance(value, bool)
+    return float(value) if real and abs(value) <= sys.float_info.max else None
 
 
 def summary(db: Database, trial_id: int) -> dict[str, Any]:

@@ -57,20 +57,9 @@ def numbered(db: Database, experiment_id: int, number: int) -> Row | None:
 def reopen(db: Database, trial: Row, hparams: dict[str, Any], seed: int) -> None:
     """Let a trial that has ended go on, paused, as a new task with all its restarts before it."""
     first, *_ = tasks = task_ids(trial)
-    db.update(
-        "trials",
-        "id",
-        trial["id"],
-        task_id=f"{first}-{len(tasks)}",
-        state="PAUSED",
-        hparams=hparams,
-        seed=seed,
-        restarts=0,
-        not_before=None,
-        invalid_hp=0,
-        progress=0.0,
-        end_time=None,
-    )
+    fresh = {"state": "PAUSED", "restarts": 0, "not_before": None, "invalid_hp": 0, "progress": 0.0, "end_time": None}
+    task_id = f"{first}-{len(tasks)}"
+    db.update("trials", "id", trial["id"], task_id=task_id, hparams=hparams, seed=seed, **fresh)
 
 
 def task_ids(trial: Row) -> list[str]:
