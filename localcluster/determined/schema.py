@@ -12,10 +12,15 @@ import yaml
 
 SCHEMA: dict[str, Any] = yaml.safe_load((Path(__file__).parent / "config_schema.yaml").read_text())
 
+_TYPES = jsonschema.Draft202012Validator.TYPE_CHECKER
+_NUMBERS = _TYPES.redefine("number", lambda _, value: _TYPES.is_type(value, "number") and value == value)
+_Validator = jsonschema.validators.extend(jsonschema.Draft202012Validator, type_checker=_NUMBERS)  # type: ignore[no-untyped-call]
+"""NaN is a number to the library, and within all bounds."""
+
 
 def problems(value: Any, schema: dict[str, Any], where: str) -> Iterator[str]:
     """Yield what is wrong with `value`, each with the path of the key, beginning with `where`."""
-    for error in jsonschema.Draft202012Validator(schema).iter_errors(value):
+    for error in _Validator(schema).iter_errors(value):
         path = where + "".join(f"[{p}]" if isinstance(p, int) else f".{p}" for p in error.absolute_path)
         yield f"{path}: {error.message}"
 

@@ -97,6 +97,7 @@ GRID = {"name": "grid", "metric": "m"}
         ({**GRID, "max_concurrent_trials": -1}, "searcher.max_concurrent_trials: -1 is less than the minimum of 0"),
         ({**ASHA, "mode": "bold"}, "searcher.mode: 'bold' is not one of ['aggressive', 'standard', 'conservative']"),
         ({**ASHA, "divisor": 1}, "searcher.divisor: 1 is less than or equal to the minimum of 1"),
+        ({**ASHA, "divisor": float("nan")}, "searcher.divisor: nan is not of type 'number'"),
         ({**ASHA, "max_rungs": 0}, "searcher.max_rungs"),
         ({**ASHA, "max_time": 0}, "searcher.max_time"),
         ({**ASHA, "bracket_rungs": [2, 0]}, "searcher.bracket_rungs[1]: 0 is less than the minimum of 1"),

@@ -165,6 +165,19 @@ with core.init(tensorboard_mode=core.TensorboardMode.MANUAL) as context:
     assert [w.validation.metrics.avgMetrics for w in found if w.validation] == [{"accuracy": 1.0, "other": 2.0}]
 
 
+def test_a_request_that_never_ends_holds_up_no_other_calls_transaction(
+    cluster: Cluster, session: api.Session, finished: int
+) -> None:
+    path = f"/api/v1/trials/{cluster.trial(session, finished).id}/runner/metadata"
+    head = f"POST {path} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {session.token}\r\nContent-Length: 99\r\n\r\n{{"
+    with socket.create_connection(("127.0.0.1", cluster.port)) as stalled:
+        stalled.sendall(head.encode())
+        bindings.post_PostModel(session, body=bindings.v1PostModelRequest(name="acknowledged"))
+        stored = sqlite3.connect(cluster.home / "determined" / "master.sqlite")
+        assert stored.execute("SELECT 1 FROM models WHERE name = 'acknowledged'").fetchone()
+        stored.close()
+
+
 def test_a_second_master_is_refused_before_it_touches_anything(cluster: Cluster) -> None:
     def second(**changes: str) -> str:
         done = subprocess.run(

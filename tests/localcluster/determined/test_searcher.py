@@ -325,6 +325,7 @@ def test_a_stopped_trial_that_fails_or_goes_on_counts_no_more() -> None:
             "the searcher's metric 'batches' was not reported; the validation has epochs, loss",
         ),
         ({"loss": "NaN", "batches": 1}, "the searcher's metric 'loss' is 'NaN', not a finite number"),
+        ({"loss": 10**400, "batches": 1}, "the searcher's metric 'loss' is 1000"),
         ({"loss": float("nan"), "batches": 1}, "the searcher's metric 'loss' is nan, not a finite number"),
         ({"loss": 1.0, "batches": float("inf")}, "the searcher's metric 'batches' is inf"),
         ({"loss": True, "batches": 1}, "the searcher's metric 'loss' is True"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -64,6 +65,14 @@ def states(db: Database, experiment: int) -> list[str]:
 
 def progress(db: Database, experiment: int) -> float:
     return float(experiments.get(db, experiment)["progress"])
+
+
+def test_progress_that_is_no_share_is_brought_into_bounds(db: Database) -> None:
+    experiment = begin(db, RANDOM)
+    trial = trials.of_experiment(db, experiment)[0]
+    for told, stored in ((math.nan, 0.0), (-1.0, 0.0), (7.0, 1.0)):
+        searches.report_progress(db, trial, told)
+        assert trials.get(db, trial["id"])["progress"] == stored
 
 
 def test_a_stop_and_the_trial_in_its_place_are_stored_with_the_rungs(db: Database) -> None:
