@@ -6,7 +6,7 @@ import inspect
 import json
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import cached_property
-from typing import Any
+from typing import Any, cast
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -30,12 +30,7 @@ class Call:
         self.path, self.query = request.path_params, request.query_params
         self.master: Master = request.app.state.master
         self.db = self.master.db
-
-    @property
-    def caller(self) -> Caller:
-        """Who makes the call (of those that need a token)."""
-        found: Caller = self.request.state.caller
-        return found
+        self.caller = cast(Caller, getattr(request.state, "caller", None))  # None where no token is needed
 
     @property
     def allocation(self) -> Row:

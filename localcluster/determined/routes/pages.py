@@ -51,11 +51,6 @@ def to_login(path: str) -> Response:
     return RedirectResponse(f"/login{back}", 303, HEADERS)
 
 
-async def ask(request: Request) -> Response:
-    """The login form."""
-    return _form(Call(request), request.query_params.get("next", ""), "determined")
-
-
 async def login(request: Request) -> Response:
     """Begin a session; a wrong name or password shows the form again."""
     call, raw = Call(request), b""
@@ -102,10 +97,8 @@ def _page(path: str, template: str, view: Callable[[Call], dict[str, Any]]) -> R
 
 
 def _file(name: str) -> Route:
-    async def endpoint(_: Request) -> Response:
-        return FileResponse(render.ROOM / name, headers={**HEADERS, "Cache-Control": "no-cache"})
-
-    return Route(f"/det/{name}", endpoint)
+    headers = {**HEADERS, "Cache-Control": "no-cache"}
+    return Route(f"/det/{name}", lambda _: FileResponse(render.ROOM / name, headers=headers))
 
 
 def _list(call: Call) -> dict[str, Any]:
@@ -113,7 +106,7 @@ def _list(call: Call) -> dict[str, Any]:
 
 
 ROUTES = [
-    Route("/login", ask),
+    Route("/login", lambda request: _form(Call(request), request.query_params.get("next", ""), "determined")),
     Route("/login", login, methods=["POST"]),
     Route("/logout", logout, methods=["POST"]),
     *map(_file, ("style.css", "live.js")),

@@ -15,12 +15,7 @@ _SELECT = """SELECT checkpoints.*, trials.experiment_id, trials.hparams, trials.
   experiments.config
   FROM checkpoints JOIN trials ON trials.id = trial_id JOIN experiments ON experiments.id = experiment_id"""
 
-_SORTS = {
-    "SORT_BY_BATCH_NUMBER": "steps",
-    "SORT_BY_TRIAL_ID": "trial_id",
-    "SORT_BY_UUID": "uuid",
-    "SORT_BY_STATE": "state",
-}
+_SORTS = {"SORT_BY_BATCH_NUMBER": "steps"} | {f"SORT_BY_{name.upper()}": name for name in ("trial_id", "uuid", "state")}
 _BEST = "SORT_BY_SEARCHER_METRIC"
 _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
@@ -101,12 +96,8 @@ def ordered(
     name = by_metric or searcher["metric"]
     down = descending if descending is not None else not (by_metric or searcher["smaller_is_better"])
     values = {row["uuid"]: metric(db, row, name) for row in rows}
-
-    def key_of(row: Row) -> tuple[bool, float]:
-        value = values[row["uuid"]]
-        return value is None, 0.0 if value is None else -value if down else value
-
-    return sorted(rows, key=key_of)
+    sign = -1 if down else 1
+    return sorted(rows, key=lambda row: (values[row["uuid"]] is None, sign * (values[row["uuid"]] or 0)))
 
 
 def set_resources(db: Database, uuid: str, resources: dict[str, int]) -> None:

@@ -31,14 +31,8 @@ STOPPING = {
 }
 """Where each stopping state ends, in the order in which one may follow the other."""
 
-SORTS = {
-    "SORT_BY_START_TIME": "start_time",
-    "SORT_BY_END_TIME": "end_time",
-    "SORT_BY_STATE": "state",
-    "SORT_BY_NAME": "name",
-    "SORT_BY_PROGRESS": "progress",
-    "SORT_BY_USER": "username",
-}
+_SORTS = {f"SORT_BY_{name.upper()}": name for name in ("start_time", "end_time", "state", "name", "progress")}
+_SORTS["SORT_BY_USER"] = "username"
 _DIRECTORY, _FILE = ord("5"), ord("0")
 _SELECT = """SELECT experiments.*, users.username, users.display_name,
   (SELECT count(*) FROM trials WHERE experiment_id = experiments.id) AS trials,
@@ -95,11 +89,11 @@ def find(
     sort: str = "",
     descending: bool = False,
 ) -> list[Row]:
-    """Return the experiments that match, by id unless `sort` (a key of SORTS) says otherwise."""
+    """Return the experiments that match, by id unless `sort` (`SORT_BY_…`) says otherwise."""
     direction = "DESC" if descending else "ASC"
     return [
         row
-        for row in db.rows(f"{_SELECT} ORDER BY {SORTS.get(sort, 'experiments.id')} {direction}, experiments.id")
+        for row in db.rows(f"{_SELECT} ORDER BY {_SORTS.get(sort, 'experiments.id')} {direction}, experiments.id")
         if (archived is None or bool(row["archived"]) == archived)
         and (not users or row["username"].lower() in map(str.lower, users))
         and (not labels or set(labels) <= set(json.loads(row["labels"])))

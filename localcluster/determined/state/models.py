@@ -11,13 +11,8 @@ from localcluster.determined.errors import AlreadyExists, FailedPrecondition, In
 from localcluster.determined.state import checkpoints
 from localcluster.determined.state.database import Database, Row, now
 
-SORTS = {
-    "SORT_BY_NAME": "name COLLATE NOCASE",
-    "SORT_BY_DESCRIPTION": "description",
-    "SORT_BY_CREATION_TIME": "creation_time",
-    "SORT_BY_LAST_UPDATED_TIME": "last_updated_time",
-    "SORT_BY_NUM_VERSIONS": "count",
-}
+_SORTS = {f"SORT_BY_{name.upper()}": name for name in ("description", "creation_time", "last_updated_time")}
+_SORTS |= {"SORT_BY_NAME": "name COLLATE NOCASE", "SORT_BY_NUM_VERSIONS": "count"}
 WORKSPACE = "Uncategorized"
 _NUMBER = re.compile("[0-9]+")
 _TYPES: dict[str, type] = {"metadata": dict, "labels": list}
@@ -56,9 +51,9 @@ def find(
     sort: str = "",
     descending: bool = False,
 ) -> list[Row]:
-    """Return the models that match (substrings without regard to case, any of the labels), sorted by a key of SORTS."""
+    """Return the models that match (substrings without regard to case, any of the labels), sorted by `SORT_BY_…`."""
     order = "DESC" if descending else "ASC"
-    rows = db.rows(f"{_MODEL} ORDER BY {SORTS.get(sort, 'models.id')} {order}, models.id {order}")
+    rows = db.rows(f"{_MODEL} ORDER BY {_SORTS.get(sort, 'models.id')} {order}, models.id {order}")
     return [
         row
         for row in rows

@@ -28,9 +28,14 @@ def test_a_transaction_that_fails_leaves_nothing(tmp_path: Path) -> None:
 
 def test_a_commit_that_fails_leaves_no_transaction_open(tmp_path: Path) -> None:
     db = Database(tmp_path / "master.sqlite")
-    with pytest.raises(sqlite3.IntegrityError), db.transaction():
-        db.execute("PRAGMA defer_foreign_keys = ON")
-        db.insert("tokens", hash="nobody's", user_id=4711, expires_at="")
+
+    def strand() -> None:
+        with db.transaction():
+            db.execute("PRAGMA defer_foreign_keys = ON")
+            db.insert("tokens", hash="nobody's", user_id=4711, expires_at="")
+
+    with pytest.raises(sqlite3.IntegrityError):
+        strand()
     with db.transaction():
         db.insert("meta", key="kept", value="yes")
     db.close()
