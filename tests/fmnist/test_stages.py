@@ -10,8 +10,7 @@ import signal
 import subprocess
 import sys
 import xml.etree.ElementTree as ElementTree
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,10 +19,12 @@ import psutil
 import pytest
 from determined.common.api import authentication, bindings
 from determined.experimental import Determined
+from determined.experimental.client import Experiment
 from pachyderm_sdk import Client
 from pachyderm_sdk.api import pfs
 
 from data.catalog import TEST, TRAIN
+from fmnist import registry
 from fmnist.errors import FmnistError, PlatformUnreachable
 from fmnist.model import curves
 from fmnist.test.gate import Settings, run_gate
@@ -31,49 +32,9 @@ from localcluster.determined import service as determined
 from localcluster.pachyderm import service as pachyderm
 from tests.conftest import idx
 from tests.fmnist.conftest import REPOSITORY, SOURCE, home_settings, running, shapes, wait_until
+from tests.fmnist.stages import SMALL, Stages
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("stages"), pytest.mark.timeout(600)]
-
-SMALL = {"batch_size": 50, "width": 8, "validation_images": 200, "learning_rate": 0.01}
-
-
-@dataclass(frozen=True)
-class Stages:
-    """Runs the programs of the stages as make does."""
-
-    environment: dict[str, str]
-    build: Path
-    train_commit: str
-    test_commit: str
-
-    def run(self, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
-        """`python -m ARGUMENTS` in the checkout; stdout and stderr are kept together."""
-        return subprocess.run(
-            [sys.executable, "-m", *arguments],
-            cwd=REPOSITORY,
-            env={**self.environment, **variables},
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            check=False,
-        )
-
-    def submit(self, epochs: int, *more: str) -> subprocess.CompletedProcess[str]:
-        """A small const experiment."""
-        settings = [f"hyperparameters.{name}={value}" for name, value in {**SMALL, "epochs": epochs}.items()]
-        options = [argument for setting in (*settings, *more) for argument in ("--set", setting)]
-        return self.run("fmnist.model.submit", *options)
-
-    def gate(self, **variables: str) -> subprocess.CompletedProcess[str]:
-        """The accuracy gate as GitLab runs it."""
-        junit = f"--junitxml={self.build / 'report' / 'junit.xml'}"
-        command = ("pytest", "-q", "-p", "no:cacheprovider", "fmnist/test/test_model_accuracy.py", junit)
-        return self.run(*command, REPORT_DIR=str(self.build / "report"), **variables)
-
-    def written(self, name: str) -> dict[str, Any]:
-        """A file that a stage left in the build folder."""
-        values: dict[str, Any] = json.loads((self.build / name).read_text())
-        return values
 
 
 @pytest.fixture(scope="module")
@@ -243,32 +204,70 @@ def test_a_failed_experiment_shows_its_last_log_lines(stages: Stages, registered
     assert stages.written("train.json") == before
 
 
-def test_a_trial_that_is_killed_goes_on_from_its_checkpoint(stages: Stages) -> None:
-    options = [f"--config=hyperparameters.{name}={value}" for name, value in {**SMALL, "epochs": 4}.items()]
-    created = subprocess.run(
-        [str(Path(sys.executable).parent / "det"), "experiment", "create", *options, "const.yaml", "."],
-        cwd=SOURCE,
-        env=stages.environment,
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    experiment = Determined().get_experiment(int(created.stdout.split()[-1]))
-    wait_until(lambda: bool(experiment.list_checkpoints()), "the first checkpoint", seconds=200)
+def kill(stages: Stages, experiment: Experiment) -> None:
+    """SIGKILL the training process."""
     for process in psutil.process_iter(["cmdline"]):
         if "train.py" in (process.info["cmdline"] or []) and _belongs_to(process, experiment.id, stages):
             process.send_signal(signal.SIGKILL)
+
+
+def pause(_: Stages, experiment: Experiment) -> None:
+    """Pause, wait until the trial has given its slot back, and activate."""
+    experiment.pause()
+    wait_until(lambda: "asked to stop" in _log(experiment), "the trial stops for the pause", seconds=100)
+    experiment.activate()
+
+
+def cancel(stages: Stages, experiment: Experiment) -> None:
+    """Cancel, wait for the end, and continue."""
+    experiment.cancel()
+    assert experiment.wait(interval=0.2).value == "STATE_CANCELED"
+    stages.det("experiment", "continue", str(experiment.id))
+
+
+@pytest.mark.parametrize("interrupt", [kill, pause, cancel])
+def test_an_interrupted_training_goes_on_from_its_checkpoint(
+    stages: Stages, interrupt: Callable[[Stages, Experiment], None]
+) -> None:
+    experiment = stages.create(epochs=6)
+    wait_until(lambda: bool(experiment.list_checkpoints()), "the first checkpoint", seconds=200)
+    interrupt(stages, experiment)
     assert experiment.wait(interval=0.5).value == "STATE_COMPLETED"
     (trial,) = experiment.list_trials()
-    log = "".join(trial.iter_logs())
-    assert log.count("epoch 1 of 4") == 1
-    assert log.count("epoch 4 of 4") == 1
+    log = _log(experiment)
+    assert log.count("epoch 1 of 6") == 1
+    assert log.count("epoch 6 of 6") == 1
     reports = sorted(report.steps_completed for report in trial.iter_metrics("validation"))
-    assert reports == [36, 72, 108, 144, 145]
+    assert reports == [36, 72, 108, 144, 180, 216, 217]
     best = experiment.list_checkpoints(max_results=1)[0]
-    assert best.metadata["steps_completed"] == 145
+    assert best.metadata["steps_completed"] == 217
     assert best.metadata["provenance"]["git"] == {"commit": None, "dirty": None}
     assert best.metadata["provenance"]["data_train"]["commit"] == stages.train_commit
+
+
+def test_a_warm_start_begins_with_the_weights_of_another_trial(stages: Stages, trained: dict[str, Any]) -> None:
+    source = trained["checkpoint_uuid"]
+    experiment = stages.create(f"--config=searcher.source_checkpoint_uuid={source}", epochs=1, learning_rate=1e-6)
+    assert experiment.wait(interval=0.2).value == "STATE_COMPLETED"
+    found = bindings.get_GetTrial(registry.session(), trialId=experiment.list_trials()[0].id).trial
+    assert found.warmStartCheckpointUuid == source
+    (best,) = experiment.list_checkpoints(max_results=1)
+    # At this learning rate one epoch moves nothing: the accuracy is the source's.
+    assert best.metadata["metrics"]["validation_accuracy"] == pytest.approx(trained["validation_accuracy"], abs=0.03)
+
+
+def test_a_finished_training_has_nothing_to_continue(stages: Stages, trained: dict[str, Any]) -> None:
+    experiment = Determined().get_experiment(trained["experiment_id"])
+    before = [checkpoint.uuid for checkpoint in experiment.list_checkpoints()]
+    stages.det("experiment", "continue", str(experiment.id))
+    assert experiment.wait(interval=0.2).value == "STATE_COMPLETED"
+    assert f"searcher.source_checkpoint_uuid={trained['checkpoint_uuid']}" in _log(experiment)
+    assert [checkpoint.uuid for checkpoint in experiment.list_checkpoints()] == before
+
+
+def _log(experiment: Experiment) -> str:
+    (trial,) = experiment.list_trials()
+    return "".join(trial.iter_logs())
 
 
 def _belongs_to(process: psutil.Process, experiment_id: int, stages: Stages) -> bool:

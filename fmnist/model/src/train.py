@@ -32,6 +32,7 @@ def main() -> int:
             log.info("checkpoints go to %s", task.checkpoint_storage)
         if task.finished:
             log.info("the final checkpoint %s is already there: nothing left to do", task.resume)
+            log.info("a new experiment trains on from it: --config searcher.source_checkpoint_uuid=%s", task.resume)
             return 0
         # Importing TensorFlow takes seconds: whatever can fail without it has failed by now.
         from training import Training
