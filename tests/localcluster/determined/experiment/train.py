@@ -33,7 +33,9 @@ with core.init(tensorboard_mode=core.TensorboardMode.MANUAL) as context:
             sys.exit(3)
         if step == hparams.get("kill_at") and info.trial._trial_run_id == 1:
             # The harness sends metrics in the background: a process that dies now could take these along.
+            deadline = time.monotonic() + 30
             while context.train.get_experiment_best_validation() != step / 10.0:
+                assert time.monotonic() < deadline, f"the master does not have the validation of step {step}"
                 time.sleep(0.01)
             os.kill(os.getpid(), signal.SIGKILL)
         if context.preempt.should_preempt():
