@@ -5,7 +5,8 @@ DataError
 ├── InvalidIdx           a stream is not an IDX file of the expected kind
 ├── SourceUnavailable    one place does not have the data set, or cannot be reached
 ├── NoSource             no place has it: the message lists what was tried
-└── IngestError          Pachyderm did not take the files
+├── IngestError          Pachyderm did not take the files
+└── SplitRefused         a commit is not a validated split
 """
 
 from __future__ import annotations
@@ -33,3 +34,7 @@ class NoSource(DataError):
 
 class IngestError(DataError):
     """Pachyderm did not take the files."""
+
+
+class SplitRefused(DataError):
+    """A commit is not a validated split."""

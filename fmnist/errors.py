@@ -4,8 +4,7 @@ FmnistError
 ├── PlatformUnreachable  Determined or Pachyderm does not answer, or refuses the login
 ├── RegistryError        the model registry lacks the model or the version
 ├── TrainingFailed       the experiment could not be created, or did not complete
-├── ServingFormatError   a checkpoint's `serving/` folder is missing, corrupt or of another format
-└── TestDataError        the test split is missing, unfinished or unreadable
+└── ServingFormatError   a checkpoint's `serving/` folder is missing, corrupt or of another format
 """
 
 from __future__ import annotations
@@ -29,9 +28,3 @@ class TrainingFailed(FmnistError):
 
 class ServingFormatError(FmnistError):
     """A checkpoint's `serving/` folder is missing, corrupt or of another format."""
-
-
-class TestDataError(FmnistError):
-    """The test split is missing, unfinished or unreadable."""
-
-    __test__ = False  # pytest would take the name for a test class.

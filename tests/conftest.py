@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import io
 import socket
 import struct
 from collections.abc import Callable
@@ -16,6 +17,18 @@ def idx(values: npt.NDArray[np.uint8]) -> bytes:
     """A gzipped IDX file of uint8 values of any shape."""
     header = struct.pack(f">{1 + values.ndim}I", 0x0800 | values.ndim, *values.shape)
     return gzip.compress(header + values.tobytes(), mtime=0)
+
+
+def npy(values: npt.NDArray[np.uint8]) -> bytes:
+    """An array file, as the validated splits hold them."""
+    stream = io.BytesIO()
+    np.save(stream, values, allow_pickle=False)
+    return stream.getvalue()
+
+
+def validated(images: npt.NDArray[np.uint8], labels: npt.NDArray[np.uint8]) -> dict[str, bytes]:
+    """The files of a split that a reader accepts, by name."""
+    return {"images.npy": npy(images), "labels.npy": npy(labels), "report.json": b'{"verdict": "passed"}'}
 
 
 @pytest.fixture

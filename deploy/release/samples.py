@@ -1,23 +1,17 @@
-"""A few labelled images of the test split, from the Pachyderm repo."""
+"""A few labelled images of the validated test split."""
 
 from __future__ import annotations
 
-import io
 from dataclasses import dataclass
 
-import grpc
 import numpy as np
 import numpy.typing as npt
-from pachyderm_sdk import Client
-from pachyderm_sdk.api import pfs
-from pachyderm_sdk.errors import ConfigError
 
-from data.errors import InvalidIdx
-from data.idx import read_images, read_labels
+from data import ingest, validated
+from data.errors import DataError
 from deploy.release.errors import PredictError
 
-SOURCE = "fmnist-test-raw@master"
-_IMAGES, _LABELS = "t10k-images-idx3-ubyte.gz", "t10k-labels-idx1-ubyte.gz"
+SOURCE = "fmnist-test@master"
 
 
 @dataclass(frozen=True)
@@ -32,16 +26,10 @@ class Samples:
 def read(source: str = SOURCE) -> Samples:
     """The whole split at `repo@branch-or-commit`.  Raises PredictError."""
     try:
-        client = Client.from_config()
-        images, labels = (_content(client, f"{source}:/{name}") for name in (_IMAGES, _LABELS))
-        split = Samples(read_images(images), read_labels(labels), np.empty(0, np.int64))
-    except (OSError, ValueError, ConfigError, grpc.RpcError) as error:
-        raise PredictError(_words(source, error)) from error
-    except InvalidIdx as error:
-        raise PredictError(f"{source} is damaged: {error}") from error
-    if not 0 < len(split.images) == len(split.labels):
-        raise PredictError(f"{source} has {len(split.images)} images and {len(split.labels)} labels; run make data")
-    return Samples(split.images, split.labels, np.arange(len(split.images)))
+        split = validated.read(ingest.connect(), source)
+    except DataError as error:
+        raise PredictError(str(error)) from error
+    return Samples(split.images, split.labels, np.arange(len(split.labels)))
 
 
 def choose(split: Samples, count: int) -> Samples:
@@ -52,16 +40,3 @@ def choose(split: Samples, count: int) -> Samples:
         rank[members] = np.arange(len(members))
     chosen = np.lexsort((split.labels, rank))[:count]
     return Samples(split.images[chosen], split.labels[chosen], split.positions[chosen])
-
-
-def _content(client: Client, uri: str) -> io.BytesIO:
-    with client.pfs.pfs_file(file=pfs.File.from_uri(uri)) as stream:
-        return io.BytesIO(stream.read())
-
-
-def _words(source: str, error: Exception) -> str:
-    """The SDK raises a ValueError around the server's own refusal of a file."""
-    refusal = error.__cause__ if isinstance(error.__cause__, grpc.RpcError) else error
-    if isinstance(refusal, grpc.RpcError) and refusal.code() is not grpc.StatusCode.UNAVAILABLE:
-        return f"{source} cannot be read: {refusal.details()}; run make data"
-    return f"Pachyderm cannot be used: {error}; set PACH_CONFIG, or run make up"

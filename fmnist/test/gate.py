@@ -13,12 +13,14 @@ from typing import Any, ClassVar
 
 import pytest
 
-from data.catalog import TEST
+from data import ingest, validated
 from fmnist import artifacts, registry
 from fmnist.errors import FmnistError, RegistryError
-from fmnist.test import report, serving, testset
+from fmnist.test import report, serving
 from fmnist.test.evaluation import Evaluation
 from fmnist.test.report import RegisteredVersion, Verdict
+
+TEST_DATA = "fmnist-test@master"
 
 
 @dataclass(frozen=True)
@@ -48,7 +50,7 @@ class Settings:
             model_name=environ.get("MODEL_NAME") or registry.MODEL_NAME,
             model_version=int(version) if version else None,
             threshold=threshold,
-            test_data=environ.get("TEST_DATA") or f"{TEST.repo}@master",
+            test_data=environ.get("TEST_DATA") or TEST_DATA,
             report_folder=Path(environ.get("REPORT_DIR") or artifacts.BUILD / "report"),
         )
 
@@ -83,7 +85,7 @@ class Outcome:
 
 
 def run_gate(settings: Settings) -> Outcome:
-    """Evaluate the registered version; writes the report and the version's metadata.  Raises FmnistError."""
+    """Evaluate the registered version; writes the report and the version's metadata.  Raises FmnistError, DataError."""
     started = time.monotonic()
     version = registry.resolve_version(registry.connect(), settings.model_name, settings.model_version)
     checkpoint = version.checkpoint
@@ -91,7 +93,7 @@ def run_gate(settings: Settings) -> Outcome:
         raise RegistryError(f"{settings.model_name} version {version.model_version} has no checkpoint any more")
     with tempfile.TemporaryDirectory() as temporary:
         model = serving.load(Path(checkpoint.download(str(Path(temporary) / checkpoint.uuid))))
-    split = testset.read(settings.test_data)
+    split = validated.read(ingest.connect(), settings.test_data)
     evaluation = Evaluation(model.predict(split.images), split.labels, model.labels)
     verdict = report.decide(evaluation, settings.threshold)
     document = report.document(

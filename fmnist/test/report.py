@@ -14,9 +14,9 @@ from typing import Any
 
 import jinja2
 
+from data.validated import ValidatedSplit
 from fmnist.test import plots
 from fmnist.test.evaluation import Evaluation
-from fmnist.test.testset import TestSplit
 
 MISTAKES = 20
 """Number of most confident mistakes shown as pictures."""
@@ -57,7 +57,7 @@ def document(
     *,
     model: RegisteredVersion,
     serving: Mapping[str, Any],
-    split: TestSplit,
+    split: ValidatedSplit,
     evaluation: Evaluation,
     verdict: Verdict,
     seconds: float,
@@ -116,7 +116,7 @@ def summary(report: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def write(folder: Path, report: Mapping[str, Any], evaluation: Evaluation, split: TestSplit) -> None:
+def write(folder: Path, report: Mapping[str, Any], evaluation: Evaluation, split: ValidatedSplit) -> None:
     """Write `report.json`, `report.md` and `report.html` into `folder`."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "report.json").write_text(json.dumps(report, indent=2) + "\n")

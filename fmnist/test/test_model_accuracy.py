@@ -11,6 +11,7 @@ from collections.abc import Callable
 
 import pytest
 
+from data.errors import DataError
 from fmnist.errors import FmnistError
 from fmnist.test.gate import Outcome, Settings, run_gate
 
@@ -20,7 +21,7 @@ def outcome(record_testsuite_property: Callable[[str, object], None], request: p
     """The gate run once: version resolved, verified, evaluated; report and registry written."""
     try:
         outcome = run_gate(Settings.from_environment())
-    except FmnistError as error:
+    except (FmnistError, DataError) as error:
         pytest.fail(f"{type(error).__name__}: {error}", pytrace=False)
     for name, value in outcome.properties().items():
         record_testsuite_property(name, value)

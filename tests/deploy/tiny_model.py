@@ -22,7 +22,7 @@ METADATA: dict[str, Any] = {
     "output": {"dtype": "float32", "shape": [None, 10], "meaning": "probabilities"},
     "preprocessing": "scaled to 0-1 inside the graph",
     "provenance": {
-        "data_train": {"repo": "fmnist-train-raw", "branch": "master", "commit": "5c1e0bd6ac1f4e2f9a0f3c1de7e0a111"},
+        "data_train": {"repo": "fmnist-train", "branch": "master", "commit": "5c1e0bd6ac1f4e2f9a0f3c1de7e0a111"},
         "git": {"commit": "0123456789abcdef0123456789abcdef01234567", "dirty": False},
         "source_tree": "a" * 64,
         "experiment_id": 1,

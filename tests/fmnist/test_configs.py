@@ -20,7 +20,7 @@ CONST: dict[str, Any] = yaml.safe_load((SOURCE / "const.yaml").read_text())
 def test_the_master_accepts_the_configuration(name: str, tmp_path: Path) -> None:
     completed = complete((SOURCE / name).read_text(), tmp_path, slots=1)
     assert completed["searcher"]["metric"] == "validation_loss"
-    assert completed["data"]["train"] == "fmnist-train-raw@master"
+    assert completed["data"]["train"] == "fmnist-train@master"
 
 
 @pytest.mark.parametrize("name", ["const.yaml", "adaptive.yaml"])

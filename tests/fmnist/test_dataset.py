@@ -1,22 +1,22 @@
-"""Reading IDX files, the validation split, and the training batches."""
+"""Reading a validated split, the validation split, and the training batches."""
 
 from __future__ import annotations
 
-import gzip
-import struct
+import pickle
 
 import numpy as np
 import pytest
-from dataset import Batches, Examples, read_examples, split
-from errors import ConfigError, InvalidIdx, TrainingError
+from dataset import Batches, Examples, join, read_examples, split
+from errors import ConfigError, InvalidSplit, TrainingError
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.conftest import idx
+from tests.conftest import npy
 from tests.fmnist.conftest import shapes
 
 IMAGES, LABELS = shapes(200)
-IMAGE_FILE, LABEL_FILE = idx(IMAGES), idx(LABELS)
+IMAGE_FILE, LABEL_FILE = npy(IMAGES), npy(LABELS)
+PICKLED = pickle.dumps([1, 2, 3])
 
 
 def examples(count: int = 200) -> Examples:
@@ -38,43 +38,51 @@ def test_reads_what_was_written() -> None:
 @pytest.mark.parametrize(
     ("images", "labels", "message"),
     [
-        (b"plain", LABEL_FILE, "not a whole gzip file"),
-        (IMAGE_FILE[:-20], LABEL_FILE, "not a whole gzip file"),
-        (gzip.compress(b"\0\0\x08", mtime=0), LABEL_FILE, "too few"),
-        (LABEL_FILE, LABEL_FILE, "magic number 0x00000801; expected 0x00000803"),
-        (idx(np.zeros((200, 32, 32), np.uint8)), LABEL_FILE, "32x32"),
-        (gzip.compress(struct.pack(">4I", 0x0803, 9, 28, 28), mtime=0), LABEL_FILE, "the file holds 0"),
-        (idx(IMAGES[:199]), LABEL_FILE, "199 images but 200 labels"),
-        (IMAGE_FILE, idx((LABELS + 1).astype(np.uint8)), "label 10 at position 9"),
+        (b"plain", LABEL_FILE, "images.npy is not a whole array file"),
+        (IMAGE_FILE[:-20], LABEL_FILE, "images.npy is not a whole array file"),
+        (IMAGE_FILE + b"x", LABEL_FILE, "exactly one uint8 array"),
+        (LABEL_FILE, LABEL_FILE, r"shape \[200\]"),
+        (npy(np.zeros((200, 32, 32), np.uint8)), LABEL_FILE, "32, 32"),
+        (npy(IMAGES[:199]), LABEL_FILE, r"199 images, but labels.npy has the shape \[200\]"),
+        (IMAGE_FILE, npy((LABELS + 1).astype(np.uint8)), "label 10 at position 9"),
+        (IMAGE_FILE, npy(LABELS.astype(np.int64)), "int64"),
+        (IMAGE_FILE, PICKLED, "labels.npy is not a whole array file"),
     ],
-    ids=["plain", "truncated", "header", "labels", "size", "header only", "count", "no class"],
+    ids=["plain", "truncated", "longer", "labels", "size", "count", "no class", "dtype", "pickle"],
 )
 def test_says_what_is_wrong_with_a_file(images: bytes, labels: bytes, message: str) -> None:
-    with pytest.raises(InvalidIdx, match=message):
+    with pytest.raises(InvalidSplit, match=message):
         read_examples(images, labels, classes=10)
 
 
 @settings(max_examples=60, deadline=None)
 @given(st.data())
 def test_damaged_files_are_refused_and_nothing_else_is_raised(data: st.DataObject) -> None:
-    plain = bytearray(gzip.decompress(idx(IMAGES[:3])))
-    kind = data.draw(st.sampled_from(["header byte", "truncated", "longer"]))
-    if kind == "header byte":
-        position = data.draw(st.integers(0, 15))
-        plain[position] ^= data.draw(st.integers(1, 255))
+    content = bytearray(npy(IMAGES[:3]))
+    kind = data.draw(st.sampled_from(["magic", "truncated", "longer"]))
+    if kind == "magic":
+        content[data.draw(st.integers(0, 5))] ^= data.draw(st.integers(1, 255))
     elif kind == "truncated":
-        del plain[data.draw(st.integers(0, len(plain) - 1)) :]
+        del content[data.draw(st.integers(0, len(content) - 1)) :]
     else:
-        plain += data.draw(st.binary(min_size=1, max_size=40))
-    with pytest.raises(InvalidIdx):
-        read_examples(gzip.compress(bytes(plain), 1), idx(LABELS[:3]), classes=10)
+        content += data.draw(st.binary(min_size=1, max_size=40))
+    with pytest.raises(InvalidSplit):
+        read_examples(bytes(content), npy(LABELS[:3]), classes=10)
 
 
 @settings(max_examples=60, deadline=None)
 @given(st.binary(max_size=200))
 def test_arbitrary_bytes_are_refused(content: bytes) -> None:
-    with pytest.raises(InvalidIdx):
+    with pytest.raises(InvalidSplit):
         read_examples(content, LABEL_FILE, classes=10)
+
+
+def test_feedback_is_joined_behind_the_split() -> None:
+    both = join(examples(30), examples(10))
+    assert len(both) == 40
+    assert (both.images[30:] == examples(10).images).all()
+    assert (both.labels[30:] == examples(10).labels).all()
+    assert join(examples(30), None).labels.shape == (30,)
 
 
 def test_the_split_is_balanced_complete_and_fixed_by_its_seed() -> None:

@@ -87,7 +87,7 @@ def test_the_config_hash_sees_settings_only() -> None:
 def test_a_config_without_a_submitter_leaves_git_open() -> None:
     collected = provenance.collect(
         config={"data": {"train": "repo@master"}},
-        data_train={"repo": "repo", "branch": "master", "commit": "c" * 32},
+        data={"data_train": {"repo": "repo", "branch": "master", "commit": "c" * 32}, "data_feedback": None},
         source=SOURCE,
         experiment_id=1,
         trial_id=2,

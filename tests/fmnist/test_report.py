@@ -11,12 +11,12 @@ from typing import Any
 import numpy as np
 import pytest
 
+from data.validated import ValidatedSplit
 from fmnist.errors import FmnistError
 from fmnist.test import report
 from fmnist.test.evaluation import Evaluation
 from fmnist.test.gate import Settings
 from fmnist.test.report import RegisteredVersion, decide
-from fmnist.test.testset import TestSplit
 from tests.fmnist.conftest import shapes
 
 NAMES = ("T-shirt/top", "Trouser", "<b>Pullover</b>", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag", "Boot")
@@ -36,10 +36,10 @@ SERVING: dict[str, Any] = {
 }
 
 
-def evaluated(threshold: float = 0.5) -> tuple[dict[str, Any], Evaluation, TestSplit]:
+def evaluated(threshold: float = 0.5) -> tuple[dict[str, Any], Evaluation, ValidatedSplit]:
     """A report document of 200 answers, nine of ten right."""
     images, labels = shapes(200)
-    split = TestSplit(images, labels, "fmnist-test-raw@master", "8" * 32)
+    split = ValidatedSplit(images, labels, "fmnist-test@master", "8" * 32)
     answers = labels.astype(int)
     answers[::10] = (answers[::10] + 1) % 10
     probabilities = np.full((200, 10), 0.02, np.float32)
@@ -103,8 +103,8 @@ def test_the_document_is_plain_json_and_tells_everything(tmp_path: Path) -> None
     assert read["verdict"]["passed"] is True
     assert read["provenance"] == SERVING["provenance"]
     assert read["data_test"] == {
-        "reference": "fmnist-test-raw@master",
-        "repo": "fmnist-test-raw",
+        "reference": "fmnist-test@master",
+        "repo": "fmnist-test",
         "commit": "8" * 32,
         "images": 200,
     }
@@ -144,4 +144,4 @@ def test_unusable_variables_are_named(variables: dict[str, str], message: str) -
 def test_the_defaults() -> None:
     settings = Settings.from_environment({})
     assert (settings.model_name, settings.model_version, settings.threshold) == ("fashion-classifier", None, 0.91)
-    assert settings.test_data == "fmnist-test-raw@master"
+    assert settings.test_data == "fmnist-test@master"

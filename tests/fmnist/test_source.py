@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from errors import CommitRefused, ConfigError
 from pachyderm_sdk import Client
 from pachyderm_sdk.api import pfs
 
-from tests.conftest import idx
+from tests.conftest import validated
 from tests.fmnist.conftest import shapes
 
 
@@ -29,13 +30,13 @@ def repo(pachd: Client) -> str:
     return name
 
 
-def commit(client: Client, repo: str, count: int = 20, names: tuple[str, ...] = source.FILES) -> str:
-    """Commit a split of `count` images; the commit's id."""
-    images, labels = shapes(count)
-    contents = {source.IMAGES: idx(images), source.LABELS: idx(labels)}
+def commit(client: Client, repo: str, count: int = 20, **changed: bytes | None) -> str:
+    """Commit a split of `count` images, some files changed or left out; the commit's id."""
+    contents = {**validated(*shapes(count)), **{name.replace("_", "."): data for name, data in changed.items()}}
     with client.pfs.commit(branch=pfs.Branch.from_uri(f"{repo}@master")) as opened:
-        for name in names:
-            opened.put_file_from_bytes(path=f"/{name}", data=contents.get(name, b"?"))
+        for name, content in contents.items():
+            if content is not None:
+                opened.put_file_from_bytes(path=f"/{name}", data=content)
     opened.wait()
     return str(opened.id)
 
@@ -80,16 +81,47 @@ def test_what_cannot_be_trained_on_is_refused(pachd: Client, repo: str) -> None:
 
 
 def test_missing_files_are_named(pachd: Client, repo: str) -> None:
-    commit(pachd, repo, names=(source.IMAGES, "readme.txt"))
-    with pytest.raises(CommitRefused, match=f"lacks {source.LABELS} .it holds readme.txt, {source.IMAGES}"):
+    commit(pachd, repo, labels_npy=None, report_json=None, readme_txt=b"?")
+    with pytest.raises(CommitRefused, match=r"lacks labels.npy and report.json \(it holds images.npy, readme.txt\)"):
         source.pin(pachd, f"{repo}@master", now())
+
+
+def test_only_a_validation_that_passed_counts(pachd: Client, repo: str) -> None:
+    commit(pachd, repo, report_json=b'{"verdict": "failed"}')
+    with pytest.raises(CommitRefused, match="verdict of its validation is 'failed'"):
+        source.pin(pachd, f"{repo}@master", now())
+
+
+def test_a_failed_commit_is_refused_though_its_ancestor_can_be_read(pachd: Client, repo: str) -> None:
+    commit(pachd, repo)
+    opened = pachd.pfs.start_commit(branch=pfs.Branch.from_uri(f"{repo}@master"))
+    pachd.pfs.finish_commit(commit=opened, error="the labels are shifted")
+    with pytest.raises(CommitRefused, match=r"failed: the labels are shifted; `pachctl inspect job"):
+        source.pin(pachd, f"{repo}@master", now())
+
+
+def test_a_running_validation_counts_from_its_start_and_is_waited_for(pachd: Client, repo: str) -> None:
+    pachd.pfs.create_repo(repo=pfs.Repo(name=f"{repo}-out"))
+    commit(pachd, repo)
+    output = pfs.Branch.from_uri(f"{repo}-out@master")
+    pachd.pfs.create_branch(branch=output, provenance=[pfs.Branch.from_uri(f"{repo}@master")])
+    running = pachd.pfs.inspect_branch(branch=output).head
+    created = now()
+    with ThreadPoolExecutor(1) as pool:
+        pinned = pool.submit(source.pin, pachd, f"{repo}-out@master", created)
+        for name, content in validated(*shapes(20)).items():
+            pachd.pfs.put_file_from_bytes(commit=running, path=f"/{name}", data=content)
+        assert not pinned.done()
+        pachd.pfs.finish_commit(commit=running)
+        assert pinned.result(timeout=60).commit == running.id
+    assert source.pin(pachd, f"{repo}-out@master", created).commit == running.id
 
 
 def test_files_are_read_whole_and_kept(pachd: Client, repo: str, tmp_path: Path) -> None:
     commit(pachd, repo, 30)
     pinned = source.pin(pachd, f"{repo}@master", now())
     contents = source.fetch(pachd, pinned)
-    assert contents == {source.IMAGES: idx(shapes(30)[0]), source.LABELS: idx(shapes(30)[1])}
+    assert contents == {name: validated(*shapes(30))[name] for name in source.FILES}
     kept = tmp_path / "cache" / "fashion-classifier" / pinned.commit
     assert {path.name: path.read_bytes() for path in kept.iterdir()} == contents
     (kept / source.LABELS).write_bytes(b"half")

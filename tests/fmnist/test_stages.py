@@ -23,16 +23,17 @@ from determined.experimental.client import Experiment
 from pachyderm_sdk import Client
 from pachyderm_sdk.api import pfs
 
-from data.catalog import TEST, TRAIN
 from fmnist import registry
 from fmnist.errors import FmnistError, PlatformUnreachable
 from fmnist.model import curves
 from fmnist.test.gate import Settings, run_gate
 from localcluster.determined import service as determined
 from localcluster.pachyderm import service as pachyderm
-from tests.conftest import idx
+from tests.conftest import validated
 from tests.fmnist.conftest import REPOSITORY, SOURCE, home_settings, running, shapes, wait_until
 from tests.fmnist.stages import SMALL, Stages
+
+TRAIN, TEST = "fmnist-train", "fmnist-test"
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("stages"), pytest.mark.timeout(600)]
 
@@ -51,14 +52,14 @@ def stages(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stages]:
                 patch.setenv(name, value)
             client = Client.from_config(pach["PACH_CONFIG"])
             commits = []
-            for split, count, seed in ((TRAIN, 2000, 0), (TEST, 500, 1)):
+            for repo, count, seed in ((TRAIN, 2000, 0), (TEST, 500, 1)):
                 images, labels = shapes(count, seed)
-                if split is TEST:
+                if repo == TEST:
                     labels[:50] = 9 - labels[:50]  # No model gets these right, so no accuracy is perfect.
-                client.pfs.create_repo(repo=pfs.Repo(name=split.repo))
-                with client.pfs.commit(branch=pfs.Branch.from_uri(f"{split.repo}@master")) as commit:
-                    commit.put_file_from_bytes(path=f"/{split.images.name}", data=idx(images))
-                    commit.put_file_from_bytes(path=f"/{split.labels.name}", data=idx(labels))
+                client.pfs.create_repo(repo=pfs.Repo(name=repo))
+                with client.pfs.commit(branch=pfs.Branch.from_uri(f"{repo}@master")) as commit:
+                    for name, content in validated(images, labels).items():
+                        commit.put_file_from_bytes(path=f"/{name}", data=content)
                 commits.append(str(commit.id))
             yield Stages({**os.environ, **clients}, home / "build", *commits)
 
@@ -108,7 +109,7 @@ def test_training_ends_with_the_final_checkpoint_as_the_best(stages: Stages, tra
 
 def test_the_checkpoint_knows_where_it_comes_from(stages: Stages, trained: dict[str, Any]) -> None:
     written = Determined().get_checkpoint(trained["checkpoint_uuid"]).metadata["provenance"]
-    assert written["data_train"] == {"repo": TRAIN.repo, "branch": "master", "commit": stages.train_commit}
+    assert written["data_train"] == {"repo": TRAIN, "branch": "master", "commit": stages.train_commit}
     assert written["source_tree"] == provenance.git_tree(SOURCE)
     assert (written["experiment_id"], written["trial_id"]) == (trained["experiment_id"], trained["trial_id"])
     commit = written["git"]["commit"]
@@ -171,7 +172,7 @@ def test_the_gate_fails_below_the_threshold_and_keeps_other_metadata(
         ({"MODEL_VERSION": "7"}, r"does not have version 7 \(registered: 1\)"),
         ({"MODEL_NAME": "nobody"}, "no model 'nobody'"),
         ({"TEST_DATA": "nowhere@master"}, "nowhere@master.*run make data"),
-        ({"TEST_DATA": f"{TRAIN.repo}@master"}, TEST.images.name),
+        ({"TEST_DATA": "fmnist-test-raw@master"}, "not found"),
     ],
 )
 def test_the_gate_says_what_is_missing(
@@ -289,7 +290,7 @@ def test_the_training_script_alone_reads_the_same_commit(stages: Stages) -> None
     serving = Path(folder) / checkpoint / "serving"
     written = json.loads((serving / "metadata.json").read_text())["provenance"]
     shutil.rmtree(folder)
-    assert written["data_train"] == {"repo": TRAIN.repo, "branch": "master", "commit": stages.train_commit}
+    assert written["data_train"] == {"repo": TRAIN, "branch": "master", "commit": stages.train_commit}
 
 
 def test_a_search_shows_its_trials_and_what_stopping_early_saved(stages: Stages) -> None:

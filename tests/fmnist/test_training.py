@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 import yaml
 
-from tests.conftest import idx
+from tests.conftest import validated
 from tests.fmnist.conftest import SOURCE, shapes, wait_until
 
 pytestmark = pytest.mark.xdist_group("tensorflow")
@@ -76,8 +76,8 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a train split of 2,000 images."""
     folder = tmp_path_factory.mktemp("data")
     images, labels = shapes(2000)
-    (folder / "train-images-idx3-ubyte.gz").write_bytes(idx(images))
-    (folder / "train-labels-idx1-ubyte.gz").write_bytes(idx(labels))
+    for name, content in validated(images, labels).items():
+        (folder / name).write_bytes(content)
     return folder
 
 

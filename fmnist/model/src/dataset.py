@@ -1,22 +1,17 @@
-"""Images and labels: reading the published IDX files, the validation split, and augmented training batches.
+"""Images and labels: reading a validated split, the validation images, and augmented training batches.
 
-Source of the format: Y. LeCun, C. Cortes, C. Burges, "The MNIST database of handwritten digits": a big-endian
-magic number (two zero bytes, type code 8 for uint8, number of dimensions), one 32-bit size a dimension, then the
-values in C order.
+Source of the format: NumPy Enhancement Proposal 1, "A Simple File Format for NumPy Arrays".
 """
 
 from __future__ import annotations
 
-import gzip
-import math
-import struct
-import zlib
+import io
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from errors import ConfigError, InvalidIdx
+from errors import ConfigError, InvalidSplit
 
 SIDE = 28
 """Height and width of an image in pixels."""
@@ -42,35 +37,27 @@ class Examples:
 
 
 def read_examples(images: bytes, labels: bytes, classes: int) -> Examples:
-    """One split from the gzipped content of its two files; labels must be below `classes`.  Raises InvalidIdx."""
-    pixels = _read_idx(images, "images", dimensions=3)
+    """One split from the content of images.npy and labels.npy; labels must be below `classes`.  Raises InvalidSplit."""
+    pixels, answers = _read_array(images, "images.npy"), _read_array(labels, "labels.npy")
     if pixels.shape[1:] != (SIDE, SIDE):
-        raise InvalidIdx(f"images are {pixels.shape[1]}x{pixels.shape[2]} pixels; the network takes {SIDE}x{SIDE}")
-    answers = _read_idx(labels, "labels", dimensions=1)
-    if len(pixels) != len(answers):
-        raise InvalidIdx(f"{len(pixels)} images but {len(answers)} labels: the two files are not of one split")
+        raise InvalidSplit(f"images.npy has the shape {list(pixels.shape)}; the network takes [n, {SIDE}, {SIDE}]")
+    if answers.shape != (len(pixels),):
+        raise InvalidSplit(f"{len(pixels)} images, but labels.npy has the shape {list(answers.shape)}")
     if answers.size and answers.max() >= classes:
         position = int(answers.argmax())
-        raise InvalidIdx(f"label {answers[position]} at position {position}; the label list has 0 to {classes - 1}")
+        raise InvalidSplit(f"label {answers[position]} at position {position}; the label list has 0 to {classes - 1}")
     return Examples(pixels, answers.astype(np.int64))
 
 
-def _read_idx(content: bytes, what: str, dimensions: int) -> Pixels:
+def _read_array(content: bytes, name: str) -> Pixels:
+    stream = io.BytesIO(content)
     try:
-        plain = gzip.decompress(content)
-    except (OSError, EOFError, zlib.error) as error:
-        raise InvalidIdx(f"{what}: not a whole gzip file ({error})") from error
-    header = 4 + 4 * dimensions
-    if len(plain) < header:
-        raise InvalidIdx(f"{what}: {len(plain)} bytes are too few for the {header}-byte IDX header")
-    zero, kind, found = struct.unpack(">HBB", plain[:4])
-    if (zero, kind, found) != (0, 8, dimensions):
-        raise InvalidIdx(f"{what}: magic number 0x{plain[:4].hex()}; expected 0x{bytes((0, 0, 8, dimensions)).hex()}")
-    shape = struct.unpack(f">{dimensions}I", plain[4:header])
-    expected = math.prod(shape)
-    if len(plain) - header != expected:
-        raise InvalidIdx(f"{what}: header says {list(shape)} = {expected} bytes, the file holds {len(plain) - header}")
-    return np.frombuffer(plain, np.uint8, offset=header).reshape(shape)
+        array: Pixels = np.lib.format.read_array(stream, allow_pickle=False)  # type: ignore[no-untyped-call]
+    except ValueError as error:
+        raise InvalidSplit(f"{name} is not a whole array file ({error})") from error
+    if array.dtype != np.uint8 or not array.ndim or stream.read(1):
+        raise InvalidSplit(f"{name} does not hold exactly one uint8 array: {array.dtype} {list(array.shape)}")
+    return np.ascontiguousarray(array)
 
 
 def split(examples: Examples, validation_images: int, seed: int, classes: int) -> tuple[Examples, Examples]:
@@ -93,6 +80,13 @@ def split(examples: Examples, validation_images: int, seed: int, classes: int) -
         chosen.append(rng.permutation(members)[:each])
     validation = np.sort(np.concatenate(chosen))
     return examples.take(np.setdiff1d(np.arange(len(examples)), validation)), examples.take(validation)
+
+
+def join(first: Examples, second: Examples | None) -> Examples:
+    """The examples of both, those of `first` first."""
+    if second is None:
+        return first
+    return Examples(np.concatenate([first.images, second.images]), np.concatenate([first.labels, second.labels]))
 
 
 class Batches:

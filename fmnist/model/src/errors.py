@@ -2,8 +2,8 @@
 
 TrainingError
 ├── ConfigError          the experiment's configuration misses something or has an unusable value
-├── InvalidIdx           a stream is not an IDX file of the expected kind
-├── CommitRefused        a Pachyderm commit is missing, unfinished, failed, or lacks the expected files
+├── InvalidSplit         a file does not hold the images or labels that it should
+├── CommitRefused        a Pachyderm commit is missing, unfinished, failed, or not a validated split
 └── ExportMismatch       the exported model does not answer as the trained one
 """
 
@@ -18,12 +18,12 @@ class ConfigError(TrainingError):
     """The experiment's configuration misses something or has an unusable value."""
 
 
-class InvalidIdx(TrainingError):
-    """A stream is not an IDX file of the expected kind."""
+class InvalidSplit(TrainingError):
+    """A file does not hold the images or labels that it should."""
 
 
 class CommitRefused(TrainingError):
-    """A Pachyderm commit is missing, unfinished, failed, or lacks the expected files."""
+    """A Pachyderm commit is missing, unfinished, failed, or not a validated split."""
 
 
 class ExportMismatch(TrainingError):

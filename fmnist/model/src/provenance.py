@@ -37,7 +37,7 @@ def config_sha256(config: Mapping[str, Any]) -> str:
 def collect(
     *,
     config: Mapping[str, Any],
-    data_train: Mapping[str, Any],
+    data: Mapping[str, Any],
     source: Path,
     experiment_id: int,
     trial_id: int,
@@ -45,12 +45,13 @@ def collect(
 ) -> dict[str, Any]:
     """The provenance that the checkpoint and the exported model carry.
 
-    `config["data"]["provenance"]` holds what only the submitter's checkout knows (git commit, dirty flag, hash of
-    the lock); it is null throughout where somebody ran `det experiment create` by hand.
+    `data` has a key for each commit that was read: data_train, data_feedback.  `config["data"]["provenance"]` holds
+    what only the submitter's checkout knows (git commit, dirty flag, hash of the lock); it is null throughout where
+    somebody ran `det experiment create` by hand.
     """
     submitted = (config.get("data") or {}).get("provenance") or {}
     return {
-        "data_train": dict(data_train),
+        **data,
         "git": {"commit": submitted.get("git_commit"), "dirty": submitted.get("git_dirty")},
         "source_tree": git_tree(source),
         "experiment_id": experiment_id,

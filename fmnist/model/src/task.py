@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import os
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -18,8 +17,20 @@ import yaml
 from dataset import Examples, read_examples
 from determined.common import util
 from determined.common.api import authentication, bindings, certs
-from errors import ConfigError
+from errors import CommitRefused, ConfigError
 from hyperparameters import Hyperparameters
+
+
+@dataclass(frozen=True)
+class Data:
+    """What a trial learns from: the train split, and feedback that is trained on besides but never validated on.
+
+    `provenance` names the commit of each.
+    """
+
+    train: Examples
+    feedback: Examples | None
+    provenance: Mapping[str, Mapping[str, str | None] | None]
 
 
 @dataclass(frozen=True)
@@ -32,7 +43,7 @@ class Task:
 
     hyperparameters: Hyperparameters
     class_names: tuple[str, ...]
-    examples: Examples
+    data: Data
     provenance: Mapping[str, Any]
     seed: int
     trial_id: int
@@ -54,13 +65,8 @@ def _from_master(info: det.ClusterInfo) -> Task:
     trial = info.trial
     session = authentication.login_from_task(info.master_url, cert=certs.default_load(info.master_url))
     experiment = bindings.get_GetExperiment(session, experimentId=trial.experiment_id).experiment
-    data = info.user_data
-    if not isinstance(data.get("train"), str):
-        raise ConfigError("the experiment's configuration lacks data.train, such as fmnist-train-raw@master")
-    client = source.connect()
-    pinned = source.pin(client, data["train"], util.parse_protobuf_timestamp(experiment.startTime))
-    class_names = _class_names(data)
-    contents = source.fetch(client, pinned)
+    class_names = _class_names(info.user_data)
+    data = _data(info.user_data, len(class_names), util.parse_protobuf_timestamp(experiment.startTime))
     resume = warm_start = None
     finished = False
     if info.latest_checkpoint:
@@ -72,10 +78,10 @@ def _from_master(info: det.ClusterInfo) -> Task:
     return Task(
         hyperparameters=Hyperparameters.from_mapping(trial.hparams),
         class_names=class_names,
-        examples=read_examples(contents[source.IMAGES], contents[source.LABELS], len(class_names)),
+        data=data,
         provenance=provenance.collect(
             config=experiment.config,
-            data_train=pinned.provenance(),
+            data=data.provenance,
             source=Path(det.constants.MANAGED_TRAINING_MODEL_COPY),
             experiment_id=trial.experiment_id,
             trial_id=trial.trial_id,
@@ -92,7 +98,7 @@ def _from_master(info: det.ClusterInfo) -> Task:
 def _from_command_line(arguments: list[str] | None) -> Task:
     parser = argparse.ArgumentParser(description="Train off the cluster.")
     parser.add_argument("--config", type=Path, default=Path(__file__).parent / "const.yaml")
-    parser.add_argument("--data", type=Path, help="folder with the two files of the train split (else: Pachyderm)")
+    parser.add_argument("--data", type=Path, help="folder with images.npy and labels.npy (else: Pachyderm)")
     parser.add_argument("--checkpoints", help="folder for checkpoints, outside the current one (else: a new one)")
     parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="override a hyperparameter")
     parser.add_argument("--seed", type=int, help="instead of reproducibility.experiment_seed")
@@ -107,14 +113,14 @@ def _from_command_line(arguments: list[str] | None) -> Task:
         config["hyperparameters"][name] = yaml.safe_load(value)
     seed = config["reproducibility"]["experiment_seed"] if parsed.seed is None else parsed.seed
     class_names = _class_names(config["data"])
-    contents, data_train = _data(parsed.data, config["data"]["train"])
+    data = _data(config["data"], len(class_names), datetime.now(UTC), parsed.data)
     return Task(
         hyperparameters=Hyperparameters.from_mapping(config["hyperparameters"]),
         class_names=class_names,
-        examples=read_examples(contents[source.IMAGES], contents[source.LABELS], len(class_names)),
+        data=data,
         provenance=provenance.collect(
             config=config,
-            data_train=data_train,
+            data=data.provenance,
             source=Path(__file__).parent,
             experiment_id=0,
             trial_id=0,
@@ -127,15 +133,34 @@ def _from_command_line(arguments: list[str] | None) -> Task:
     )
 
 
-def _data(folder: Path | None, reference: str) -> tuple[dict[str, bytes], dict[str, str | None]]:
-    """The files and their provenance: those of `folder`, else what the reference stands for in Pachyderm now."""
-    if folder is not None:
-        return source.read_folder(folder), {"repo": None, "branch": None, "commit": None}
-    if not os.environ.get("PACH_CONFIG"):
-        raise ConfigError(f"no training data: name a folder (--data), or set PACH_CONFIG to read {reference}")
+def _data(settings: Mapping[str, Any], classes: int, moment: datetime, folder: Path | None = None) -> Data:
+    """The data that the `data` section of a configuration names, as of `moment`; with `folder` that train split."""
+    if folder is None:
+        train, data_train = _from_pachyderm(settings, "train", classes, moment)
+    else:
+        train, data_train = _read(source.read_folder(folder), classes), {"repo": None, "branch": None, "commit": None}
+    feedback = data_feedback = None
+    if settings.get("feedback") is not None:
+        feedback, data_feedback = _from_pachyderm(settings, "feedback", classes, moment)
+    return Data(train, feedback, {"data_train": data_train, "data_feedback": data_feedback})
+
+
+def _from_pachyderm(
+    settings: Mapping[str, Any], key: str, classes: int, moment: datetime
+) -> tuple[Examples, Mapping[str, str | None]]:
+    reference = settings.get(key)
+    if not isinstance(reference, str):
+        raise ConfigError(f"the configuration's data.{key} is {reference!r}, not a commit such as fmnist-train@master")
     client = source.connect()
-    pinned = source.pin(client, reference, datetime.now(UTC))
-    return source.fetch(client, pinned), pinned.provenance()
+    pinned = source.pin(client, reference, moment)
+    examples = _read(source.fetch(client, pinned), classes)
+    if not len(examples):
+        raise CommitRefused(f"data.{key}: {pinned.repo}@{pinned.commit} has no images; leave data.{key} out")
+    return examples, pinned.provenance()
+
+
+def _read(contents: Mapping[str, bytes], classes: int) -> Examples:
+    return read_examples(contents[source.IMAGES], contents[source.LABELS], classes)
 
 
 def _class_names(data: Mapping[str, Any]) -> tuple[str, ...]:

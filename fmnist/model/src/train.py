@@ -27,7 +27,7 @@ def main() -> int:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     try:
         task = tasks.load()
-        log.info("%d images, seed %d, data %s", len(task.examples), task.seed, task.provenance["data_train"])
+        log.info("%d images, seed %d, data %s", len(task.data.train), task.seed, task.provenance["data_train"])
         if task.checkpoint_storage:
             log.info("checkpoints go to %s", task.checkpoint_storage)
         if task.finished:

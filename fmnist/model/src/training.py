@@ -12,7 +12,7 @@ import export
 import network
 import numpy as np
 import tensorflow as tf
-from dataset import SIDE, Batches, Examples, split
+from dataset import SIDE, Batches, Examples, join, split
 from determined import core
 from determined.keras import DeterminedCallback
 from hyperparameters import Hyperparameters
@@ -133,10 +133,10 @@ class Training:
         classes = len(task.class_names)
         tf.keras.utils.set_random_seed(task.seed)
         training, self._validation_examples = split(
-            task.examples, settings.validation_images, settings.split_seed, classes
+            task.data.train, settings.validation_images, settings.split_seed, classes
         )
         self._batches = Batches(
-            training,
+            join(training, task.data.feedback),
             classes=classes,
             batch_size=settings.batch_size,
             shift=settings.shift,

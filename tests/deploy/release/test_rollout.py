@@ -18,7 +18,7 @@ from pachyderm_sdk.api import pfs
 from deploy.release import files, image, samples
 from deploy.release.registry import Registered
 from localcluster.kubernetes import tools
-from tests.conftest import idx
+from tests.conftest import validated
 from tests.contract.pachyderm.pachd import LocalPachd
 from tests.deploy.chromium import Chromium
 from tests.localcluster.kubernetes.cluster import Cluster
@@ -89,11 +89,11 @@ def upload(pachd: LocalPachd) -> None:
     images = np.random.default_rng(3).integers(0, 256, (40, 28, 28), dtype=np.uint8)
     labels = np.tile(np.arange(10, dtype=np.uint8), 4)
     client = pachd.client()
-    repo = pfs.Repo(name="fmnist-test-raw")
+    repo = pfs.Repo(name="fmnist-test")
     client.pfs.create_repo(repo=repo)
     with client.pfs.commit(branch=pfs.Branch(repo=repo, name="master")) as commit:
-        for name, data in (("images-idx3", idx(images)), ("labels-idx1", idx(labels))):
-            client.pfs.put_file_from_bytes(commit=commit, path=f"/t10k-{name}-ubyte.gz", data=data)
+        for name, data in validated(images, labels).items():
+            client.pfs.put_file_from_bytes(commit=commit, path=f"/{name}", data=data)
 
 
 def test_a_deployed_version_answers_and_a_new_one_replaces_it(release: Release, registered: Registered) -> None:
@@ -147,7 +147,7 @@ def test_predict_says_what_is_missing(release: Release) -> None:
     done = release.run("predict", "--source", "nothing@master")
     assert done.returncode == 1
     assert "run make data" in done.stderr
-    assert samples.SOURCE == "fmnist-test-raw@master"
+    assert samples.SOURCE == "fmnist-test@master"
 
 
 def test_the_swagger_page_opens_in_a_browser_and_its_example_succeeds(release: Release, tmp_path: Path) -> None:
