@@ -6,6 +6,7 @@ PachdError (UNKNOWN, as upstream sends whatever has no code)
 ├── AlreadyExists           what a call would create is there
 ├── CommitFinished          a write to, or a second finish of, a finished commit
 ├── InvalidArgument         a message lacks what the call needs
+├── BadSpec                 a pipeline's specification has an unknown field or a wrong type
 ├── Unimplemented           a part of an otherwise served call
 ├── Unauthenticated         the token is missing or wrong
 └── DataLoss                a stored blob no longer has the bytes it was stored with
@@ -76,6 +77,12 @@ class InvalidArgument(PachdError):
 
     def __init__(self, detail: str) -> None:
         super().__init__(f"validate request: {detail}")
+
+
+class BadSpec(PachdError):
+    """A pipeline's specification has an unknown field or a value of the wrong type."""
+
+    code = "INVALID_ARGUMENT"
 
 
 class Unimplemented(PachdError):

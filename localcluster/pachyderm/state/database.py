@@ -61,6 +61,39 @@ CREATE TABLE IF NOT EXISTS entries (
   commit_number INTEGER NOT NULL REFERENCES commits(number) ON DELETE CASCADE,
   path TEXT NOT NULL, pieces BLOB, size INTEGER NOT NULL, hash BLOB NOT NULL,
   PRIMARY KEY (commit_number, path)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS pipelines (
+  number INTEGER PRIMARY KEY AUTOINCREMENT, project TEXT NOT NULL, name TEXT NOT NULL,
+  version INTEGER NOT NULL, output_branch TEXT NOT NULL, stopped INTEGER NOT NULL,
+  state INTEGER NOT NULL, reason TEXT NOT NULL DEFAULT '', created INTEGER NOT NULL,
+  UNIQUE (project, name));
+CREATE TABLE IF NOT EXISTS pipeline_versions (
+  pipeline INTEGER NOT NULL REFERENCES pipelines(number) ON DELETE CASCADE, version INTEGER NOT NULL,
+  spec_commit TEXT NOT NULL, user_json TEXT NOT NULL, effective_json TEXT NOT NULL, salt TEXT NOT NULL,
+  updated INTEGER NOT NULL, PRIMARY KEY (pipeline, version)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS jobs (
+  number INTEGER PRIMARY KEY AUTOINCREMENT,
+  pipeline INTEGER NOT NULL REFERENCES pipelines(number) ON DELETE CASCADE, version INTEGER NOT NULL,
+  id TEXT NOT NULL, output INTEGER REFERENCES commits(number) ON DELETE SET NULL,
+  state INTEGER NOT NULL, reason TEXT NOT NULL DEFAULT '', restarts INTEGER NOT NULL DEFAULT 0,
+  created INTEGER NOT NULL, started INTEGER, finished INTEGER,
+  UNIQUE (pipeline, id));
+CREATE INDEX IF NOT EXISTS jobs_by_id ON jobs (id);
+CREATE INDEX IF NOT EXISTS jobs_by_output ON jobs (output);
+CREATE INDEX IF NOT EXISTS jobs_open ON jobs (number) WHERE finished IS NULL;
+CREATE TABLE IF NOT EXISTS datums (
+  job INTEGER NOT NULL REFERENCES jobs(number) ON DELETE CASCADE, place INTEGER NOT NULL,
+  id TEXT NOT NULL, hash BLOB NOT NULL, state INTEGER NOT NULL, inputs TEXT NOT NULL, tries INTEGER NOT NULL DEFAULT 0,
+  download_time INTEGER NOT NULL DEFAULT 0, process_time INTEGER NOT NULL DEFAULT 0,
+  upload_time INTEGER NOT NULL DEFAULT 0,
+  download_bytes INTEGER NOT NULL DEFAULT 0, upload_bytes INTEGER NOT NULL DEFAULT 0,
+  PRIMARY KEY (job, place), UNIQUE (job, id)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS datum_results (
+  number INTEGER PRIMARY KEY, pipeline INTEGER NOT NULL REFERENCES pipelines(number) ON DELETE CASCADE,
+  hash BLOB NOT NULL, UNIQUE (pipeline, hash));
+CREATE TABLE IF NOT EXISTS result_entries (
+  result INTEGER NOT NULL REFERENCES datum_results(number) ON DELETE CASCADE,
+  path TEXT NOT NULL, pieces BLOB NOT NULL, size INTEGER NOT NULL, hash BLOB NOT NULL,
+  PRIMARY KEY (result, path)) WITHOUT ROWID;
 """
 
 

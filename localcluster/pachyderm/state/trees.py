@@ -69,10 +69,11 @@ class Tree:
             " WHERE pieces IS NOT NULL ORDER BY path",
             parameters,
         )
-        return [Entry(path, _unpack(pieces), size, hash_) for path, pieces, size, hash_ in rows]
+        return [Entry(path, unpack(pieces), size, hash_) for path, pieces, size, hash_ in rows]
 
 
-def _unpack(pieces: bytes) -> list[bytes]:
+def unpack(pieces: bytes) -> list[bytes]:
+    """The blob ids of an entry as the database stores them."""
     return [pieces[at : at + DIGEST_SIZE] for at in range(0, len(pieces), DIGEST_SIZE)]
 
 
@@ -168,6 +169,6 @@ def hand_down(tx: Transaction, commit: Commit, heirs: list[Commit]) -> None:
 
 
 def referenced_blobs(tx: Transaction) -> set[bytes]:
-    """The ids of all blobs that any commit refers to."""
-    rows = tx.execute("SELECT DISTINCT pieces FROM entries WHERE pieces IS NOT NULL")
-    return {piece for (pieces,) in rows for piece in _unpack(pieces)}
+    """The ids of all blobs that any commit or any datum's result refers to."""
+    rows = tx.execute("SELECT pieces FROM entries WHERE pieces IS NOT NULL UNION SELECT pieces FROM result_entries")
+    return {piece for (pieces,) in rows for piece in unpack(pieces)}

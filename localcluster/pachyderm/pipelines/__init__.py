@@ -1,0 +1,1 @@
+"""Pipelines: what a specification says, and running what it asks for."""

@@ -1,0 +1,87 @@
+"""The JSON form of a message: which keys and values a document may have, checked as pachd checks them.
+
+betterproto passes over unknown fields and lets wrong types through, so the document is checked against the message
+classes before it becomes one.
+"""
+
+from __future__ import annotations
+
+import re
+from datetime import datetime, timedelta
+from typing import Any
+
+import betterproto
+
+from localcluster.pachyderm.errors import BadSpec
+
+_DURATION = re.compile(r"-?\d+(\.\d{1,9})?s")
+_INTEGER = re.compile(r"-?\d+")
+_INTEGERS = {"int32", "int64", "uint32", "uint64"}
+_FLOATS = {"float", "double"}
+
+
+def canonical(kind: type[betterproto.Message], document: object, path: str = "") -> dict[str, Any]:
+    """The document with the names of protobuf's JSON ("datumTries"), without its nulls.
+
+    Raises BadSpec naming the path of what `kind` has no field for or what has the wrong type.
+    """
+    if not isinstance(document, dict):
+        raise BadSpec(f"syntax error: unexpected token {document!r} for {path or 'the document'}, which is an object")
+    message = kind()._betterproto  # noqa: SLF001
+    fields = {spelling: name for name in message.meta_by_field_name for spelling in (name, json_name(name))}
+    found: dict[str, Any] = {}
+    for key, value in document.items():
+        where = f"{path}.{key}" if path else key
+        if key not in fields:
+            raise BadSpec(f'unknown field "{where}"')
+        name = fields[key]
+        if json_name(name) in found:
+            raise BadSpec(f'duplicate field "{where}"')
+        if value is not None:
+            repeated = message.default_gen[name] is list
+            found[json_name(name)] = _field(message, name, value, where, repeated=repeated)
+    return found
+
+
+def json_name(field: str) -> str:
+    """protobuf's JSON name of a field: `datum_tries` is "datumTries"."""
+    return re.sub(r"_([a-z0-9])", lambda match: match[1].upper(), field.rstrip("_"))
+
+
+def _field(message: Any, name: str, value: object, path: str, *, repeated: bool) -> Any:
+    meta = message.meta_by_field_name[name]
+    if repeated:
+        if not isinstance(value, list):
+            raise BadSpec(f"syntax error: unexpected token {value!r} for {path}, which is a list")
+        return [_single(message, name, item, f"{path}[{at}]") for at, item in enumerate(value)]
+    if meta.proto_type == betterproto.TYPE_MAP:
+        if not isinstance(value, dict):
+            raise BadSpec(f"syntax error: unexpected token {value!r} for {path}, which is an object")
+        return {key: _scalar(meta.map_types[1], item, f"{path}.{key}") for key, item in value.items()}
+    return _single(message, name, value, path)
+
+
+def _single(message: Any, name: str, value: object, path: str) -> Any:
+    meta = message.meta_by_field_name[name]
+    if meta.wraps:
+        return _scalar(meta.wraps, value, path)
+    if meta.proto_type != betterproto.TYPE_MESSAGE:
+        return _scalar(meta.proto_type, value, path)
+    kind = message.cls_by_field[name]
+    if kind is timedelta and not (isinstance(value, str) and _DURATION.fullmatch(value)):
+        raise BadSpec(f'invalid google.protobuf.Duration value {value!r} for {path}: write seconds, as in "90s"')
+    return value if kind in (timedelta, datetime) else canonical(kind, value, path)
+
+
+def _scalar(kind: str, value: object, path: str) -> Any:
+    if kind in _INTEGERS:
+        accepted = isinstance(value, int) or (isinstance(value, str) and bool(_INTEGER.fullmatch(value)))
+    elif kind in _FLOATS:
+        accepted = isinstance(value, int | float)
+    elif kind == betterproto.TYPE_ENUM:
+        accepted = isinstance(value, int | str)
+    else:
+        accepted = isinstance(value, bool if kind == betterproto.TYPE_BOOL else str)
+    if not accepted or (isinstance(value, bool) and kind != betterproto.TYPE_BOOL):
+        raise BadSpec(f"invalid value for {kind} field {path}: {value!r}")
+    return value
