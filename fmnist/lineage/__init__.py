@@ -1,0 +1,1 @@
+"""What was made from what: from the raw files to the last answer, and back (DESIGN.md, section 5)."""
