@@ -27,7 +27,7 @@ def canonical(kind: type[betterproto.Message], document: object, path: str = "")
     """
     if not isinstance(document, dict):
         raise BadSpec(f"syntax error: unexpected token {document!r} for {path or 'the document'}, which is an object")
-    message = kind()._betterproto  # noqa: SLF001
+    message = kind()._betterproto
     fields = {spelling: name for name in message.meta_by_field_name for spelling in (name, json_name(name))}
     found: dict[str, Any] = {}
     for key, value in document.items():

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from localcluster.pachyderm.errors import BranchNotFound, PachdError
-from localcluster.pachyderm.state import commits, repos
+from localcluster.pachyderm.state import commits, jobs, repos
 from localcluster.pachyderm.state.commits import Commit, Origin
 from localcluster.pachyderm.state.database import Transaction, now
 from localcluster.pachyderm.state.names import RepoName, check_name, is_commit_id, new_commit_id
@@ -119,30 +119,42 @@ def create(
     name: str,
     head: Commit | None,
     upstream: Sequence[tuple[RepoName, str]],
+    commit_id: str = "",
 ) -> Branch:
     """Make a branch or change one: its provenance becomes `upstream`, its head `head` where one is given.
 
-    A branch with provenance and no head of its own gets an open commit, one with neither an empty finished one.
+    Branches of `upstream` that are missing are made.  A branch that is new, or computed from others than before, gets a
+    commit: an open one if it is computed, else an empty finished one.  All commits made have the id `commit_id`.
     """
     repo = repos.get(tx, repo_name)
-    commit_id = new_commit_id()
-    sources = [get(tx, *source) for source in upstream]
+    commit_id = commit_id or new_commit_id()
+    sources = [_source(tx, repo, name, *source, commit_id) for source in upstream]
     if head is not None and head.repo != repo_name:
         raise PachdError(f"branch {repo_name}@{name} and its head commit {head} must belong to the same repo")
     branch = find(tx, repo, name)
-    if branch is None or head is not None:
-        branch = set_head(tx, repo, name, head or empty_head(tx, repo, name, new_commit_id()))
-    for source in sources:
-        if source.number == branch.number or branch.number in {b.number for b in provenance(tx, source)}:
-            raise PachdError(f'branch "{name}" cannot be in its own provenance')
+    before = {source.number for source in direct_provenance(tx, branch)} if branch else set()
+    wanted = {source.number for source in sources}
+    if head is not None:
+        branch = set_head(tx, repo, name, head)
+    changed = branch is None or bool(wanted and wanted != before)
+    if changed:
+        branch = _advance(tx, repo, name, branch.head if branch else None, sources, commit_id)
+    assert branch is not None
     tx.execute("DELETE FROM branch_provenance WHERE branch=?", (branch.number,))
-    tx.executemany(
-        "INSERT OR IGNORE INTO branch_provenance VALUES (?, ?)", [(branch.number, s.number) for s in sources]
-    )
-    if head is None:
-        _derive(tx, branch, commit_id)
-    propagate(tx, branch, commit_id)
+    tx.executemany("INSERT INTO branch_provenance VALUES (?, ?)", [(branch.number, number) for number in wanted])
+    if changed or head is not None:
+        propagate(tx, branch, commit_id)
     return get(tx, repo_name, name)
+
+
+def _source(tx: Transaction, repo: Repo, name: str, upstream: RepoName, branch_name: str, commit_id: str) -> Branch:
+    upstream_repo = repos.get(tx, upstream)
+    source = find(tx, upstream_repo, branch_name)
+    if source is None:
+        return _advance(tx, upstream_repo, branch_name, None, [], commit_id)
+    if any((b.repo, b.name) == (repo.name, name) for b in (source, *provenance(tx, source))):
+        raise PachdError(f'branch "{name}" cannot be in its own provenance')
+    return source
 
 
 def delete(tx: Transaction, repo_name: RepoName, name: str, *, force: bool = False) -> None:
@@ -158,18 +170,19 @@ def delete(tx: Transaction, repo_name: RepoName, name: str, *, force: bool = Fal
 def propagate(tx: Transaction, branch: Branch, commit_id: str) -> None:
     """Start a commit of the same commit set on each branch downstream of one that has a new head."""
     for downstream in subvenance(tx, branch):
-        _derive(tx, downstream, commit_id)
+        if commits.get(tx, downstream.head).id != commit_id:
+            repo = repos.get(tx, downstream.repo)
+            _advance(tx, repo, downstream.name, downstream.head, direct_provenance(tx, downstream), commit_id)
 
 
-def _derive(tx: Transaction, branch: Branch, commit_id: str) -> None:
-    branch = get(tx, branch.repo, branch.name)
-    heads = {source.head for source in direct_provenance(tx, branch)}
-    known = {
-        row[0] for row in tx.execute("SELECT upstream FROM commit_provenance WHERE commit_number=?", (branch.head,))
-    }
-    if not heads or heads == known:
-        return
-    repo = repos.get(tx, branch.repo)
-    commit = commits.insert(tx, repo, commit_id, branch.name, branch.head, Origin.AUTO)
+def _advance(
+    tx: Transaction, repo: Repo, name: str, parent: int | None, sources: Sequence[Branch], commit_id: str
+) -> Branch:
+    """Give a branch a new head: an open one where it is computed from others, and the job that is to fill it."""
+    if not sources:
+        return set_head(tx, repo, name, empty_head(tx, repo, name, commit_id))
+    commit = commits.insert(tx, repo, commit_id, name, parent, Origin.AUTO)
+    heads = {source.head for source in sources}
     tx.executemany("INSERT INTO commit_provenance VALUES (?, ?)", [(commit.number, head) for head in heads])
-    set_head(tx, repo, branch.name, commit)
+    jobs.begin(tx, commit)
+    return set_head(tx, repo, name, commit)

@@ -63,8 +63,7 @@ CREATE TABLE IF NOT EXISTS entries (
   PRIMARY KEY (commit_number, path)) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS pipelines (
   number INTEGER PRIMARY KEY AUTOINCREMENT, project TEXT NOT NULL, name TEXT NOT NULL,
-  version INTEGER NOT NULL, output_branch TEXT NOT NULL, stopped INTEGER NOT NULL,
-  state INTEGER NOT NULL, reason TEXT NOT NULL DEFAULT '', created INTEGER NOT NULL,
+  version INTEGER NOT NULL, output_branch TEXT NOT NULL, stopped INTEGER NOT NULL, created INTEGER NOT NULL,
   UNIQUE (project, name));
 CREATE TABLE IF NOT EXISTS pipeline_versions (
   pipeline INTEGER NOT NULL REFERENCES pipelines(number) ON DELETE CASCADE, version INTEGER NOT NULL,

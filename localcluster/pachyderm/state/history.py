@@ -6,11 +6,11 @@ from collections.abc import Iterable
 
 from localcluster.pachyderm.blobs import Blobs
 from localcluster.pachyderm.errors import CommitFinished, InvalidArgument, PachdError
-from localcluster.pachyderm.state import branches, changes, commits, repos, trees
+from localcluster.pachyderm.state import branches, changes, commits, pipelines, repos, trees
 from localcluster.pachyderm.state.branches import Branch
 from localcluster.pachyderm.state.changes import Change
 from localcluster.pachyderm.state.commits import Commit, Origin
-from localcluster.pachyderm.state.database import Transaction, now
+from localcluster.pachyderm.state.database import Transaction
 from localcluster.pachyderm.state.names import CommitName, RepoName, is_commit_id, new_commit_id
 
 
@@ -43,17 +43,15 @@ def _parent(tx: Transaction, repo: RepoName, branch: Branch | None, parent: Comm
 
 
 def finish(tx: Transaction, commit: Commit, description: str = "", error: str = "") -> None:
-    """Close a commit; files and directories that collide become its error.  Raises CommitFinished."""
+    """Close a commit; files and directories that collide become its error.
+
+    Raises CommitFinished, and PachdError for a pipeline's own commit, which ends with its job.
+    """
     if commit.finished is not None:
         raise CommitFinished(commit)
-    if not error and (path := trees.collision(tx, commit)):
-        error = f"file / directory path collision ({path})"
-    tx.execute(
-        "UPDATE commits SET finished=?, error=?, description=? WHERE number=?",
-        (now(), error, description or commit.description, commit.number),
-    )
-    if not error:
-        trees.seal(tx, commit)
+    if commits.relations(tx, commit).provenance and pipelines.find(tx, commit.repo.project, commit.repo.name):
+        raise PachdError("cannot finish a pipeline output or meta commit, use 'stop job' instead")
+    trees.finish(tx, commit, description, error)
 
 
 def clear(tx: Transaction, commit: Commit) -> None:

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from localcluster.pachyderm.errors import PachdError
 
 DEFAULT_PROJECT = "default"
-USER = "user"
+USER, SPEC, META = "user", "spec", "meta"
+"""A repo's types: a user's (or a pipeline's output), and a pipeline's own two."""
 LONGEST_PROJECT_NAME = 51
 
 _NAME = re.compile(r"[a-zA-Z0-9_-]+")

@@ -15,7 +15,7 @@ from pathlib import PurePosixPath
 
 from localcluster.pachyderm.blobs import DIGEST_SIZE
 from localcluster.pachyderm.state.commits import Commit
-from localcluster.pachyderm.state.database import Transaction
+from localcluster.pachyderm.state.database import Transaction, now
 
 MOST_LAYERS = 64
 FEWEST_CHANGES = 256
@@ -112,6 +112,19 @@ def collision(tx: Transaction, commit: Commit) -> str:
             if checked[directory]:
                 return path
     return next((path for path in own if path not in checked and tree.has_files(path)), "")
+
+
+def finish(tx: Transaction, commit: Commit, description: str = "", error: str = "") -> str:
+    """Close an open commit; the error it has then: the one given, or files and directories that collide."""
+    if not error and (path := collision(tx, commit)):
+        error = f"file / directory path collision ({path})"
+    tx.execute(
+        "UPDATE commits SET finished=?, error=?, description=? WHERE number=?",
+        (now(), error, description or commit.description, commit.number),
+    )
+    if not error:
+        seal(tx, commit)
+    return error
 
 
 def seal(tx: Transaction, commit: Commit) -> None:

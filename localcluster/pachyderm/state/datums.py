@@ -1,0 +1,168 @@
+"""Datums: what a job works on, how each went, and the results that let a later job skip it."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from enum import IntEnum
+
+from localcluster.pachyderm.errors import NotFound
+from localcluster.pachyderm.state.database import Transaction
+from localcluster.pachyderm.state.trees import Entry, unpack
+
+
+class DatumState(IntEnum):
+    """How a datum went, numbered as pps_v2.DatumState."""
+
+    FAILED = 1
+    SUCCESS = 2
+    SKIPPED = 3
+    STARTING = 4
+    RECOVERED = 5
+
+
+@dataclass(frozen=True)
+class DatumInput:
+    """A file or directory of an input commit (its row number) that a datum holds; `hash` is hexadecimal."""
+
+    name: str
+    commit: int
+    path: str
+    is_directory: bool
+    size: int
+    hash: str
+
+
+@dataclass(frozen=True)
+class Stats:
+    """What a datum, or all of a job, cost: times in microseconds, sizes in bytes."""
+
+    download_time: int = 0
+    process_time: int = 0
+    upload_time: int = 0
+    download_bytes: int = 0
+    upload_bytes: int = 0
+
+
+@dataclass(frozen=True)
+class Datum:
+    """A datum of a job: `id` names its inputs (64 hexadecimal digits), `hash` their contents too; `place` from 0."""
+
+    place: int
+    id: str
+    hash: bytes
+    inputs: tuple[DatumInput, ...]
+    state: DatumState = DatumState.STARTING
+    tries: int = 0
+    stats: Stats = Stats()
+
+
+@dataclass(frozen=True)
+class Counts:
+    """A job's datums by how they went."""
+
+    processed: int
+    skipped: int
+    failed: int
+    recovered: int
+    total: int
+
+
+_COLUMNS = (
+    "place, id, hash, inputs, state, tries, download_time, process_time, upload_time, download_bytes, upload_bytes"
+)
+
+
+def _datum(row: sqlite3.Row) -> Datum:
+    place, id_, hash_, inputs, state, tries, *stats = row
+    files = tuple(DatumInput(**file) for file in json.loads(inputs))
+    return Datum(place, id_, hash_, files, DatumState(state), tries, Stats(*stats))
+
+
+def plan(tx: Transaction, job: int, found: Iterable[Datum]) -> None:
+    """Make `found` the datums of a job (its row number); one that the job has already keeps its state, others go."""
+    known = {datum.hash: datum for datum in of_job(tx, job)}
+    tx.execute("DELETE FROM datums WHERE job=?", (job,))
+    for datum in found:
+        files = json.dumps([asdict(file) for file in datum.inputs])
+        now = known.get(datum.hash, datum)
+        tx.execute(
+            f"INSERT INTO datums (job, {_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",  # noqa: S608
+            (job, datum.place, datum.id, datum.hash, files, now.state, now.tries, *asdict(now.stats).values()),
+        )
+
+
+def of_job(tx: Transaction, job: int) -> list[Datum]:
+    """All datums of a job, in the order of its input."""
+    return [_datum(row) for row in tx.execute(f"SELECT {_COLUMNS} FROM datums WHERE job=? ORDER BY place", (job,))]  # noqa: S608
+
+
+def get(tx: Transaction, job: int, datum_id: str) -> Datum:
+    """Raises NotFound."""
+    row = tx.execute(f"SELECT {_COLUMNS} FROM datums WHERE job=? AND id=?", (job, datum_id)).fetchone()  # noqa: S608
+    if row is None:
+        raise NotFound(f"datum {datum_id} not found in job")
+    return _datum(row)
+
+
+def set_state(tx: Transaction, job: int, datum: Datum, state: DatumState, tries: int, stats: Stats) -> None:
+    """Record how a datum went."""
+    tx.execute(
+        "UPDATE datums SET state=?, tries=?, download_time=?, process_time=?, upload_time=?, download_bytes=?,"
+        " upload_bytes=? WHERE job=? AND place=?",
+        (state, tries, *asdict(stats).values(), job, datum.place),
+    )
+
+
+def succeeded(tx: Transaction, job: int) -> set[bytes]:
+    """The hashes of the datums that a job has results of."""
+    states = (DatumState.SUCCESS, DatumState.SKIPPED)
+    return {row[0] for row in tx.execute("SELECT hash FROM datums WHERE job=? AND state IN (?, ?)", (job, *states))}
+
+
+def counts(tx: Transaction, job: int) -> Counts:
+    """How a job's datums went."""
+    rows = dict(tx.execute("SELECT state, count(*) FROM datums WHERE job=? GROUP BY state", (job,)).fetchall())
+    return Counts(
+        processed=rows.get(DatumState.SUCCESS, 0),
+        skipped=rows.get(DatumState.SKIPPED, 0),
+        failed=rows.get(DatumState.FAILED, 0),
+        recovered=rows.get(DatumState.RECOVERED, 0),
+        total=sum(rows.values()),
+    )
+
+
+def total(tx: Transaction, job: int) -> Stats:
+    """What all datums of a job cost."""
+    columns = "sum(download_time), sum(process_time), sum(upload_time), sum(download_bytes), sum(upload_bytes)"
+    row = tx.execute(f"SELECT {columns} FROM datums WHERE job=?", (job,)).fetchone()  # noqa: S608
+    return Stats(*(value or 0 for value in row))
+
+
+def save_result(tx: Transaction, pipeline: int, datum_hash: bytes, entries: Iterable[Entry]) -> None:
+    """Keep the output of a datum that succeeded, in place of any earlier one."""
+    tx.execute("DELETE FROM datum_results WHERE pipeline=? AND hash=?", (pipeline, datum_hash))
+    number = tx.execute("INSERT INTO datum_results (pipeline, hash) VALUES (?, ?)", (pipeline, datum_hash)).lastrowid
+    tx.executemany(
+        "INSERT INTO result_entries VALUES (?, ?, ?, ?, ?)",
+        ((number, entry.path, b"".join(entry.pieces), entry.size, entry.hash) for entry in entries),
+    )
+
+
+def result(tx: Transaction, pipeline: int, datum_hash: bytes) -> list[Entry] | None:
+    """The output of a datum, or None where it is not kept."""
+    row = tx.execute("SELECT number FROM datum_results WHERE pipeline=? AND hash=?", (pipeline, datum_hash)).fetchone()
+    if row is None:
+        return None
+    rows = tx.execute("SELECT path, pieces, size, hash FROM result_entries WHERE result=? ORDER BY path", (row[0],))
+    return [Entry(path, unpack(pieces), size, hash_) for path, pieces, size, hash_ in rows]
+
+
+def forget_unused(tx: Transaction, pipeline: int, job: int) -> None:
+    """Drop the pipeline's results that the datums of `job`, which has succeeded, do not stand on."""
+    tx.execute(
+        "DELETE FROM datum_results WHERE pipeline=? AND hash NOT IN (SELECT hash FROM datums WHERE job=?)",
+        (pipeline, job),
+    )

@@ -1,0 +1,183 @@
+"""Jobs: one for each commit that is derived on a pipeline's output branch, from its creation to its end."""
+
+from __future__ import annotations
+
+import sqlite3
+from dataclasses import dataclass
+from enum import IntEnum
+
+from localcluster.pachyderm.errors import NotFound, PachdError
+from localcluster.pachyderm.state import commits, datums, trees
+from localcluster.pachyderm.state.commits import Commit
+from localcluster.pachyderm.state.database import Transaction, now
+from localcluster.pachyderm.state.names import USER
+
+
+class JobState(IntEnum):
+    """How far a job is, numbered as pps_v2.JobState."""
+
+    CREATED = 1
+    STARTING = 2
+    RUNNING = 3
+    FAILURE = 4
+    SUCCESS = 5
+    KILLED = 6
+    FINISHING = 8
+    UNRUNNABLE = 9
+
+    @property
+    def ended(self) -> bool:
+        """Whether nothing can change the job any more."""
+        return self in (JobState.FAILURE, JobState.SUCCESS, JobState.KILLED, JobState.UNRUNNABLE)
+
+
+@dataclass(frozen=True)
+class Job:
+    """A job; `output` and `meta` are row numbers of commits (None once removed), times in microseconds since 1970."""
+
+    number: int
+    pipeline: int
+    project: str
+    name: str
+    version: int
+    id: str
+    output: int | None
+    meta: int | None
+    state: JobState
+    reason: str
+    restarts: int
+    created: int
+    started: int | None
+    finished: int | None
+
+    def __str__(self) -> str:
+        return f"{self.project}/{self.name}@{self.id}"
+
+
+_SELECT = """
+SELECT j.number, j.pipeline, p.project, p.name, j.version, j.id, j.output, m.number, j.state, j.reason, j.restarts,
+  j.created, j.started, j.finished
+FROM jobs j JOIN pipelines p ON p.number = j.pipeline
+LEFT JOIN repos mr ON mr.project = p.project AND mr.name = p.name AND mr.type = 'meta'
+LEFT JOIN commits m ON m.repo = mr.number AND m.id = j.id
+"""
+
+
+def _job(row: sqlite3.Row) -> Job:
+    number, pipeline, project, name, version, id_, output, meta, state, *rest = row
+    return Job(number, pipeline, project, name, version, id_, output, meta, JobState(state), *rest)
+
+
+def select(tx: Transaction, where: str, *parameters: object) -> list[Job]:
+    """The jobs `j` (of pipelines `p`) that satisfy an SQL condition (with whatever ORDER BY it ends in)."""
+    return [_job(row) for row in tx.execute(f"{_SELECT} {where}", parameters)]
+
+
+def get(tx: Transaction, project: str, pipeline: str, job_id: str) -> Job:
+    """Raises NotFound."""
+    found = select(tx, "WHERE p.project=? AND p.name=? AND j.id=?", project, pipeline, job_id)
+    if not found:
+        raise NotFound(f"jobs {project}/{pipeline}@{job_id} not found")
+    return found[0]
+
+
+def reload(tx: Transaction, job: Job) -> Job | None:
+    """The job as it is now, or None where it was deleted."""
+    found = select(tx, "WHERE j.number=?", job.number)
+    return found[0] if found else None
+
+
+def begin(tx: Transaction, output: Commit) -> None:
+    """Make the job for a commit that was just derived, where its branch is a pipeline's output branch."""
+    if output.repo.type == USER:
+        tx.execute(
+            "INSERT OR IGNORE INTO jobs (pipeline, version, id, output, state, created)"
+            " SELECT number, version, ?, ?, ?, ? FROM pipelines WHERE project=? AND name=? AND output_branch=?",
+            (output.id, output.number, JobState.CREATED, now(), output.repo.project, output.repo.name, output.branch),
+        )
+
+
+def runnable(tx: Transaction) -> list[Job]:
+    """The jobs that have not ended and whose inputs are all finished, oldest first.
+
+    Those with `failed_inputs` are to be finished as UNRUNNABLE, the others to be run.
+    """
+    return select(
+        tx,
+        "WHERE j.finished IS NULL AND NOT p.stopped AND NOT EXISTS (SELECT 1 FROM commit_provenance cp"
+        " JOIN commits u ON u.number = cp.upstream WHERE cp.commit_number = j.output AND u.finished IS NULL)"
+        " ORDER BY j.number",
+    )
+
+
+def failed_inputs(tx: Transaction, job: Job) -> list[Commit]:
+    """The input commits of the job that finished with an error."""
+    return commits.select(
+        tx,
+        "JOIN commit_provenance cp ON cp.upstream = c.number WHERE cp.commit_number=? AND c.error <> ''",
+        job.output,
+    )
+
+
+def set_state(tx: Transaction, job: Job, state: JobState) -> None:
+    """Move a job that has not ended on; RUNNING sets when it started.  Raises PachdError where it ended."""
+    changed = tx.execute(
+        "UPDATE jobs SET state=?, started=CASE WHEN ? THEN coalesce(started, ?) ELSE started END"
+        " WHERE number=? AND finished IS NULL",
+        (state, state == JobState.RUNNING, now(), job.number),
+    )
+    if not changed.rowcount:
+        raise PachdError(f"job {job} has already finished")
+
+
+def restarted(tx: Transaction, job: Job) -> None:
+    """Count one more start of a job, as after a crash of pachd."""
+    tx.execute("UPDATE jobs SET restarts = restarts + 1 WHERE number=?", (job.number,))
+
+
+def finish(tx: Transaction, job: Job, state: JobState, reason: str = "") -> None:
+    """End a job and close its output and meta commits, with `reason` as their error unless it succeeded.
+
+    An output whose files collide makes a job that was to succeed fail.  A job that has ended stays as it is.
+    """
+    current = reload(tx, job)
+    if current is None or current.finished is not None:
+        return
+    for number in (current.output, current.meta):
+        if number is not None and (commit := commits.get(tx, number)).finished is None:
+            error = trees.finish(tx, commit, error="" if state is JobState.SUCCESS else reason or state.name.lower())
+            if error and state is JobState.SUCCESS:
+                state, reason = JobState.FAILURE, error
+    moment = now()
+    tx.execute(
+        "UPDATE jobs SET state=?, reason=?, started=coalesce(started, ?), finished=? WHERE number=?",
+        (state, reason, moment, moment, job.number),
+    )
+    if state is JobState.SUCCESS:
+        datums.forget_unused(tx, current.pipeline, current.number)
+
+
+def stop(tx: Transaction, job: Job, reason: str) -> None:
+    """Kill a job; its run, if there is one, ends itself when it sees that."""
+    finish(tx, job, JobState.KILLED, reason)
+
+
+def delete(tx: Transaction, job: Job) -> None:
+    """Kill a job and forget it and its datums."""
+    stop(tx, job, "job deleted")
+    tx.execute("DELETE FROM jobs WHERE number=?", (job.number,))
+
+
+def stop_set(tx: Transaction, job_id: str, reason: str) -> None:
+    """Kill all jobs with this id."""
+    for job in select(tx, "WHERE j.id=? AND j.finished IS NULL ORDER BY j.number", job_id):
+        stop(tx, job, reason)
+
+
+def base(tx: Transaction, job: Job) -> Job | None:
+    """The job of the nearest ancestor of the output commit that succeeded: its datums need not be run again."""
+    if job.output is None:
+        return None
+    line = [commit.number for commit in commits.history(tx, commits.get(tx, job.output))[1:]]
+    found = select(tx, "WHERE j.pipeline=? AND j.state=? ORDER BY j.output DESC", job.pipeline, JobState.SUCCESS)
+    return next((candidate for candidate in found if candidate.output in set(line)), None)
