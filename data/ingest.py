@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
@@ -33,8 +34,10 @@ class Ingested:
 
 def connect() -> Client:
     """The client of the configuration in `PACH_CONFIG`, else in `~/.pachyderm/config.json`; raises IngestError."""
+    path = os.environ.get("PACH_CONFIG")
     try:
-        return Client.from_config()
+        # The SDK would take the variable as it was when it was imported.
+        return Client.from_config(path) if path else Client.from_config()
     except (OSError, ValueError, ConfigError) as error:
         raise IngestError(
             f"no usable Pachyderm configuration ({error}); set PACH_CONFIG, locally by: "

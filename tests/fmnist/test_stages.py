@@ -23,6 +23,7 @@ from determined.experimental.client import Experiment
 from pachyderm_sdk import Client
 from pachyderm_sdk.api import pfs
 
+from data.errors import DataError
 from fmnist import registry
 from fmnist.errors import FmnistError, PlatformUnreachable
 from fmnist.model import curves
@@ -178,7 +179,7 @@ def test_the_gate_fails_below_the_threshold_and_keeps_other_metadata(
 def test_the_gate_says_what_is_missing(
     stages: Stages, registered: dict[str, Any], variables: dict[str, str], message: str
 ) -> None:
-    with pytest.raises(FmnistError, match=message):
+    with pytest.raises((FmnistError, DataError), match=message):
         run_gate(Settings.from_environment(variables))
 
 
