@@ -15,7 +15,7 @@ from rich.console import Console
 
 from fmnist import artifacts, registry
 from fmnist.errors import FmnistError
-from fmnist.lineage import table
+from fmnist.lineage import picture, table
 from fmnist.lineage.chain import Lineage, Question, trace
 
 
@@ -27,6 +27,8 @@ def main(argv: list[str] | None = None) -> int:
         print(f"lineage: {error}", file=sys.stderr)
         return 1
     artifacts.write(artifacts.BUILD / "lineage.json", table.document(lineage))
+    for name, content in (("lineage.svg", picture.svg(lineage)), ("lineage.html", picture.page(lineage))):
+        (artifacts.BUILD / name).write_text(content)
     show(lineage, Console(highlight=False))
     return 0
 

@@ -77,7 +77,7 @@ def _asked(question: Question, graph: Graph, commits: Commits) -> list[Id]:
 
 def _newest(model: str, graph: Graph) -> Id | None:
     versions = [
-        node for node in graph.nodes.values() if node.id.kind is Kind.VERSION and node.facts.get("model") == model
+        node for node in graph.nodes.values() if node.id.kind is Kind.VERSION and node.details.get("model") == model
     ]
-    newest = max(versions, key=lambda node: int(node.facts["version"]), default=None)
+    newest = max(versions, key=lambda node: int(node.details["version"]), default=None)
     return newest.id if newest else None

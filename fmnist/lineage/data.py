@@ -21,6 +21,7 @@ HASHED = 64 * 1024 * 1024
 LISTED = 20
 """Files named for one commit; the rest is counted."""
 
+_DATUMS = ("processed", "skipped", "failed", "recovered")
 _COMMIT_ID = re.compile(r"[0-9a-f]{32}")
 _PUBLISHED = {file.sha256: file.name for file in FILES}
 
@@ -112,26 +113,21 @@ class Commits:
         self._graph.add(self._node(id_, info, raw=spec is None))
 
     def _node(self, id_: Id, info: pfs.CommitInfo, *, raw: bool) -> Node:
-        finished = _seconds(info.finished) > 0
-        state = State.BAD if info.error else State.GOOD if finished else State.OPEN
-        facts: dict[str, Any] = {
-            "repo": _repo(info.commit.repo),
-            "commit": info.commit.id,
-            "made by": "a person or a program" if raw else "a pipeline",
-            "started": _time(info.started),
-            "finished": _time(info.finished) if finished else Unknown("the commit is open"),
-        }
+        details = {"made by": "a person or a program" if raw else "a pipeline", "started": _time(info.started)}
+        facts: dict[str, Any] = {"commit": info.commit.id, "finished": _time(info.finished)}
+        state, summary = State.OPEN, "not finished"
+        if _seconds(info.finished):
+            files = self._files(info, raw=raw)
+            size = info.details.size_bytes if info.details else info.size_bytes_upper_bound
+            facts |= {"size": size, "files": files}
+            state = State.GOOD
+            summary = f"{size / 1e6:.1f} MB, {len(files)} files" if isinstance(files, list) else f"{size / 1e6:.1f} MB"
         if info.description:
             facts["description"] = info.description
         if info.error:
             facts["error"] = info.error
-        if finished:
-            facts["size"] = info.details.size_bytes if info.details else info.size_bytes_upper_bound
-            facts["files"] = self._files(info, raw=raw)
-        count = facts["files"] if isinstance(facts.get("files"), list) else []
-        size = f"{facts['size'] / 1e6:.1f} MB, {len(count)} files" if finished else "open"
-        summary = info.error or size
-        return Node(id_, facts["repo"], info.commit.id[:12], summary, state, facts)
+            state, summary = State.BAD, "failed"
+        return Node(id_, _repo(info.commit.repo), info.commit.id[:12], summary, state, facts, details)
 
     def _files(self, info: pfs.CommitInfo, *, raw: bool) -> list[Any] | Unknown:
         root = pfs.File(commit=info.commit, path="/")
@@ -141,7 +137,7 @@ class Commits:
         except (ConnectionError, grpc.RpcError, ValueError) as error:
             return Unknown(f"Pachyderm says: {_words(error)}")
         if len(entries) > LISTED:
-            files.append({"name": f"… and {len(entries) - LISTED} more"})
+            files.append({"name": f"and {len(entries) - LISTED} more"})
         return files
 
     def _file(self, entry: pfs.FileInfo, *, raw: bool) -> dict[str, Any]:
@@ -159,28 +155,24 @@ class Commits:
         id_ = Id(Kind.JOB, f"{name}@{output.id}")
         if id_ in self._graph:
             return id_
-        facts: dict[str, Any] = {"pipeline": name, "job": output.id, "spec commit": f"{name}.spec@{spec.id}"}
+        facts: dict[str, Any] = {"job": output.id, "spec commit": spec.id}
         pipeline = pps.Pipeline(name=output.repo.name, project=output.repo.project)
         try:
             info = self._client.pps.inspect_job(job=pps.Job(pipeline=pipeline, id=output.id))
         except (ConnectionError, grpc.RpcError) as error:
             reason = f"Pachyderm says: {_words(error)}"
-            self._graph.add(Node(id_, name, output.id[:12], reason, State.UNKNOWN, {**facts, "state": Unknown(reason)}))
+            facts["state"] = Unknown(reason)
+            self._graph.add(Node(id_, name, output.id[:12], "state unknown", State.UNKNOWN, facts))
             return id_
         word = info.state.name.removeprefix("JOB_").lower()
         ended = {"success": State.GOOD, "failure": State.BAD, "killed": State.BAD, "unrunnable": State.BAD}
         facts |= {"pipeline version": info.pipeline_version, "state": word}
         if info.reason:
             facts["reason"] = info.reason
-        facts |= {
-            "started": _time(info.started),
-            "finished": _time(info.finished),
-            "datums": {
-                part: getattr(info, f"data_{part}") for part in ("total", "processed", "skipped", "failed", "recovered")
-            },
-        }
+        datums = {part: getattr(info, f"data_{part}") for part in ("total", *_DATUMS)}
+        details = {"started": _time(info.started), "finished": _time(info.finished), "datums": datums}
         summary = f"version {info.pipeline_version}, {word}"
-        self._graph.add(Node(id_, name, output.id[:12], summary, ended.get(word, State.OPEN), facts))
+        self._graph.add(Node(id_, name, output.id[:12], summary, ended.get(word, State.OPEN), facts, details))
         return id_
 
 

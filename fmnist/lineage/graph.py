@@ -55,7 +55,7 @@ class Id:
 
 @dataclass(frozen=True)
 class Node:
-    """One station.  `title`, `short` and `summary` are what fits into a picture; `facts` is all that it says."""
+    """One station.  `title`, `short` and `summary` fit into a picture, `facts` into a table; `details` is the rest."""
 
     id: Id
     title: str
@@ -63,6 +63,7 @@ class Node:
     summary: str = ""
     state: State = State.GOOD
     facts: Mapping[str, Any] = field(default_factory=dict)
+    details: Mapping[str, Any] = field(default_factory=dict)
 
 
 def missing(id_: Id, reason: str, title: str | None = None, short: str = "") -> Node:

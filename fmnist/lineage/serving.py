@@ -46,12 +46,14 @@ def _blob(layout: Path, digest: str) -> Any:
 
 def _add_image(graph: Graph, digest: str, labels: Mapping[str, str], tag: str | None, created: str | None) -> None:
     id_ = Id(Kind.IMAGE, digest)
-    facts = {"digest": digest, "tag": tag or Unknown("another image has it by now"), "labels": dict(labels)}
-    if created and not created.startswith("1970-"):
-        facts["created"] = created
+    facts = {"digest": digest, "tag": tag or Unknown("another image has it by now")}
+    revision = labels.get("org.opencontainers.image.revision")
+    facts["wrapper's git commit"] = revision or Unknown("the image has no such label")
     _link(graph, labels, id_)
     title = labels.get("org.opencontainers.image.title") or (tag or digest).split(":")[0]
-    graph.add(Node(id_, title, digest.removeprefix("sha256:")[:12], tag or "no tag any more", State.GOOD, facts))
+    short = digest.removeprefix("sha256:")[:12]
+    details = {"labels": dict(labels), "created": created}
+    graph.add(Node(id_, title, short, tag or "no tag any more", State.GOOD, facts, details))
 
 
 def read_deployments(graph: Graph) -> None:
@@ -69,7 +71,7 @@ def read_deployments(graph: Graph) -> None:
 def production(graph: Graph) -> Id | None:
     """The version in production: the label on the main predictor of the live SeldonDeployment, nothing else."""
     for node in graph.nodes.values():
-        if node.id.kind is Kind.DEPLOYMENT and node.facts["main"] and isinstance(node.facts["labels"], Mapping):
+        if node.id.kind is Kind.DEPLOYMENT and node.details["main"] and isinstance(node.facts["labels"], Mapping):
             return names(node.facts["labels"])[0]
     return None
 
@@ -87,19 +89,19 @@ def _add_predictor(graph: Graph, deployment: Mapping[str, Any], predictor: Mappi
     ]
     state = status.get("state")
     weight = predictor.get("traffic", 100 if len(deployment["spec"]["predictors"]) == 1 else 0)
-    share = "shadow" if predictor.get("shadow") else f"{weight} % of traffic"
-    main = metadata["name"] == NAME and predictor["name"] == MAIN_PREDICTOR
+    share = "shadow" if predictor.get("shadow") else f"{weight} %"
     facts = {
         "namespace": namespace,
-        "deployment": metadata["name"],
-        "predictor": predictor["name"],
-        "main": main,
-        "traffic": share,
-        "replicas": predictor.get("replicas", 1),
-        "generation": metadata.get("generation") or Unknown("Kubernetes names none"),
+        "predictor": f"{predictor['name']}, {share}",
         "state": state or Unknown("Seldon's operator has not said yet"),
+        "generation": metadata.get("generation") or Unknown("Kubernetes names none"),
+        "labels": labels or Unknown("the predictor has none"),
+    }
+    details = {
+        "deployment": metadata["name"],
+        "main": metadata["name"] == NAME and predictor["name"] == MAIN_PREDICTOR,
+        "replicas": predictor.get("replicas", 1),
         "images": images,
-        "labels": labels or Unknown("the predictor has no labels"),
     }
     for image in images:
         _, _, digest = image.partition("@")
@@ -111,7 +113,7 @@ def _add_predictor(graph: Graph, deployment: Mapping[str, Any], predictor: Mappi
             _link(graph, labels, source)
     ready = {"Available": State.GOOD, "Failed": State.BAD}.get(str(state), State.OPEN)
     title = metadata["name"] if namespace == "default" else f"{namespace}/{metadata['name']}"
-    graph.add(Node(id_, title, predictor["name"], f"{state or 'no state'}, {share}", ready, facts))
+    graph.add(Node(id_, title, predictor["name"], f"{state or 'no state'}, {share}", ready, facts, details))
 
 
 def add_answer(graph: Graph, text: str) -> Id:
@@ -152,7 +154,7 @@ def _link(graph: Graph, labels: Mapping[str, str], target: Id) -> None:
         if checkpoint is not None:
             graph.connect(checkpoint, target)
         return
-    registered = graph.nodes[version].facts.get("checkpoint") if version in graph else None
+    registered = graph.nodes[version].details.get("checkpoint") if version in graph else None
     if checkpoint is None or registered == checkpoint.name:
         graph.connect(version, target)
         return

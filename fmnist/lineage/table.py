@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from rich import box
 from rich.table import Table
 from rich.text import Text
 
@@ -13,18 +15,25 @@ from fmnist.lineage.graph import Graph, Id, Node, State, Unknown
 
 STYLES = {State.GOOD: "green", State.BAD: "red", State.OPEN: "yellow", State.UNKNOWN: "magenta"}
 
+_HASH = re.compile(r"(?:sha256:)?(?:[0-9a-f]{64}|[0-9a-f]{40})")
+_TIME = re.compile(r"(\d{4}-\d\d-\d\d)T(\d\d:\d\d:\d\d)[.\d]*(?:Z|\+00:00)")
+
 
 def table(lineage: Lineage) -> Table:
     """One row a station, from the raw data on; what was asked for is marked."""
-    result = Table(show_lines=True)
-    for title in ("station", "made from", "says"):
-        result.add_column(title, overflow="fold")
+    result = Table("station", "says", box=box.SIMPLE_HEAD, show_lines=True, pad_edge=False)
     for node in lineage.graph.ordered():
-        name = Text(f"{node.id.kind}\n{node.title} {node.short}")
-        name.stylize(STYLES[node.state])
+        name = Text.assemble(f"{node.id.kind}\n", (f"{node.title}\n{node.short}", f"bold {STYLES[node.state]}"))
         if node.id in lineage.asked:
-            name.append("\n(asked for)", style="bold")
-        result.add_row(name, "\n".join(sources(lineage.graph, node.id)), "\n".join(lines(node.facts)))
+            name.append("\n(asked for)")
+        says = Table.grid("key", "value", padding=(0, 2, 0, 0))
+        says.columns[0].style = "dim"
+        rows = [("made from", source) for source in sources(lineage.graph, node.id)]
+        rows += [(key, line) for key, value in node.facts.items() for line in shown(value, key)]
+        for number, (key, line) in enumerate(rows):
+            repeated = number > 0 and rows[number - 1][0] == key
+            says.add_row("" if repeated else key, Text(line, "magenta" if line.startswith("unknown: ") else ""))
+        result.add_row(name, says)
     return result
 
 
@@ -32,22 +41,42 @@ def sources(graph: Graph, id_: Id) -> Iterator[str]:
     """What the station was made from, in a few words each."""
     for source in sorted(graph.sources(id_)):
         node, label = graph.nodes[source], graph.edges[source, id_]
-        yield f"{node.title} {node.short}" + (f": {label}" if label else "")
+        yield f"{node.title} {node.short}" + (f", {label}" if label else "")
 
 
-def lines(facts: Mapping[str, Any], indent: str = "") -> Iterator[str]:
-    """Facts as indented lines `key: value`."""
-    for key, value in facts.items():
-        if isinstance(value, Mapping):
-            yield f"{indent}{key}:"
-            yield from lines(value, indent + "  ")
-        elif isinstance(value, list) and any(isinstance(entry, Mapping) for entry in value):
-            yield f"{indent}{key}:"
-            for entry in value:
-                first, *rest = lines(entry, indent + "    ")
-                yield from (f"{indent}  - {first.strip()}", *rest)
-        else:
-            yield f"{indent}{key}: {', '.join(map(str, value)) if isinstance(value, list) else value}"
+def shown(value: Any, key: str = "") -> Iterator[str]:
+    """A fact as lines for people: sizes in units, long hashes and times shortened, files one a line."""
+    if key == "size":
+        yield size(value)
+    elif isinstance(value, list) and any(isinstance(entry, Mapping) for entry in value):
+        yield from (" ".join(_file(entry)) for entry in value)
+    elif isinstance(value, Mapping):
+        yield ", ".join(f"{name} {text}" for name, entry in value.items() for text in shown(entry, name))
+    elif isinstance(value, list):
+        yield ", ".join(text for entry in value for text in shown(entry))
+    elif isinstance(value, float):
+        yield f"{value:.4f}"
+    elif isinstance(value, str) and _HASH.fullmatch(value):
+        yield f"{value.removeprefix('sha256:')[:16]}…"
+    elif isinstance(value, str) and (moment := _TIME.fullmatch(value)):
+        yield f"{moment[1]} {moment[2]} UTC"
+    else:
+        yield str(value)
+
+
+def size(count: int) -> str:
+    """Bytes for people."""
+    return f"{count / 1e6:.1f} MB" if count >= 100_000 else f"{count} bytes"
+
+
+def _file(entry: Mapping[str, Any]) -> Iterator[str]:
+    yield str(entry["name"])
+    if "size" in entry:
+        yield size(entry["size"])
+    if "sha256" in entry:
+        yield f"sha256 {entry['sha256'][:16]}…"
+    if "content" in entry:
+        yield str(entry["content"])
 
 
 def document(lineage: Lineage) -> dict[str, Any]:
@@ -66,18 +95,19 @@ def document(lineage: Lineage) -> dict[str, Any]:
 
 
 def _station(node: Node) -> dict[str, Any]:
-    return {**_id(node.id), "state": str(node.state), "summary": node.summary, "facts": _plain(node.facts)}
+    return {**_id(node.id), "state": str(node.state), "summary": node.summary, **plain({**node.facts, **node.details})}
 
 
 def _id(id_: Id) -> dict[str, str]:
     return {"kind": str(id_.kind), "name": id_.name}
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
+    """A fact as JSON-ready values."""
     if isinstance(value, Unknown):
         return {"unknown": value.reason}
     if isinstance(value, Mapping):
-        return {key: _plain(entry) for key, entry in value.items()}
+        return {key: plain(entry) for key, entry in value.items()}
     if isinstance(value, list):
-        return [_plain(entry) for entry in value]
+        return [plain(entry) for entry in value]
     return value

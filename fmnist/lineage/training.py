@@ -17,6 +17,7 @@ from fmnist.errors import FmnistError
 from fmnist.lineage.graph import Graph, Id, Kind, Node, State, Unknown, references
 
 _ENDED_BADLY = ("canceled", "error", "deleted")
+_JUDGED = ("test_accuracy", "threshold", "test_accuracy_interval_95", "data_test")
 
 
 class Registry:
@@ -56,48 +57,57 @@ class Registry:
         gate = (version.metadata or {}).get("gate") or {}
         for label, commit in references(gate):
             self._graph.connect(commit, id_, f"judged on ({label})")
-        facts: dict[str, Any] = {
-            "model": version.model.name,
-            "version": version.version,
-            "registered": version.creationTime,
-            "checkpoint": version.checkpoint.uuid,
-            "gate": gate or Unknown("the accuracy gate has not judged it: make gate MODEL_VERSION=…"),
-        }
+        facts: dict[str, Any] = {"registered": version.creationTime}
         summary, state = "not judged", State.OPEN
         if gate:
             verdict, state = ("passed", State.GOOD) if gate.get("passed") else ("failed", State.BAD)
             accuracy = gate.get("test_accuracy")
-            summary = f"{verdict}, accuracy {accuracy:.4f}" if isinstance(accuracy, float) else verdict
-        self._graph.add(Node(id_, version.model.name, f"version {version.version}", summary, state, facts))
+            facts |= {"gate": verdict, **{key: gate[key] for key in _JUDGED if key in gate}}
+            summary = f"{verdict} with {accuracy:.4f}" if isinstance(accuracy, float) else verdict
+        else:
+            facts["gate"] = Unknown(f"not judged yet: make gate MODEL_VERSION={version.version}")
+        details = {
+            "model": version.model.name,
+            "version": version.version,
+            "checkpoint": version.checkpoint.uuid,
+            "metadata": version.metadata or {},
+        }
+        self._graph.add(Node(id_, version.model.name, f"version {version.version}", summary, state, facts, details))
 
     def _add_checkpoint(self, checkpoint: bindings.v1Checkpoint) -> None:
         id_ = Id(Kind.CHECKPOINT, checkpoint.uuid)
         provenance = (checkpoint.metadata or {}).get("provenance")
-        training = checkpoint.training
+        experiment = checkpoint.training.experimentId
+        without = "the checkpoint's metadata has no provenance" if provenance is None else "the provenance says null"
+        provenance = provenance or {}
+        git = provenance.get("git") or {}
         facts: dict[str, Any] = {
-            "uuid": checkpoint.uuid,
-            "experiment": _known(training.experimentId, "Determined names no experiment"),
-            "trial": _known(training.trialId, "Determined names no trial"),
-            "state": checkpoint.state.value.removeprefix("STATE_").lower(),
-            "reported": _known(checkpoint.reportTime, "Determined names no time"),
+            "checkpoint": checkpoint.uuid,
+            "trial": _known(checkpoint.training.trialId, "Determined names none"),
+            "seed": _known(provenance.get("seed"), without),
+            "config_sha256": _known(provenance.get("config_sha256"), without),
+            "lock_sha256": _known(provenance.get("lock_sha256"), without),
+            "git": {key: _known(git.get(key), without) for key in ("commit", "dirty")},
         }
-        without = "the checkpoint's metadata has no provenance"
-        for key in ("seed", "config_sha256", "lock_sha256", "source_tree"):
-            facts[key] = _known((provenance or {}).get(key), without if provenance is None else _NULL)
-        git = (provenance or {}).get("git") or {}
-        facts["git commit"] = _known(git.get("commit"), without if provenance is None else _NULL)
-        facts["git dirty"] = _known(git.get("dirty"), without if provenance is None else _NULL)
-        facts["metrics"] = _known((checkpoint.metadata or {}).get("metrics"), "not the final checkpoint of a trial")
-        if training.experimentId:
-            experiment = Id(Kind.EXPERIMENT, str(training.experimentId))
-            self._graph.connect(experiment, id_)
-            for label, commit in references(provenance or {}):
-                self._graph.connect(commit, experiment, label)
-        if not any(label == "train" for label, _ in references(provenance or {})):
+        commits = list(references(provenance))
+        if not any(label == "train" for label, _ in commits):
             facts["data"] = Unknown("trained on a folder, not on a commit" if provenance else without)
-        state = State.GOOD if facts["state"] == "completed" else State.BAD
-        summary = f"trial {facts['trial']}, seed {facts['seed']}" if provenance else f"trial {facts['trial']}"
-        self._graph.add(Node(id_, "checkpoint", checkpoint.uuid[:8], summary, state, facts))
+        if experiment:
+            trained_in = Id(Kind.EXPERIMENT, str(experiment))
+            self._graph.connect(trained_in, id_)
+            for label, commit in commits:
+                self._graph.connect(commit, trained_in, label)
+        state = checkpoint.state.value.removeprefix("STATE_").lower()
+        details = {
+            "state": state,
+            "reported": _known(checkpoint.reportTime, "Determined names no time"),
+            "source_tree": _known(provenance.get("source_tree"), without),
+            "metrics": _known((checkpoint.metadata or {}).get("metrics"), "not the final checkpoint of a trial"),
+        }
+        whole = state == "completed"
+        summary = f"trial {facts['trial']}, seed {provenance.get('seed', 'unknown')}" if whole else state
+        good = State.GOOD if whole else State.BAD
+        self._graph.add(Node(id_, "checkpoint", checkpoint.uuid[:8], summary, good, facts, details))
 
     def _add_experiment(self, experiment: bindings.v1Experiment) -> None:
         id_ = Id(Kind.EXPERIMENT, str(experiment.id))
@@ -114,28 +124,26 @@ class Registry:
             self._graph.connect(Id(Kind.CHECKPOINT, parent), id_, "warm start")
         submitted = data.get("provenance") or {}
         state = experiment.state.value.removeprefix("STATE_").lower()
-        by_hand = "created by hand: only make train and make search tell"
-        facts: dict[str, Any] = {
+        by_hand = "created by hand, which tells the configuration nothing of the checkout"
+        facts = {
             "experiment": experiment.id,
-            "name": experiment.name,
             "state": state,
-            "searcher": experiment.searcherType,
-            "trials": experiment.numTrials,
             "data": {key: data[key] for key in ("train", "feedback") if key in data}
             or Unknown("the configuration has no data section"),
             "created": experiment.startTime,
+            "git": {key: _known(submitted.get(f"git_{key}"), by_hand) for key in ("commit", "dirty")},
+        }
+        details = {
+            "name": experiment.name,
+            "searcher": experiment.searcherType,
+            "trials": experiment.numTrials,
             "ended": _known(experiment.endTime, "it has not ended"),
-            "git commit": _known(submitted.get("git_commit"), by_hand),
-            "git dirty": _known(submitted.get("git_dirty"), by_hand),
             "lock_sha256": _known(submitted.get("lock_sha256"), by_hand),
         }
-        finished = {"completed": State.GOOD} | dict.fromkeys(_ENDED_BADLY, State.BAD)
         summary = f"{'1 trial' if experiment.numTrials == 1 else f'{experiment.numTrials} trials'}, {state}"
-        ended = finished.get(state, State.OPEN)
-        self._graph.add(Node(id_, experiment.name, str(experiment.id), summary, ended, facts))
-
-
-_NULL = "the provenance says null"
+        ended = {"completed": State.GOOD} | dict.fromkeys(_ENDED_BADLY, State.BAD)
+        good = ended.get(state, State.OPEN)
+        self._graph.add(Node(id_, experiment.name, f"experiment {experiment.id}", summary, good, facts, details))
 
 
 def version_id(model: str, version: object) -> Id:
