@@ -12,7 +12,7 @@ REPORT := build/report
 TRAIN ?= new
 PYTEST := $(PYTHON) -m pytest -q --dist loadgroup
 
-.PHONY: help env demo data train search register gate image deploy predict up down status logs reset \
+.PHONY: help env demo data train search register gate image deploy predict lineage up down status logs reset \
 	test test-fast test-long check
 
 help: ## list the targets
@@ -50,6 +50,10 @@ deploy: env ## the image as a SeldonDeployment; returns when the new version ans
 
 predict: env ## real test images through the ingress
 	@$(CLIENTS) && $(PYTHON) -m deploy.release.predict
+
+lineage: env ## the chain behind a version, a commit or an answer (VERSION=3, COMMIT=repo@branch, ANSWER=file or -)
+	@$(CLIENTS) && $(PYTHON) -m fmnist.lineage $(if $(VERSION),--version "$(VERSION)") \
+		$(if $(COMMIT),--commit "$(COMMIT)") $(if $(ANSWER),--answer "$(ANSWER)")
 
 up: env ## start the local cluster
 	@$(PYTHON) -m localcluster up

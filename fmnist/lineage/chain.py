@@ -32,11 +32,10 @@ class Lineage:
     asked: AbstractSet[Id]
 
     def affected(self) -> dict[Kind, list[str]]:
-        """Names of everything that was made from what was asked, by kind."""
-        found: dict[Kind, list[str]] = {}
-        for id_ in sorted(self.graph.downstream(self.asked) - self.asked):
-            found.setdefault(id_.kind, []).append(id_.name)
-        return found
+        """Names of everything that was made from what was asked, by kind, in the order of the chain."""
+        made = self.graph.downstream(self.asked) - self.asked
+        names = {kind: sorted(id_.name for id_ in made if id_.kind is kind) for kind in Kind}
+        return {kind: found for kind, found in names.items() if found}
 
 
 def trace(question: Question) -> Lineage:

@@ -85,7 +85,11 @@ class Commits:
     def _info(self, id_: Id) -> pfs.CommitInfo | None:
         if id_ not in self._infos:
             try:
-                self._infos[id_] = self._client.pfs.inspect_commit(commit=pfs.Commit.from_uri(id_.name))
+                info = self._client.pfs.inspect_commit(commit=pfs.Commit.from_uri(id_.name))
+                if _id(info.commit) == id_:
+                    self._infos[id_] = info
+                else:  # pachd answers an id that the repo lacks with the commit that its commit set was made from.
+                    self._miss(id_, f"the commit is gone; its commit set was made from {info.commit.id}")
             except ConnectionError:
                 reason = f"Pachyderm at {self._client.address} does not answer"
                 self._graph.problems["Pachyderm"] = reason

@@ -17,7 +17,8 @@ Point = tuple[float, float]
 _Spot = Id | tuple[Id, Id, int]
 """A station, or where an edge crosses a layer."""
 
-ROUNDS = 8
+ROUNDS = 9
+"""Sweeps over the layers, to and fro; the last one goes from left to right, so that a chain runs level."""
 GAP = 22.0
 """Pixels between neighbours of a layer."""
 AISLE = 38.0

@@ -45,14 +45,12 @@ def page(lineage: Lineage) -> str:
         {
             "anchor": _anchor(node.id),
             "node": node,
-            "rows": [
-                *(("made from", source) for source in table.sources(lineage.graph, node.id)),
-                *((key, value) for key, value in table.plain({**node.facts, **node.details}).items()),
-            ],
+            "facts": {"made from": list(table.sources(lineage.graph, node.id)), **node.facts, **node.details},
         }
         for node in lineage.graph.ordered()
     ]
-    return _environment().get_template("lineage.html.j2").render(**_drawn(lineage), stations=stations)
+    asked = ", ".join(id_.name for id_ in sorted(lineage.asked))
+    return _environment().get_template("lineage.html.j2").render(**_drawn(lineage), stations=stations, asked=asked)
 
 
 def _drawn(lineage: Lineage) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from fmnist.lineage.graph import Graph, Id, Node, State, Unknown
 
 STYLES = {State.GOOD: "green", State.BAD: "red", State.OPEN: "yellow", State.UNKNOWN: "magenta"}
 
-_HASH = re.compile(r"(?:sha256:)?(?:[0-9a-f]{64}|[0-9a-f]{40})")
+_HASH = re.compile(r"(?:[0-9a-f]{64}|[0-9a-f]{40})\b")
 _TIME = re.compile(r"(\d{4}-\d\d-\d\d)T(\d\d:\d\d:\d\d)[.\d]*(?:Z|\+00:00)")
 
 
@@ -32,7 +32,9 @@ def table(lineage: Lineage) -> Table:
         rows += [(key, line) for key, value in node.facts.items() for line in shown(value, key)]
         for number, (key, line) in enumerate(rows):
             repeated = number > 0 and rows[number - 1][0] == key
-            says.add_row("" if repeated else key, Text(line, "magenta" if line.startswith("unknown: ") else ""))
+            says.add_row(
+                "" if repeated else key, Text(shortened(line), "magenta" if line.startswith("unknown: ") else "")
+            )
         result.add_row(name, says)
     return result
 
@@ -45,7 +47,7 @@ def sources(graph: Graph, id_: Id) -> Iterator[str]:
 
 
 def shown(value: Any, key: str = "") -> Iterator[str]:
-    """A fact as lines for people: sizes in units, long hashes and times shortened, files one a line."""
+    """A fact as lines for people: sizes in units, times to the second, files one a line."""
     if key == "size":
         yield size(value)
     elif isinstance(value, list) and any(isinstance(entry, Mapping) for entry in value):
@@ -56,12 +58,15 @@ def shown(value: Any, key: str = "") -> Iterator[str]:
         yield ", ".join(text for entry in value for text in shown(entry))
     elif isinstance(value, float):
         yield f"{value:.4f}"
-    elif isinstance(value, str) and _HASH.fullmatch(value):
-        yield f"{value.removeprefix('sha256:')[:16]}…"
     elif isinstance(value, str) and (moment := _TIME.fullmatch(value)):
         yield f"{moment[1]} {moment[2]} UTC"
     else:
         yield str(value)
+
+
+def shortened(text: str) -> str:
+    """The text with its long hashes (SHA-1, SHA-256) cut; pictures' tooltips, page and JSON have them whole."""
+    return _HASH.sub(lambda found: f"{found[0][:16]}…", text)
 
 
 def size(count: int) -> str:
@@ -74,7 +79,7 @@ def _file(entry: Mapping[str, Any]) -> Iterator[str]:
     if "size" in entry:
         yield size(entry["size"])
     if "sha256" in entry:
-        yield f"sha256 {entry['sha256'][:16]}…"
+        yield f"sha256 {entry['sha256']}"
     if "content" in entry:
         yield str(entry["content"])
 
