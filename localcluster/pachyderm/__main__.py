@@ -9,6 +9,7 @@ import threading
 
 from localcluster.errors import LocalClusterError, PortTaken
 from localcluster.pachyderm import service
+from localcluster.pachyderm.pipelines.master import Master
 from localcluster.pachyderm.servicer.server import serve
 from localcluster.pachyderm.state.store import Store
 from localcluster.settings import HOST, Settings
@@ -33,11 +34,14 @@ def run(settings: Settings) -> None:
         raise PortTaken(
             f"cannot listen on {address} ({error}); stop the process that does or set LOCALCLUSTER_PACHYDERM_PORT"
         ) from error
+    master = Master(store)
+    master.start()
     log.info("serving %s at grpc://%s", settings.home / "pachyderm", address)
     # An endless wait can sleep through a signal that comes in just before it; a bounded one looks again.
     while not stop.wait(0.5):
         continue
     server.stop(GRACE).wait(GRACE + 1)
+    master.stop()
     log.info("stopped")
 
 

@@ -57,7 +57,7 @@ def _mount(source: str, target: Path, kind: str, flags: int) -> None:
 
 
 def _enter(root: Path, pfs: Path) -> None:
-    """Make `root` the root directory of this process: the host's with `pfs` at /pfs and a /proc of the PID namespace."""
+    """Make `root` the root directory: the host's, with `pfs` at /pfs and a /proc of the PID namespace."""
     _mount("none", Path("/"), "", MS_REC | MS_PRIVATE)
     _mount(str(root), root, "", MS_BIND)
     for entry in Path("/").iterdir():

@@ -7,19 +7,25 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from localcluster.pachyderm.blobs import Blobs
-from localcluster.pachyderm.state import trees
+from localcluster.pachyderm.pipelines.logs import Logs
+from localcluster.pachyderm.state import jobs, trees
 from localcluster.pachyderm.state.database import Database, now
 from localcluster.pachyderm.state.names import DEFAULT_PROJECT
 
 
 class Store:
-    """The database and the blobs below one directory, which only one process may have open."""
+    """The database, the blobs and the logs below one directory, which only one process may have open.
+
+    `scratch` is where datums are worked on; nothing in it outlives the process.
+    """
 
     def __init__(self, root: Path) -> None:
         """Open or create it.  Raises LocalClusterError where another process has it open."""
         root.mkdir(parents=True, exist_ok=True, mode=0o700)
         self.database = Database(root / "pachd.sqlite")
         self.blobs = Blobs(root)
+        self.logs = Logs(root / "logs")
+        self.scratch = root / "scratch"
         with self.database.write() as tx:
             tx.execute("INSERT OR IGNORE INTO projects VALUES (?, '', ?)", (DEFAULT_PROJECT, now()))
             row = tx.execute("SELECT id, deployment_id FROM cluster").fetchone()
@@ -27,8 +33,12 @@ class Store:
                 row = (uuid.uuid4().hex, uuid.uuid4().hex)
                 tx.execute("INSERT INTO cluster VALUES (?, ?)", row)
             referenced = trees.referenced_blobs(tx)
+            known: dict[int, set[int]] = {row[0]: set() for row in tx.execute("SELECT number FROM pipelines")}
+            for job in jobs.select(tx, ""):
+                known[job.pipeline].add(job.number)
         self.cluster_id, self.deployment_id = row
         self.blobs.collect(referenced)
+        self.logs.collect(known)
 
     def fsck(self) -> Iterator[str]:
         """Check the database's own integrity and every stored byte; yield one sentence for each fault."""

@@ -1,0 +1,270 @@
+"""One job from its inputs to its output commit.
+
+All that a job has achieved is in the database: what its datums are, how each went, and the output of those that
+succeeded.  So a job that was interrupted at any moment goes on where it was.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections import deque
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+
+from localcluster.pachyderm.errors import PachdError
+from localcluster.pachyderm.pipelines import inputs, logs, meta
+from localcluster.pachyderm.pipelines.sandbox import Sandbox
+from localcluster.pachyderm.pipelines.spec import Pfs
+from localcluster.pachyderm.pipelines.worker import (
+    BEGINNING,
+    ERRORED,
+    USER_CODE,
+    Interrupted,
+    Interruption,
+    Source,
+    Worker,
+)
+from localcluster.pachyderm.state import commits, datums, jobs, trees
+from localcluster.pachyderm.state.changes import content_hash
+from localcluster.pachyderm.state.commits import Commit
+from localcluster.pachyderm.state.database import Transaction, now
+from localcluster.pachyderm.state.datums import Datum, DatumState
+from localcluster.pachyderm.state.jobs import Job, JobState
+from localcluster.pachyderm.state.pipelines import Pipeline
+from localcluster.pachyderm.state.store import Store
+from localcluster.pachyderm.state.trees import Entry, Tree
+
+SHOWN_LINES = 10
+LONGEST_SHOWN = 300
+"""How much of a failed datum's log the job's reason repeats: lines, and characters of each."""
+
+
+class JobRun:
+    """The work on a job; `run` does it, `interrupt` ends it from another thread and leaves the job as it is."""
+
+    def __init__(self, store: Store, sandbox: Sandbox, job: Job, pipeline: Pipeline) -> None:
+        self.job = job
+        self._store = store
+        self._sandbox = sandbox
+        self._pipeline = pipeline
+        self._spec = pipeline.spec
+        self._log = store.logs.path(job.pipeline, job.number)
+        self._interruption = Interruption(self._deadline())
+        self.interrupted = False
+
+    def _deadline(self) -> float | None:
+        """When the job's time is up, on the monotonic clock."""
+        if self._spec.job_timeout is None:
+            return None
+        passed = (now() - (self.job.started or now())) / 1e6
+        return time.monotonic() + self._spec.job_timeout - passed
+
+    def interrupt(self) -> None:
+        """End the processes of the job."""
+        self.interrupted = True
+        self._interruption.interrupt()
+
+    def say(self, message: str) -> None:
+        """Write a line to the job's log."""
+        self._store.logs.write(self._log, message)
+
+    def run(self) -> None:
+        """Do what is left to do of the job and end it, unless it is interrupted."""
+        try:
+            self._run()
+        except Interrupted:
+            if self._interruption.late():
+                timeout = f"job timed out: it ran longer than its job_timeout of {self._spec.job_timeout:g}s"
+                self._end(JobState.KILLED, timeout)
+        except (PachdError, OSError) as error:
+            self._end(JobState.FAILURE, str(error))
+        finally:
+            self._store.logs.wake()
+
+    def _run(self) -> None:
+        if not self._begin():
+            return
+        with self._store.database.read() as tx:
+            waiting = [datum for datum in datums.of_job(tx, self.job.number) if datum.state is DatumState.STARTING]
+        worker = self._worker()
+        at_once = min(self._spec.parallelism, len(os.sched_getaffinity(0)))
+        with ThreadPoolExecutor(at_once, f"{self._pipeline}") as pool:
+            for _ in pool.map(partial(self._process, worker), waiting):
+                pass
+        self._interruption.check()
+        self._conclude()
+
+    def _begin(self) -> bool:
+        """Find out the job's datums, and which of them are done already; False where the job cannot run."""
+        with self._store.database.write() as tx:
+            if failed := [commit.repo.name for commit in jobs.failed_inputs(tx, self.job)]:
+                upstream = ", ".join(failed)
+                reason = f"unrunnable because the following upstream pipelines failed: {upstream}"
+                jobs.finish(tx, self.job, JobState.UNRUNNABLE, reason)
+                self.say(f"marking job unrunnable with reason: {reason}")
+                return False
+            if self.job.started is not None:
+                jobs.restarted(tx, self.job)
+            jobs.set_state(tx, self.job, JobState.RUNNING)
+            found = inputs.find(tx, self._spec.input, partial(self._commit, tx), self._pipeline.salt)
+            datums.plan(tx, self.job.number, found)
+            base = None if self._spec.reprocess_every_job else jobs.base(tx, self.job)
+            done = datums.succeeded(tx, base.number) if base else set()
+            for datum in datums.of_job(tx, self.job.number):
+                if datum.state is DatumState.STARTING and datum.hash in done:
+                    datums.set_state(tx, self.job.number, datum, DatumState.SKIPPED, 0, datum.stats)
+            counts = datums.counts(tx, self.job.number)
+        self.say(f"started processing job: {counts.total} datums, {counts.skipped} of them skipped")
+        return True
+
+    def _commit(self, tx: Transaction, source: Pfs) -> Commit:
+        """The commit of the job's provenance that an input stands for."""
+        found = [commit for commit in commits.relations(tx, self._output(tx)).provenance if commit.repo == source.repo]
+        return next((commit for commit in found if commit.branch == source.branch), found[0])
+
+    def _output(self, tx: Transaction) -> Commit:
+        current = jobs.reload(tx, self.job)
+        if current is None or current.output is None or current.finished is not None:
+            raise Interrupted
+        return commits.get(tx, current.output)
+
+    def _worker(self) -> Worker:
+        variables = {
+            "PACH_JOB_ID": self.job.id,
+            "PACH_OUTPUT_COMMIT_ID": self.job.id,
+            "PPS_PIPELINE_NAME": self._pipeline.name,
+            "PPS_PROJECT_NAME": self._pipeline.project,
+            "PPS_SPEC_COMMIT": self._pipeline.spec_commit,
+        }
+        return Worker(self._spec, self._store.blobs, self._sandbox, self._store.scratch, variables, self._interruption)
+
+    def _process(self, worker: Worker, datum: Datum) -> None:
+        with self._store.database.read() as tx:
+            sources = [
+                Source(
+                    file,
+                    commits.get(tx, file.commit).id,
+                    _entries(tx, file.commit, file.path),
+                    source.empty_files,
+                )
+                for file, source in zip(datum.inputs, self._definitions(datum), strict=True)
+            ]
+
+        def log(lines: list[str], user: bool) -> None:
+            self._store.logs.write(self._log, *lines, user=user, datum=datum.id)
+
+        result = worker.run(datum, sources, log)
+        with self._store.database.write() as tx:
+            self._output(tx)
+            if result.state is DatumState.SUCCESS:
+                datums.save_result(tx, self.job.pipeline, datum.hash, result.entries)
+            datums.set_state(tx, self.job.number, datum, result.state, result.tries, result.stats)
+
+    def _definitions(self, datum: Datum) -> list[Pfs]:
+        """The part of the specification behind each input of a datum."""
+        known = {source.name: source for source in self._spec.inputs()}
+        return [known[file.name] for file in datum.inputs]
+
+    def _conclude(self) -> None:
+        with self._store.database.read() as tx:
+            all_datums = datums.of_job(tx, self.job.number)
+            records = {
+                meta.path(datum.id): meta.record(
+                    self.job,
+                    datum,
+                    [
+                        (source, commits.get(tx, file.commit))
+                        for file, source in zip(datum.inputs, self._definitions(datum), strict=True)
+                    ],
+                    self._spec.transform.image,
+                )
+                for datum in all_datums
+                if datum.state is not DatumState.SKIPPED
+            }
+        written = self._store_records(records)
+        failed = next((datum for datum in all_datums if datum.state is DatumState.FAILED), None)
+        reason = self._failure(failed) if failed else ""
+        with self._store.database.write() as tx:
+            output = self._output(tx)
+            kept = {meta.path(datum.id) for datum in all_datums}
+            if self.job.meta is not None:
+                _change(tx, commits.get(tx, self.job.meta), written, kept)
+            if not reason:
+                reason = self._fill(tx, output, all_datums)
+            jobs.finish(tx, self.job, JobState.FAILURE if reason else JobState.SUCCESS, reason)
+        self.say(f"failing job with reason: {reason}" if reason else "job successful, closing commits")
+
+    def _store_records(self, records: dict[str, bytes]) -> list[Entry]:
+        found, stored = [], []
+        for path, data in records.items():
+            writer = self._store.blobs.writer()
+            writer.write(data)
+            blob = writer.store()
+            stored.append(blob)
+            found.append(Entry(path, [blob.id], blob.size, content_hash(blob.id)))
+        self._store.blobs.sync(stored)
+        return found
+
+    def _fill(self, tx: Transaction, output: Commit, all_datums: Iterable[Datum]) -> str:
+        """Make the results of the datums the content of the output commit; why that cannot be, or ""."""
+        origin: dict[str, str] = {}
+        found: list[Entry] = []
+        for datum in all_datums:
+            for entry in datums.result(tx, self.job.pipeline, datum.hash) or []:
+                if other := origin.get(entry.path):
+                    return (
+                        f"duplicate path output by different datums ({entry.path} from {other} and"
+                        f" {entry.path} from {datum.id})"
+                    )
+                origin[entry.path] = datum.id
+                found.append(entry)
+        _change(tx, output, found, origin.keys())
+        return ""
+
+    def _failure(self, datum: Datum) -> str:
+        """What the user reads first: which datum failed and how, what it said last, and where there is more."""
+        error, last = "no reason is known", deque[str](maxlen=SHOWN_LINES)
+        for line, _ in logs.read(self._log):
+            if line.datum != datum.id:
+                continue
+            if line.user:
+                last.append(line.message[:LONGEST_SHOWN])
+            elif line.message == BEGINNING + USER_CODE:
+                error = ""
+                last.clear()
+            elif line.message.startswith(ERRORED):
+                error = error or line.message
+        project = "" if self.job.project == "default" else f" --project={self.job.project}"
+        return "\n".join(
+            [
+                f"datum {datum.id} failed: {error}",
+                *(f"  {text}" for text in last),
+                f"see pachctl logs{project} --job={self.job.name}@{self.job.id} --datum={datum.id}",
+            ]
+        )
+
+    def _end(self, state: JobState, reason: str) -> None:
+        with self._store.database.write() as tx:
+            jobs.finish(tx, self.job, state, reason)
+        self.say(f"{state.name.lower()}: {reason}")
+
+
+def _entries(tx: Transaction, commit: int, path: str) -> list[Entry]:
+    tree = Tree(tx, commit)
+    if path.endswith("/"):
+        return tree.files(path.rstrip("/") or "/")
+    entry = tree.file(path)
+    return [entry] if entry else []
+
+
+def _change(tx: Transaction, commit: Commit, wanted: Iterable[Entry], kept: Iterable[str]) -> None:
+    """Record what of `wanted` differs from what the commit inherits, and that all but the `kept` paths are gone."""
+    trees.clear(tx, commit)
+    before = {entry.path: entry for entry in Tree(tx, commit.number, inherited=True).files()}
+    for path in before.keys() - set(kept):
+        trees.remove(tx, commit, path)
+    for entry in wanted:
+        if before.get(entry.path) != entry:
+            trees.put(tx, commit, entry)

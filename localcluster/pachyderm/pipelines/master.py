@@ -1,0 +1,102 @@
+"""Starts jobs when they can run, one at a time for each pipeline, and ends the work on those that are to stop."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from dataclasses import dataclass
+
+from localcluster.pachyderm.pipelines import sandbox
+from localcluster.pachyderm.pipelines.job import JobRun
+from localcluster.pachyderm.state import jobs, pipelines
+from localcluster.pachyderm.state.database import Transaction
+from localcluster.pachyderm.state.jobs import Job
+from localcluster.pachyderm.state.pipelines import Pipeline
+from localcluster.pachyderm.state.store import Store
+
+log = logging.getLogger("pachd")
+
+
+@dataclass(frozen=True)
+class _Changes:
+    """What there is to do: runs to interrupt, and jobs to begin, each with its version of the pipeline."""
+
+    ended: list[JobRun]
+    begun: list[tuple[Job, Pipeline]]
+
+
+class Master:
+    """The one thread that decides which jobs run, and a thread for each that does."""
+
+    def __init__(self, store: Store) -> None:
+        """Make ready; empties the scratch directory, where no other pachd can be at work."""
+        self._store = store
+        self._sandbox = sandbox.choose(store.scratch)
+        log.info("pipelines: %s", self._sandbox)
+        self._running: dict[int, JobRun] = {}
+        self._threads: dict[int, threading.Thread] = {}
+        self._active = True
+        self._thread = threading.Thread(target=self._watch, name="master")
+
+    def start(self) -> None:
+        """Begin; jobs that an earlier pachd left unfinished go on."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End all work and return when no process of it is left; unfinished jobs stay as they are."""
+        self._active = False
+        self._store.database.wake()
+        self._thread.join()
+        for run in list(self._running.values()):
+            run.interrupt()
+        for thread in list(self._threads.values()):
+            thread.join()
+
+    def _watch(self) -> None:
+        while changes := self._store.database.wait(self._look, lambda: self._active):
+            for run in changes.ended:
+                run.interrupt()
+            for job, pipeline in changes.begun:
+                self._begin(job, pipeline)
+
+    def _look(self, tx: Transaction) -> _Changes | None:
+        runnable = jobs.runnable(tx)
+        numbers = {job.number for job in runnable}
+        running = dict(self._running)
+        ended = [run for run in running.values() if run.job.number not in numbers and not run.interrupted]
+        first = {job.pipeline: job for job in reversed(runnable) if job.pipeline not in running}
+        begun = [(job, pipelines.at_version(tx, job.pipeline, job.version)) for job in first.values()]
+        return _Changes(ended, begun) if ended or begun else None
+
+    def _begin(self, job: Job, pipeline: Pipeline) -> None:
+        self._introduce(pipeline)
+        run = JobRun(self._store, self._sandbox, job, pipeline)
+        self._running[pipeline.number] = run
+        thread = threading.Thread(target=self._run, args=(run,), name=f"job {job}")
+        self._threads[pipeline.number] = thread
+        thread.start()
+
+    def _introduce(self, pipeline: Pipeline) -> None:
+        """Say once what differs from a cluster."""
+        path = self._store.logs.path(pipeline.number)
+        if not path.exists():
+            image = pipeline.spec.transform.image
+            self._store.logs.write(
+                path,
+                f"the image {image} has no meaning here: the command runs on this machine, with the python3 of pachd's"
+                " own environment",
+                str(self._sandbox),
+            )
+
+    def _run(self, run: JobRun) -> None:
+        job = run.job
+        path = self._store.logs.path(job.pipeline)
+        self._store.logs.write(path, f"starting job {job}")
+        run.run()
+        with self._store.database.read() as tx:
+            now = jobs.reload(tx, job)
+        state = "deleted" if now is None else now.state.name.lower()
+        self._store.logs.write(path, f"job {job}: {state}")
+        # After a defect, which would have raised above, the job is left alone until pachd is started again.
+        del self._running[job.pipeline]
+        self._store.database.wake()
