@@ -84,6 +84,9 @@ class BadSpec(PachdError):
 
     code = "INVALID_ARGUMENT"
 
+    def __init__(self, detail: str) -> None:
+        super().__init__(f"could not make effective spec: {detail}")
+
 
 class Unimplemented(PachdError):
     """A part of an otherwise served call."""

@@ -11,9 +11,9 @@ from enum import Enum
 from typing import Any
 
 from betterproto.lib.google.protobuf import BytesValue, Empty
-from pachyderm_sdk.api import admin, auth, pfs, version
+from pachyderm_sdk.api import admin, auth, pfs, pps, transaction, version
 
-from localcluster.pachyderm.servicer import cluster, commits, files, repos
+from localcluster.pachyderm.servicer import cluster, commits, files, jobs, pipelines, repos
 from localcluster.pachyderm.servicer.cluster import RawMessage
 
 
@@ -45,6 +45,10 @@ class Call:
 
 def _pfs(method: str, kind: Kind, request: Any, response: Any, handler: Callable[..., Any]) -> Call:
     return Call("pfs_v2.API", method, kind, request, response, handler)
+
+
+def _pps(method: str, kind: Kind, request: Any, response: Any, handler: Callable[..., Any]) -> Call:
+    return Call("pps_v2.API", method, kind, request, response, handler)
 
 
 _U, _S, _C = Kind.UNARY, Kind.SERVER_STREAM, Kind.CLIENT_STREAM
@@ -85,6 +89,35 @@ CALLS: tuple[Call, ...] = (
     _pfs("GlobFile", _S, pfs.GlobFileRequest, pfs.FileInfo, files.glob_file),
     _pfs("DiffFile", _S, pfs.DiffFileRequest, pfs.DiffFileResponse, files.diff_file),
     _pfs("Fsck", _S, pfs.FsckRequest, pfs.FsckResponse, files.fsck),
+    _pps(
+        "CreatePipelineV2", _U, pps.CreatePipelineV2Request, pps.CreatePipelineV2Response, pipelines.create_pipeline_v2
+    ),
+    _pps("CreatePipeline", _U, pps.CreatePipelineRequest, Empty, pipelines.create_pipeline),
+    _pps("InspectPipeline", _U, pps.InspectPipelineRequest, pps.PipelineInfo, pipelines.inspect_pipeline),
+    _pps("ListPipeline", _S, pps.ListPipelineRequest, pps.PipelineInfo, pipelines.list_pipeline),
+    _pps("DeletePipeline", _U, pps.DeletePipelineRequest, Empty, pipelines.delete_pipeline),
+    _pps("DeletePipelines", _U, pps.DeletePipelinesRequest, pps.DeletePipelinesResponse, pipelines.delete_pipelines),
+    _pps("StartPipeline", _U, pps.StartPipelineRequest, Empty, pipelines.start_pipeline),
+    _pps("StopPipeline", _U, pps.StopPipelineRequest, Empty, pipelines.stop_pipeline),
+    _pps("RerunPipeline", _U, pps.RerunPipelineRequest, Empty, pipelines.rerun_pipeline),
+    _pps("RunCron", _U, pps.RunCronRequest, Empty, pipelines.run_cron),
+    _pps("ListJob", _S, pps.ListJobRequest, pps.JobInfo, jobs.list_job),
+    _pps("ListJobSet", _S, pps.ListJobSetRequest, pps.JobSetInfo, jobs.list_job_set),
+    _pps("InspectJob", _U, pps.InspectJobRequest, pps.JobInfo, jobs.inspect_job),
+    _pps("InspectJobSet", _S, pps.InspectJobSetRequest, pps.JobInfo, jobs.inspect_job_set),
+    _pps("SubscribeJob", _S, pps.SubscribeJobRequest, pps.JobInfo, jobs.subscribe_job),
+    _pps("StopJob", _U, pps.StopJobRequest, Empty, jobs.stop_job),
+    _pps("DeleteJob", _U, pps.DeleteJobRequest, Empty, jobs.delete_job),
+    _pps("ListDatum", _S, pps.ListDatumRequest, pps.DatumInfo, jobs.list_datum),
+    _pps("InspectDatum", _U, pps.InspectDatumRequest, pps.DatumInfo, jobs.inspect_datum),
+    Call(
+        "transaction_v2.API",
+        "BatchTransaction",
+        _U,
+        transaction.BatchTransactionRequest,
+        transaction.TransactionInfo,
+        jobs.batch_transaction,
+    ),
     Call("admin_v2.API", "InspectCluster", _U, admin.InspectClusterRequest, admin.ClusterInfo, cluster.inspect_cluster),
     Call("auth_v2.API", "WhoAmI", _U, auth.WhoAmIRequest, auth.WhoAmIResponse, cluster.who_am_i),
     Call("versionpb_v2.API", "GetVersion", _U, Empty, version.Version, cluster.get_version, open=True),

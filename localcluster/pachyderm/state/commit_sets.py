@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from localcluster.pachyderm.errors import NotFound, PachdError
-from localcluster.pachyderm.state import branches, commits, repos, trees
+from localcluster.pachyderm.state import branches, commits, jobs, repos, trees
 from localcluster.pachyderm.state.commits import Commit, Origin
 from localcluster.pachyderm.state.database import Transaction
-from localcluster.pachyderm.state.names import CommitName, RepoName, new_commit_id
+from localcluster.pachyderm.state.names import SPEC, CommitName, RepoName, new_commit_id
 
 
 def get(tx: Transaction, commit_set: str) -> list[Commit]:
@@ -70,7 +70,7 @@ def squash(tx: Transaction, doomed: Sequence[Commit]) -> None:
                 "cannot squash a commit that has no children as that would cause data loss,"
                 f" use the drop operation instead: {commit}"
             )
-    for commit in reversed(doomed):
+    for commit in _stopped(tx, doomed):
         children = commits.relations(tx, commit).children
         trees.hand_down(tx, commit, _heirs(tx, commit))
         tx.execute("UPDATE branches SET head=? WHERE head=?", (children[0].number, commit.number))
@@ -89,7 +89,7 @@ def drop(tx: Transaction, doomed: Sequence[Commit]) -> None:
     for commit in doomed:
         if {child.number for child in commits.relations(tx, commit).children} - numbers:
             raise PachdError(f"cannot drop a commit that has children: {commit}")
-    for commit in reversed(doomed):
+    for commit in _stopped(tx, doomed):
         repo = repos.get(tx, commit.repo)
         for (name,) in tx.execute("SELECT name FROM branches WHERE head=?", (commit.number,)).fetchall():
             if commit.parent is None:
@@ -98,6 +98,16 @@ def drop(tx: Transaction, doomed: Sequence[Commit]) -> None:
                 head = commits.get(tx, commit.parent)
             branches.set_head(tx, repo, name, head)
         _remove(tx, commit)
+
+
+def _stopped(tx: Transaction, doomed: Sequence[Commit]) -> list[Commit]:
+    """The commits as they are once no job works on them any more, downstream first."""
+    for commit in doomed:
+        if commit.repo.type == SPEC and commit.origin is Origin.USER:
+            raise PachdError(f"cannot squash commit {commit} because it updated a pipeline")
+        for job in jobs.select(tx, "WHERE j.output=?", commit.number):
+            jobs.stop(tx, job, "output commit removed")
+    return [commits.get(tx, commit.number) for commit in reversed(doomed)]
 
 
 def _remove(tx: Transaction, commit: Commit) -> None:

@@ -8,7 +8,6 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from enum import IntEnum
 
-from localcluster.pachyderm.errors import NotFound
 from localcluster.pachyderm.state.database import Transaction
 from localcluster.pachyderm.state.trees import Entry, unpack
 
@@ -99,12 +98,10 @@ def of_job(tx: Transaction, job: int) -> list[Datum]:
     return [_datum(row) for row in tx.execute(f"SELECT {_COLUMNS} FROM datums WHERE job=? ORDER BY place", (job,))]  # noqa: S608
 
 
-def get(tx: Transaction, job: int, datum_id: str) -> Datum:
-    """Raises NotFound."""
+def get(tx: Transaction, job: int, datum_id: str) -> Datum | None:
+    """The datum of a job, or None."""
     row = tx.execute(f"SELECT {_COLUMNS} FROM datums WHERE job=? AND id=?", (job, datum_id)).fetchone()  # noqa: S608
-    if row is None:
-        raise NotFound(f"datum {datum_id} not found in job")
-    return _datum(row)
+    return None if row is None else _datum(row)
 
 
 def set_state(tx: Transaction, job: int, datum: Datum, state: DatumState, tries: int, stats: Stats) -> None:

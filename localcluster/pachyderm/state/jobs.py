@@ -98,15 +98,17 @@ def begin(tx: Transaction, output: Commit) -> None:
 
 
 def runnable(tx: Transaction) -> list[Job]:
-    """The jobs that have not ended and whose inputs are all finished, oldest first.
+    """The jobs that have not ended and that wait neither for an input nor for an earlier output, oldest first.
 
     Those with `failed_inputs` are to be finished as UNRUNNABLE, the others to be run.
     """
     return select(
         tx,
-        "WHERE j.finished IS NULL AND NOT p.stopped AND NOT EXISTS (SELECT 1 FROM commit_provenance cp"
-        " JOIN commits u ON u.number = cp.upstream WHERE cp.commit_number = j.output AND u.finished IS NULL)"
-        " ORDER BY j.number",
+        "WHERE j.finished IS NULL AND NOT p.stopped AND NOT EXISTS ("
+        " SELECT 1 FROM commit_provenance cp JOIN commits u ON u.number = cp.upstream"
+        " WHERE cp.commit_number = j.output AND u.finished IS NULL) AND NOT EXISTS ("
+        " SELECT 1 FROM commits o JOIN commits b ON b.number = o.parent"
+        " WHERE o.number = j.output AND b.finished IS NULL) ORDER BY j.number",
     )
 
 

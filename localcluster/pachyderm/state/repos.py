@@ -121,10 +121,13 @@ def list_repos(tx: Transaction, projects: Collection[str] = (), kind: str = "") 
 def delete(tx: Transaction, name: RepoName, *, force: bool = False) -> bool:
     """Remove a repo with all its branches and commits (and a pipeline's own repos with it); False if it is not there.
 
-    Raises PachdError where a branch elsewhere has one of its branches in its provenance, unless `force`.
+    Raises PachdError where it belongs to a pipeline, and, unless `force`, where a branch elsewhere has one of its
+    branches in its provenance.
     """
     if find(tx, name) is None:
         return False
+    if tx.execute("SELECT 1 FROM pipelines WHERE project=? AND name=?", (name.project, name.name)).fetchone():
+        raise PachdError("cannot delete a repo associated with a pipeline - delete the pipeline instead")
     doomed = "SELECT number FROM repos WHERE project=? AND name=? AND (type=? OR ?='user')"
     key = (name.project, name.name, name.type, name.type)
     for upstream, downstream in tx.execute(

@@ -1,0 +1,188 @@
+"""Calls on jobs, job sets and datums."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from datetime import datetime
+from typing import Any, TypeVar
+
+from betterproto.lib.google.protobuf import Empty
+from pachyderm_sdk.api import pps, transaction
+
+from localcluster.pachyderm.errors import PachdError, Unimplemented
+from localcluster.pachyderm.servicer import pps_wire, wire
+from localcluster.pachyderm.servicer.session import Session
+from localcluster.pachyderm.state import commits, datums, jobs, pipelines
+from localcluster.pachyderm.state.database import Transaction, now
+from localcluster.pachyderm.state.datums import Datum
+from localcluster.pachyderm.state.jobs import Job
+from localcluster.pachyderm.state.names import new_commit_id
+
+T = TypeVar("T")
+
+
+def _get(tx: Transaction, job: pps.Job) -> Job:
+    return jobs.get(tx, *pps_wire.pipeline_name(job.pipeline), job.id)
+
+
+def inspect_job(request: pps.InspectJobRequest, session: Session) -> pps.JobInfo:
+    with session.read() as tx:
+        job = _get(tx, request.job)
+    return _inspect(session, job, wait=request.wait, details=request.details) or pps.JobInfo()
+
+
+def _inspect(session: Session, job: Job, *, wait: bool, details: bool) -> pps.JobInfo | None:
+    """The job, with `wait` once it has ended; None once the caller has gone."""
+
+    def look(tx: Transaction) -> pps.JobInfo | None:
+        current = jobs.reload(tx, job)
+        if current is None:
+            raise PachdError(f"job {job.id} was deleted")
+        return pps_wire.job_info(tx, current, details=details) if current.state.ended or not wait else None
+
+    return session.wait(look)
+
+
+def inspect_job_set(request: pps.InspectJobSetRequest, session: Session) -> Iterator[pps.JobInfo]:
+    with session.read() as tx:
+        found = _job_set(tx, request.job_set.id)
+    for job in found:
+        if info := _inspect(session, job, wait=request.wait, details=request.details):
+            yield info
+
+
+def _job_set(tx: Transaction, job_id: str) -> list[Job]:
+    return jobs.select(tx, "WHERE j.id=? ORDER BY j.number", job_id)
+
+
+def list_job(request: pps.ListJobRequest, session: Session) -> Iterator[pps.JobInfo]:
+    wanted = pps_wire.states(request.jq_filter)
+    with session.read() as tx:
+        found = _select(tx, request)
+        infos = [pps_wire.job_info(tx, job, details=request.details) for job in found]
+    infos = [info for info in infos if not wanted or info.state.name in wanted]
+    yield from _page(infos, lambda info: info, request)
+
+
+def _select(tx: Transaction, request: pps.ListJobRequest) -> list[Job]:
+    name = pps_wire.pipeline_name(request.pipeline) if request.pipeline.name else None
+    versions = {
+        (pipeline.number, pipeline.version)
+        for pipeline in pipelines.list_versions(tx, name=name, history=request.history)
+        if pps_wire.named(request.projects, pipeline.project)
+    }
+    sets = [_sets_from(tx, wire.commit_name(commit)) for commit in request.input_commit]
+    return [
+        job
+        for job in jobs.select(tx, "ORDER BY j.number")
+        if (job.pipeline, job.version) in versions and all(job.id in ids for ids in sets)
+    ]
+
+
+def _sets_from(tx: Transaction, name: Any) -> set[str]:
+    """The ids of the commit sets in which something is computed from a commit."""
+    commit = commits.resolve(tx, name)
+    return {downstream.id for downstream in commits.relations(tx, commit).subvenance}
+
+
+def list_job_set(request: pps.ListJobSetRequest, session: Session) -> Iterator[pps.JobSetInfo]:
+    wanted = pps_wire.states(request.jq_filter)
+    sets: dict[str, list[pps.JobInfo]] = {}
+    with session.read() as tx:
+        for job in jobs.select(tx, "ORDER BY j.number"):
+            if pps_wire.named(request.projects, job.project):
+                info = pps_wire.job_info(tx, job, details=request.details)
+                sets[job.id] = [*sets.pop(job.id, []), info]
+    found = [
+        pps.JobSetInfo(pps.JobSet(job_id), infos)
+        for job_id, infos in sets.items()
+        if not wanted or any(info.state.name in wanted for info in infos)
+    ]
+    yield from _page(found, lambda job_set: job_set.jobs[-1], request)
+
+
+def _page(
+    found: list[T], job: Callable[[T], pps.JobInfo], request: pps.ListJobRequest | pps.ListJobSetRequest
+) -> list[T]:
+    """What a request asks for of things in the order of their creation: newest first unless reversed."""
+    if not request.reverse:
+        found.reverse()
+    marker: datetime = request.pagination_marker
+    if wire.microseconds(marker) is not None:
+        found = [t for t in found if (job(t).created > marker if request.reverse else job(t).created < marker)]
+    return found[: request.number] if request.number else found
+
+
+def subscribe_job(request: pps.SubscribeJobRequest, session: Session) -> Iterator[pps.JobInfo]:
+    project, name = pps_wire.pipeline_name(request.pipeline)
+    last = 0
+
+    def look(tx: Transaction) -> list[pps.JobInfo] | None:
+        nonlocal last
+        new = jobs.select(
+            tx,
+            "WHERE p.project=? AND p.name=? AND j.number>? AND j.finished IS NULL ORDER BY j.number",
+            project,
+            name,
+            last,
+        )
+        last = new[-1].number if new else last
+        return [pps_wire.job_info(tx, job, details=request.details) for job in new] or None
+
+    while found := session.wait(look):
+        yield from found
+
+
+def stop_job(request: pps.StopJobRequest, session: Session) -> Empty:
+    with session.write() as tx:
+        jobs.stop(tx, _get(tx, request.job), request.reason or "job stopped")
+    return Empty()
+
+
+def delete_job(request: pps.DeleteJobRequest, session: Session) -> Empty:
+    with session.write() as tx:
+        jobs.delete(tx, _get(tx, request.job))
+    return Empty()
+
+
+def batch_transaction(request: transaction.BatchTransactionRequest, session: Session) -> transaction.TransactionInfo:
+    """What `pachctl stop job <id of a job set>` sends: nothing but the stopping of jobs."""
+    stops = [part.stop_job for part in request.requests]
+    if any(part != transaction.TransactionRequest(stop_job=part.stop_job) for part in request.requests):
+        raise Unimplemented(
+            "transaction_v2.API/BatchTransaction: the local cluster's pachd serves no transaction but `stop job <id>`"
+        )
+    with session.write() as tx:
+        for stop in stops:
+            jobs.stop(tx, _get(tx, stop.job), stop.reason or "job stopped")
+    return transaction.TransactionInfo(
+        transaction=transaction.Transaction(id=new_commit_id()),
+        requests=request.requests,
+        responses=[transaction.TransactionResponse() for _ in stops],
+        started=wire.time(now()),
+    )
+
+
+def inspect_datum(request: pps.InspectDatumRequest, session: Session) -> pps.DatumInfo:
+    with session.read() as tx:
+        job = _get(tx, request.datum.job)
+        datum = datums.get(tx, job.number, request.datum.id)
+        if datum is None:
+            raise PachdError(f"datum {request.datum.id} not found in job {job}")
+        return pps_wire.datum_info(tx, job, datum)
+
+
+def list_datum(request: pps.ListDatumRequest, session: Session) -> Iterator[pps.DatumInfo]:
+    if request.reverse and not request.number:
+        raise PachdError("number must be > 0 when reverse is set")
+    with session.read() as tx:
+        job = _get(tx, request.job)
+        found = sorted(datums.of_job(tx, job.number), key=lambda datum: datum.id, reverse=request.reverse)
+        infos = [pps_wire.datum_info(tx, job, datum) for datum in found if _asked(datum, request)]
+    yield from infos[: request.number] if request.number else infos
+
+
+def _asked(datum: Datum, request: pps.ListDatumRequest) -> bool:
+    marker = request.pagination_marker
+    beyond = not marker or (datum.id < marker if request.reverse else datum.id > marker)
+    return beyond and (not request.filter.state or datum.state in request.filter.state)

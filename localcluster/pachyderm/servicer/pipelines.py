@@ -1,0 +1,127 @@
+"""Calls on pipelines."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+from betterproto.lib.google.protobuf import Empty
+from pachyderm_sdk.api import pps
+
+from localcluster.pachyderm.errors import BadSpec, NotFound, PachdError
+from localcluster.pachyderm.pipelines import spec as specs
+from localcluster.pachyderm.servicer import pps_wire, wire
+from localcluster.pachyderm.servicer.session import Session
+from localcluster.pachyderm.state import commits, pipelines
+from localcluster.pachyderm.state.database import Transaction
+from localcluster.pachyderm.state.names import DEFAULT_PROJECT, SPEC, CommitName
+from localcluster.pachyderm.state.pipelines import Pipeline
+
+
+def create_pipeline_v2(request: pps.CreatePipelineV2Request, session: Session) -> pps.CreatePipelineV2Response:
+    text = request.create_pipeline_request_json
+    try:
+        document = json.loads(text)
+    except ValueError as error:
+        raise BadSpec(f"could not parse {text} as Create Pipeline Request message: {error}") from None
+    effective = specs.effective(document)
+    if not request.dry_run:
+        spec = specs.parse(document)
+        with session.write() as tx:
+            pipelines.create(tx, spec, text, json.dumps(effective), update=request.update, reprocess=request.reprocess)
+    asked = {flag: True for flag in ("update", "reprocess") if getattr(request, flag)}
+    return pps.CreatePipelineV2Response(json.dumps(_with_project(effective) | asked))
+
+
+def _with_project(effective: dict[str, Any]) -> dict[str, Any]:
+    return effective | {"pipeline": {"project": {"name": DEFAULT_PROJECT}} | effective.get("pipeline", {})}
+
+
+def create_pipeline(request: pps.CreatePipelineRequest, session: Session) -> Empty:
+    asked = pps.CreatePipelineV2Request(
+        request.to_json(), dry_run=request.dry_run, update=request.update, reprocess=request.reprocess
+    )
+    create_pipeline_v2(asked, session)
+    return Empty()
+
+
+def rerun_pipeline(request: pps.RerunPipelineRequest, session: Session) -> Empty:
+    with session.write() as tx:
+        old = pipelines.get(tx, *pps_wire.pipeline_name(request.pipeline))
+        pipelines.create(tx, old.spec, old.user_json, old.effective_json, update=True, reprocess=request.reprocess)
+    return Empty()
+
+
+def inspect_pipeline(request: pps.InspectPipelineRequest, session: Session) -> pps.PipelineInfo:
+    with session.read() as tx:
+        pipeline = pipelines.get(tx, *pps_wire.pipeline_name(request.pipeline))
+        return pps_wire.pipeline_info(tx, pipeline, details=request.details)
+
+
+def list_pipeline(request: pps.ListPipelineRequest, session: Session) -> Iterator[pps.PipelineInfo]:
+    wanted = pps_wire.states(request.jq_filter)
+    name = pps_wire.pipeline_name(request.pipeline) if request.pipeline.name else None
+    with session.read() as tx:
+        found: list[Pipeline | None] = [
+            _at(tx, pipeline, request.commit_set.id) if request.commit_set.id else pipeline
+            for pipeline in pipelines.list_versions(tx, name=name, history=request.history)
+            if pps_wire.named(request.projects, pipeline.project)
+        ]
+        infos = [pps_wire.pipeline_info(tx, pipeline) for pipeline in found if pipeline]
+    infos = [info for info in infos if not wanted or info.state.name in wanted]
+    if size := request.page.page_size:
+        infos = infos[request.page.page_index * size :][:size]
+    yield from infos
+
+
+def _at(tx: Transaction, pipeline: Pipeline, commit_set: str) -> Pipeline | None:
+    """The version that the commit set was computed with, or None where the pipeline has no part in it."""
+    try:
+        spec_commit = commits.resolve(tx, CommitName(pipeline.repo(SPEC), commit_set))
+    except NotFound:
+        return None
+    found = pipelines.select(tx, "WHERE p.number=? AND v.spec_commit=?", pipeline.number, spec_commit.id)
+    return found[0] if found else None
+
+
+def start_pipeline(request: pps.StartPipelineRequest, session: Session) -> Empty:
+    with session.write() as tx:
+        pipelines.start(tx, pipelines.get(tx, *pps_wire.pipeline_name(request.pipeline)))
+    return Empty()
+
+
+def stop_pipeline(request: pps.StopPipelineRequest, session: Session) -> Empty:
+    with session.write() as tx:
+        if pipeline := _find(tx, request.pipeline, must_exist=request.must_exist):
+            pipelines.stop(tx, pipeline)
+    return Empty()
+
+
+def delete_pipeline(request: pps.DeletePipelineRequest, session: Session) -> Empty:
+    with session.write() as tx:
+        if pipeline := _find(tx, request.pipeline, must_exist=request.must_exist):
+            pipelines.delete(tx, pipeline, keep_repo=request.keep_repo, force=request.force)
+    return Empty()
+
+
+def _find(tx: Transaction, message: pps.Pipeline, *, must_exist: bool) -> Pipeline | None:
+    name = pps_wire.pipeline_name(message)
+    return pipelines.get(tx, *name) if must_exist else pipelines.find(tx, *name)
+
+
+def delete_pipelines(request: pps.DeletePipelinesRequest, session: Session) -> pps.DeletePipelinesResponse:
+    projects = wire.project_names(request.projects)
+    with session.write() as tx:
+        doomed = [p for p in pipelines.list_versions(tx) if request.all or p.project in projects]
+        for pipeline in doomed:
+            pipelines.stop(tx, pipeline)
+        for pipeline in doomed:
+            pipelines.delete(tx, pipeline, keep_repo=request.keep_repo, force=request.force)
+    return pps.DeletePipelinesResponse([pps_wire.pipeline_message(p.project, p.name) for p in doomed])
+
+
+def run_cron(request: pps.RunCronRequest, session: Session) -> Empty:
+    with session.read() as tx:
+        pipelines.get(tx, *pps_wire.pipeline_name(request.pipeline))
+    raise PachdError("pipeline doesn't have a cron input")
