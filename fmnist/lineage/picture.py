@@ -45,7 +45,8 @@ def page(lineage: Lineage) -> str:
         {
             "anchor": _anchor(node.id),
             "node": node,
-            "facts": {"made from": list(table.sources(lineage.graph, node.id)), **node.facts, **node.details},
+            "facts": {**node.facts, **node.details},
+            "sources": list(table.sources(lineage.graph, node.id)),
         }
         for node in lineage.graph.ordered()
     ]
@@ -125,6 +126,7 @@ def _environment() -> jinja2.Environment:
         loader=jinja2.FileSystemLoader(Path(__file__).parent / "templates"),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
+        finalize=lambda value: table.printable(value) if type(value) is str else value,
         trim_blocks=True,
         lstrip_blocks=True,
     )

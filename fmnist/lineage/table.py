@@ -23,7 +23,8 @@ def table(lineage: Lineage) -> Table:
     """One row a station, from the raw data on; what was asked for is marked."""
     result = Table("station", "says", box=box.SIMPLE_HEAD, show_lines=True, pad_edge=False)
     for node in lineage.graph.ordered():
-        name = Text.assemble(f"{node.id.kind}\n", (f"{node.title}\n{node.short}", f"bold {STYLES[node.state]}"))
+        title = shortened(f"{node.title}\n{node.short}")
+        name = Text.assemble(f"{node.id.kind}\n", (title, f"bold {STYLES[node.state]}"))
         if node.id in lineage.asked:
             name.append("\n(asked for)")
         says = Table.grid("key", "value", padding=(0, 2, 0, 0))
@@ -66,7 +67,12 @@ def shown(value: Any, key: str = "") -> Iterator[str]:
 
 def shortened(text: str) -> str:
     """The text with its long hashes (SHA-1, SHA-256) cut; pictures' tooltips, page and JSON have them whole."""
-    return _HASH.sub(lambda found: f"{found[0][:16]}…", text)
+    return _HASH.sub(lambda found: f"{found[0][:16]}…", printable(text))
+
+
+def printable(text: str) -> str:
+    """The text without control characters, which people can put into names, descriptions and answers."""
+    return "".join(character if character.isprintable() or character == "\n" else "\ufffd" for character in text)
 
 
 def size(count: int) -> str:
