@@ -19,7 +19,7 @@ help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 12
 
 env: ## make .venv and .venv-serving hold what the hashed locks say
-	@requirements/install.sh .venv main.txt tools.txt && requirements/install.sh .venv-serving serving.txt
+	@requirements/install.sh .venv main.txt tools.txt . && requirements/install.sh .venv-serving serving.txt
 	@$(PYTHON) -m localcluster.kubernetes.tools >/dev/null
 
 demo: env ## the main job: raw data to a served model on the local cluster (TRAIN=reuse skips the training)
@@ -81,5 +81,5 @@ test-long: env ## chaos, soak, full data
 
 check: env ## format, lint, types, import rules
 	@$(PYTHON) -m ruff format --check . && $(PYTHON) -m ruff check . && .venv/bin/lint-imports
-	@$(PYTHON) -m mypy benchmarks data demo docs localcluster fmnist tests && $(PYTHON) -m mypy -p deploy.release
+	@$(PYTHON) -m mypy benchmarks data demo docs localcluster fmnist pipelines tests && $(PYTHON) -m mypy -p deploy.release
 	@$(PYTHON) -m mypy --python-executable .venv-serving/bin/python -p fashion_classifier -m FashionClassifier

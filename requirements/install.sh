@@ -1,13 +1,15 @@
 #!/bin/sh
-# Makes one environment hold exactly what its hashed locks say: requirements/install.sh ENV LOCK [DATA_LOCK]
+# Makes one environment hold exactly what its hashed locks say: requirements/install.sh ENV LOCK [DATA_LOCK [PROJECT]]
 #
-# LOCK is installed with its dependencies, DATA_LOCK without (packages that only carry a tool).  Nothing is done where
-# the environment was made from these very locks.  Run it from the repository's root.
+# LOCK is installed with its dependencies, DATA_LOCK without (packages that only carry a tool).  PROJECT is a folder with
+# a pyproject.toml, installed editable with the setuptools of LOCK.  Nothing is done where the environment was made from
+# these very files.  Run it from the repository's root.
 set -eu
 
 environment=$1
 lock=$2
 data_lock=${3:-}
+project=${4:-}
 here=requirements
 uv=build/uv/bin/uv
 is_fitting='import sys, ensurepip; sys.exit(sys.version_info[:2] != (3, 11))'
@@ -51,7 +53,10 @@ bootstrap_uv() {
 }
 
 fingerprint() {
-    { printf '%s\n' "$location"; cat "$here/$lock" ${data_lock:+"$here/$data_lock"}; } | sha256sum | cut -d' ' -f1
+    {
+        printf '%s\n' "$location"
+        cat "$here/$lock" ${data_lock:+"$here/$data_lock"} ${project:+"$project/pyproject.toml"}
+    } | sha256sum | cut -d' ' -f1
 }
 
 mkdir -p build "$environment"
@@ -79,6 +84,9 @@ fi
 "$uv" pip sync -q --python "$environment/bin/python" --require-hashes "$here/$lock"
 if [ -n "$data_lock" ]; then
     "$uv" pip install -q --python "$environment/bin/python" --require-hashes --no-deps -r "$here/$data_lock"
+fi
+if [ -n "$project" ]; then
+    "$uv" pip install -q --python "$environment/bin/python" --offline --no-deps --no-build-isolation --editable "$project"
 fi
 printf '%s\n' "$wanted" >"$environment/.fingerprint"
 say "environment $environment: ready after $(($(date +%s) - started)) s"
