@@ -4,19 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from datetime import datetime
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from betterproto.lib.google.protobuf import Empty
 from pachyderm_sdk.api import pps, transaction
 
 from localcluster.pachyderm.errors import PachdError, Unimplemented
+from localcluster.pachyderm.pipelines import inputs
+from localcluster.pachyderm.pipelines import spec as specs
 from localcluster.pachyderm.servicer import pps_wire, wire
 from localcluster.pachyderm.servicer.session import Session
 from localcluster.pachyderm.state import commits, datums, jobs, pipelines
 from localcluster.pachyderm.state.database import Transaction, now
 from localcluster.pachyderm.state.datums import Datum
 from localcluster.pachyderm.state.jobs import Job
-from localcluster.pachyderm.state.names import new_commit_id
+from localcluster.pachyderm.state.names import DEFAULT_PROJECT, CommitName, new_commit_id
 
 T = TypeVar("T")
 
@@ -79,7 +81,7 @@ def _select(tx: Transaction, request: pps.ListJobRequest) -> list[Job]:
     ]
 
 
-def _sets_from(tx: Transaction, name: Any) -> set[str]:
+def _sets_from(tx: Transaction, name: CommitName) -> set[str]:
     """The ids of the commit sets in which something is computed from a commit."""
     commit = commits.resolve(tx, name)
     return {downstream.id for downstream in commits.relations(tx, commit).subvenance}
@@ -173,13 +175,27 @@ def inspect_datum(request: pps.InspectDatumRequest, session: Session) -> pps.Dat
 
 
 def list_datum(request: pps.ListDatumRequest, session: Session) -> Iterator[pps.DatumInfo]:
+    if request.job and request.input:
+        raise PachdError("cannot specify both job and input")
     if request.reverse and not request.number:
         raise PachdError("number must be > 0 when reverse is set")
     with session.read() as tx:
-        job = _get(tx, request.job)
-        found = sorted(datums.of_job(tx, job.number), key=lambda datum: datum.id, reverse=request.reverse)
-        infos = [pps_wire.datum_info(tx, job, datum) for datum in found if _asked(datum, request)]
+        job = None if request.input else _get(tx, request.job)
+        every = datums.of_job(tx, job.number) if job else _would_be(tx, request.input)
+        asked = sorted((d for d in every if _asked(d, request)), key=lambda datum: datum.id, reverse=request.reverse)
+        infos = [pps_wire.datum_info(tx, job, datum) for datum in asked]
     yield from infos[: request.number] if request.number else infos
+
+
+def _would_be(tx: Transaction, node: pps.Input) -> list[Datum]:
+    """The datums that a pipeline with this input would have now."""
+    specs.set_input_defaults(node, DEFAULT_PROJECT)
+    return inputs.find(
+        tx,
+        specs.parse_input(node),
+        lambda source: commits.resolve(tx, CommitName(source.repo, branch=source.branch)),
+        salt="",
+    )
 
 
 def _asked(datum: Datum, request: pps.ListDatumRequest) -> bool:
