@@ -11,7 +11,7 @@ import xml.etree.ElementTree as ElementTree
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from rich.console import Console
 
@@ -129,11 +129,13 @@ def test_what_was_read_replaces_what_could_not_be() -> None:
 COMMIT = {"repo": "default/fmnist-train", "branch": "master", "commit": "a" * 32}
 
 
-@given(
-    st.recursive(
-        st.none() | st.integers() | st.text(), lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner)
-    )
+documents = st.recursive(
+    st.none() | st.text(max_size=9), lambda part: st.lists(part) | st.dictionaries(st.text(), part), max_leaves=6
 )
+
+
+@settings(max_examples=50)
+@given(documents)
 def test_references_are_found_wherever_they_stand(other: Any) -> None:
     document = {"data_train": COMMIT, "more": [other, {"deep": {"data_feedback": [COMMIT]}}], "data_none": None}
     found = [(label, id_) for label, id_ in references(document) if id_.name.endswith("a" * 32)]
@@ -191,6 +193,7 @@ def test_json_says_unknown_with_the_reason() -> None:
     assert [edge["label"] for edge in document["edges"]] == ["", "judged on (test)"]
 
 
+@settings(max_examples=30)
 @given(st.text())
 def test_any_text_makes_a_table_and_well_formed_pictures(text: str) -> None:
     lineage = small(text)
