@@ -1,4 +1,4 @@
-"""The contract with PFS: against a fresh local pachd, or against the one that PACH_CONTRACT_CONFIG (a file) names."""
+"""The contract with pachd: against a fresh local one, or against the one that PACH_CONTRACT_CONFIG (a file) names."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import pytest
 from pachyderm_sdk import Client
 from pachyderm_sdk.api import pfs
 
+from tests.contract.pachyderm.helpers import Pipelines
 from tests.contract.pachyderm.pachd import LocalPachd
 
 
@@ -40,3 +41,11 @@ def repo(client: Client) -> Iterator[pfs.Repo]:
 def master(repo: pfs.Repo) -> pfs.Branch:
     """Its branch master, which does not exist yet."""
     return pfs.Branch(repo=repo, name="master")
+
+
+@pytest.fixture
+def pipelines(client: Client, repo: pfs.Repo) -> Iterator[Pipelines]:
+    """Makes pipelines, which go before the test's repo does."""
+    made = Pipelines(client)
+    yield made
+    made.delete()
