@@ -1,0 +1,110 @@
+"""Two-sample tests of a batch of images against a reference, and the decision: drift only if both clear and large.
+
+With thousands of images every difference is significant, and with a hundred any effect is large by chance.  So a test
+counts only if its p value, corrected for the number of tests, is at most ALPHA and its effect reaches LEAST.
+
+| test | statistic and p value | effect, 0 for none |
+|---|---|---|
+| class mix, where labels are given | G-test of the counts | share of the batch in other classes than expected |
+| each statistic of the images | Kolmogorov-Smirnov | largest distance of the two distribution functions |
+| classifier (Lopez-Paz and Oquab, arXiv 1610.06545) | Mann-Whitney U of held-out scores | AUC - 0.5 |
+
+Correction: Benjamini and Yekutieli, valid for tests that depend on each other as these do.
+"""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from scipy import stats
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+from pipelines import image_statistics
+from pipelines.files import Labels, Pixels
+
+ALPHA = 0.01
+LEAST = {"class mix": 0.05, "classifier": 0.05}
+LEAST_OF_STATISTIC = 0.1
+HALF = 5000
+"""Most images of either side that the classifier learns from, and most that it is asked about."""
+CELL = 2
+"""The classifier sees means of 2x2 pixels: 196 numbers an image."""
+
+
+@dataclass(frozen=True)
+class Test:
+    """One test: `p` is corrected for all tests made; `drifted` says whether it is clear and large enough."""
+
+    name: str
+    method: str
+    statistic: float
+    p: float
+    effect: float
+    least_effect: float
+
+    @property
+    def drifted(self) -> bool:
+        """Whether this test alone makes the batch drifted."""
+        return self.p <= ALPHA and self.effect >= self.least_effect
+
+
+def compare(images: Pixels, labels: Labels | None, reference: Pixels, reference_labels: Labels) -> list[Test]:
+    """All tests of a batch uint8 [n, 28, 28] with its labels uint8 [n], if it has any, against the reference."""
+    raw = [*_statistics(images, reference), _classifier(images, reference)]
+    if labels is not None:
+        raw.insert(0, _class_mix(labels, reference_labels))
+    corrected = stats.false_discovery_control([test.p for test in raw], method="by")
+    return [
+        Test(test.name, test.method, test.statistic, float(p), test.effect, test.least_effect)
+        for test, p in zip(raw, corrected, strict=True)
+    ]
+
+
+def _class_mix(labels: Labels, reference: Labels) -> Test:
+    counts = np.array([np.bincount(each, minlength=256) for each in (labels, reference)])
+    counts = counts[:, counts.sum(axis=0) > 0]
+    shares = counts / counts.sum(axis=1, keepdims=True)
+    moved = float(np.abs(shares[0] - shares[1]).sum() / 2)
+    found = stats.chi2_contingency(counts, correction=False, lambda_="log-likelihood")
+    return Test("class mix", "G-test", float(found.statistic), float(found.pvalue), moved, LEAST["class mix"])
+
+
+def _statistics(images: Pixels, reference: Pixels) -> list[Test]:
+    ours, theirs = image_statistics.measure(images), image_statistics.measure(reference)
+    tests = []
+    for name in image_statistics.NAMES:
+        found = stats.ks_2samp(ours[name], theirs[name], method="asymp")
+        distance = float(found.statistic)
+        tests.append(Test(name, "Kolmogorov-Smirnov", distance, float(found.pvalue), distance, LEAST_OF_STATISTIC))
+    return tests
+
+
+def _classifier(images: Pixels, reference: Pixels) -> Test:
+    """How well a linear classifier, shown one half of both samples, tells the other halves apart."""
+    (seen, asked), (reference_seen, reference_asked) = _halves(images), _halves(reference)
+    model = make_pipeline(StandardScaler(), LogisticRegression(C=0.001, class_weight="balanced", max_iter=100))
+    truth = np.repeat([1, 0], [len(seen), len(reference_seen)])
+    with warnings.catch_warnings():
+        # A classifier that has not learnt all it could still gives a valid test.
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        model.fit(np.concatenate([seen, reference_seen]), truth)
+    ours, theirs = model.decision_function(asked), model.decision_function(reference_asked)
+    found = stats.mannwhitneyu(ours, theirs, alternative="greater", method="asymptotic")
+    area = float(found.statistic) / (len(ours) * len(theirs))
+    return Test("classifier", "Mann-Whitney U", area, float(found.pvalue), max(area - 0.5, 0.0), LEAST["classifier"])
+
+
+def _halves(images: Pixels) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
+    """Two disjoint random halves as points float32 [k, 196]; the same images always fall into the same halves."""
+    order = np.random.default_rng(0).permutation(len(images))
+    middle = len(images) // 2
+    count, height, width = images.shape
+    cells = images.reshape(count, height // CELL, CELL, width // CELL, CELL).mean(axis=(2, 4), dtype=np.float32)
+    points = cells.reshape(count, -1)
+    return points[order[:middle][:HALF]], points[order[middle:][:HALF]]
