@@ -49,7 +49,7 @@ def await_head(client: Client, pipeline: str, deadline: float, progress: Progres
         if info.stopped:
             return Outcome(pipeline, head, True, f"stopped; go on: pachctl start pipeline {pipeline}")
         job = _await(client, pps.Job(pipeline=pps.Pipeline(name=pipeline), id=head), deadline, progress)
-        if job.state is not pps.JobState.JOB_SUCCESS:
+        if job.state != pps.JobState.JOB_SUCCESS:
             state = pps.JobState(job.state).name.removeprefix("JOB_")
             return Outcome(
                 pipeline, head, False, f"{state}: {job.reason}\n  more: pachctl logs --job {pipeline}@{head}"
