@@ -44,7 +44,9 @@ def canonical(kind: type[betterproto.Message], document: object, path: str = "")
 
 
 def json_name(field: str) -> str:
-    """protobuf's JSON name of a field: `datum_tries` is "datumTries"."""
+    """protobuf's JSON name of a field: `datum_tries` is "datumTries"; the one named URL is `url` in the SDK only."""
+    if field == "url":
+        return "URL"
     return re.sub(r"_([a-z0-9])", lambda match: match[1].upper(), field.rstrip("_"))
 
 

@@ -109,9 +109,10 @@ class Worker:
         """Try the datum as often as its pipeline allows.  Raises Interrupted."""
         attempt = _Attempt(self, datum, sources, log)
         result = Result(DatumState.FAILED, 0, Stats(), [])
+        name = f"{self.variables['PPS_SPEC_COMMIT']}-{self.variables['PACH_JOB_ID']}-{datum.id}"
         for tries in range(1, self.spec.datum_tries + 1):
             self.interruption.check()
-            with new_place(self.scratch, f"{self.variables['PACH_JOB_ID']}-{datum.id}-{tries}") as place:
+            with new_place(self.scratch, f"{name}-{tries}") as place:
                 latest = replace(attempt.run(place), tries=tries)
             self.interruption.check()
             if latest.state is DatumState.SUCCESS:

@@ -178,8 +178,10 @@ def stop_set(tx: Transaction, job_id: str, reason: str) -> None:
 
 def base(tx: Transaction, job: Job) -> Job | None:
     """The job of the nearest ancestor of the output commit that succeeded: its datums need not be run again."""
-    if job.output is None:
-        return None
-    line = [commit.number for commit in commits.history(tx, commits.get(tx, job.output))[1:]]
-    found = select(tx, "WHERE j.pipeline=? AND j.state=? ORDER BY j.output DESC", job.pipeline, JobState.SUCCESS)
-    return next((candidate for candidate in found if candidate.output in set(line)), None)
+    row = tx.execute(
+        "WITH RECURSIVE line(number) AS (SELECT parent FROM commits WHERE number=? UNION ALL"
+        " SELECT c.parent FROM commits c JOIN line ON c.number = line.number)"
+        " SELECT j.number FROM line JOIN jobs j ON j.output = line.number WHERE j.state=? LIMIT 1",
+        (job.output, JobState.SUCCESS),
+    ).fetchone()
+    return select(tx, "WHERE j.number=?", row[0])[0] if row else None

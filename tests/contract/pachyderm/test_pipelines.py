@@ -239,13 +239,14 @@ def test_a_stopped_pipeline_takes_no_notice_of_its_input(
 
 
 def test_what_belongs_to_a_pipeline_is_the_pipelines(client: Client, pipelines: Pipelines, repo: pfs.Repo) -> None:
-    put(client, pfs.Branch(repo=repo, name="master"), {"/a": b"1"})
     name = pipelines.create(files_of(repo), "sleep 600")
     output = output_of(name)
     with refused(grpc.StatusCode.UNKNOWN, "cannot delete a repo associated with a pipeline"):
         client.pfs.delete_repo(repo=output, force=True)
+    ended(client, name, jobs(client, name)[0].job.id)
     with refused(grpc.StatusCode.UNKNOWN, "cannot start a commit on an output branch"):
         client.pfs.start_commit(branch=pfs.Branch(repo=output, name="master"))
+    put(client, pfs.Branch(repo=repo, name="master"), {"/a": b"1"})
     with refused(grpc.StatusCode.UNKNOWN, "cannot finish a pipeline output or meta commit, use 'stop job' instead"):
         client.pfs.finish_commit(commit=pfs.Commit.from_uri(f"{output.as_uri()}@master"))
 
