@@ -16,7 +16,7 @@ import pytest
 from data import ingest, validated
 from fmnist import artifacts, registry
 from fmnist.errors import FmnistError, RegistryError
-from fmnist.test import report, serving
+from fmnist.test import leakage, report, serving
 from fmnist.test.evaluation import Evaluation
 from fmnist.test.report import RegisteredVersion, Verdict
 
@@ -93,7 +93,9 @@ def run_gate(settings: Settings) -> Outcome:
         raise RegistryError(f"{settings.model_name} version {version.model_version} has no checkpoint any more")
     with tempfile.TemporaryDirectory() as temporary:
         model = serving.load(Path(checkpoint.download(str(Path(temporary) / checkpoint.uuid))))
-    split = validated.read(ingest.connect(), settings.test_data)
+    client = ingest.connect()
+    split = validated.read(client, settings.test_data)
+    seen = leakage.find(client, model.metadata["provenance"]["data_train"], split.commit)
     evaluation = Evaluation(model.predict(split.images), split.labels, model.labels)
     verdict = report.decide(evaluation, settings.threshold)
     document = report.document(
@@ -106,6 +108,7 @@ def run_gate(settings: Settings) -> Outcome:
         ),
         serving=model.metadata,
         split=split,
+        seen=seen,
         evaluation=evaluation,
         verdict=verdict,
         seconds=time.monotonic() - started,

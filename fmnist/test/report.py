@@ -13,10 +13,12 @@ from pathlib import Path
 from typing import Any
 
 import jinja2
+import numpy as np
 
 from data.validated import ValidatedSplit
 from fmnist.test import plots
-from fmnist.test.evaluation import Evaluation
+from fmnist.test.evaluation import Evaluation, wilson_interval
+from fmnist.test.leakage import Leakage
 
 MISTAKES = 20
 """Number of most confident mistakes shown as pictures."""
@@ -58,6 +60,7 @@ def document(
     model: RegisteredVersion,
     serving: Mapping[str, Any],
     split: ValidatedSplit,
+    seen: Leakage,
     evaluation: Evaluation,
     verdict: Verdict,
     seconds: float,
@@ -87,6 +90,7 @@ def document(
         "results": {
             "accuracy": evaluation.accuracy,
             "accuracy_interval_95": list(evaluation.interval),
+            "without_near_duplicates": without_near_duplicates(evaluation, seen),
             "cross_entropy": evaluation.cross_entropy,
             "calibration_error": evaluation.calibration_error,
             "classes": [asdict(result) for result in evaluation.classes],
@@ -100,6 +104,23 @@ def document(
     }
 
 
+def without_near_duplicates(evaluation: Evaluation, seen: Leakage) -> dict[str, Any]:
+    """The accuracy on the test images that the train split does not nearly hold, or why it is unknown."""
+    if seen.positions is None:
+        return {"known": False, "reason": seen.reason}
+    unseen = np.setdiff1d(np.arange(evaluation.count), seen.positions)
+    if not len(unseen):
+        return {"known": False, "reason": "every test image has one"}
+    right = int((evaluation.answers[unseen] == evaluation.labels[unseen]).sum())
+    return {
+        "known": True,
+        "index": f"fmnist-leakage@{seen.commit}",
+        "left_out": len(seen.positions),
+        "accuracy": right / len(unseen),
+        "accuracy_interval_95": list(wilson_interval(right, len(unseen))),
+    }
+
+
 def summary(report: Mapping[str, Any]) -> dict[str, Any]:
     """What the model version's metadata in the registry carries of a report."""
     results = report["results"]
@@ -108,6 +129,7 @@ def summary(report: Mapping[str, Any]) -> dict[str, Any]:
         "threshold": report["verdict"]["threshold"],
         "test_accuracy": results["accuracy"],
         "test_accuracy_interval_95": results["accuracy_interval_95"],
+        "without_near_duplicates": results["without_near_duplicates"],
         "test_cross_entropy": results["cross_entropy"],
         "test_calibration_error": results["calibration_error"],
         "class_recall": {result["name"]: result["recall"] for result in results["classes"]},
