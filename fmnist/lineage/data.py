@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import re
 from datetime import UTC, datetime
@@ -18,6 +19,7 @@ from fmnist.lineage.graph import Graph, Id, Kind, Node, State, Unknown, commit_i
 
 HASHED = 64 * 1024 * 1024
 """Raw files of up to this many bytes are read to name their SHA-256; of larger ones only Pachyderm's hash is given."""
+REPORT = "/report.json"
 LISTED = 20
 """Files named for one commit; the rest is counted."""
 
@@ -124,6 +126,8 @@ class Commits:
             files = self._files(info, raw=raw)
             size = info.details.size_bytes if info.details else info.size_bytes_upper_bound
             facts |= {"size": size, "files": files}
+            if verdict := self._verdict(info, files):
+                facts["verdict"] = verdict
             state = State.GOOD
             summary = f"{size / 1e6:.1f} MB, {len(files)} files" if isinstance(files, list) else f"{size / 1e6:.1f} MB"
         if info.description:
@@ -144,13 +148,23 @@ class Commits:
             files.append({"name": f"and {len(entries) - LISTED} more"})
         return files
 
+    def _verdict(self, info: pfs.CommitInfo, files: list[Any] | Unknown) -> Any:
+        """What the commit's own report says, where it has one."""
+        if isinstance(files, Unknown) or not any(file["name"] == REPORT for file in files):
+            return None
+        try:
+            with self._client.pfs.pfs_file(file=pfs.File(commit=info.commit, path=REPORT)) as stream:
+                return json.loads(stream.read()).get("verdict")
+        except (ConnectionError, grpc.RpcError, ValueError, AttributeError) as error:
+            return Unknown(f"{REPORT} cannot be read: {_words(error)}")
+
     def _file(self, entry: pfs.FileInfo, *, raw: bool) -> dict[str, Any]:
         file = {"name": entry.file.path, "size": entry.size_bytes, "pachyderm hash": entry.hash.hex()}
         if raw and entry.file_type == pfs.FileType.FILE and entry.size_bytes <= HASHED:
             with self._client.pfs.pfs_file(file=entry.file) as stream:
                 file["sha256"] = hashlib.file_digest(stream, "sha256").hexdigest()
-            if file["sha256"] in _PUBLISHED:
-                file["content"] = f"as published ({_PUBLISHED[file['sha256']]})"
+            if published := _PUBLISHED.get(file["sha256"]):
+                file["content"] = f"as {published} was published"
         return file
 
     def _job(self, output: pfs.Commit, spec: pfs.Commit) -> Id:
@@ -168,7 +182,7 @@ class Commits:
             facts["state"] = Unknown(reason)
             self._graph.add(Node(id_, name, output.id[:12], "state unknown", State.UNKNOWN, facts))
             return id_
-        word = info.state.name.removeprefix("JOB_").lower()
+        word = pps.JobState(info.state).name.removeprefix("JOB_").lower()
         ended = {"success": State.GOOD, "failure": State.BAD, "killed": State.BAD, "unrunnable": State.BAD}
         facts |= {"pipeline version": info.pipeline_version, "state": word}
         if info.reason:

@@ -33,6 +33,7 @@ _PLATFORMS = {
 _NAMES = {"pachyderm": "Pachyderm", "determined": "Determined", "serving": "Seldon on Kubernetes"}
 _STATES = {"good": "as it should be", "bad": "failed", "open": "not decided yet", "unknown": "could not be read"}
 _LONGEST = 30
+_LEGEND = 860
 
 
 def svg(lineage: Lineage) -> str:
@@ -90,7 +91,7 @@ def _drawn(lineage: Lineage) -> dict[str, Any]:
     return {
         "boxes": boxes,
         "edges": edges,
-        "width": round(layout.width) + 2 * MARGIN,
+        "width": round(max(layout.width, _LEGEND)) + 2 * MARGIN,
         "height": round(layout.height) + 2 * MARGIN + LINE * (2 + len(notes)),
         "bottom": round(layout.height) + 2 * LINE,
         "margin": MARGIN,
