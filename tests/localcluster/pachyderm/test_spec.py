@@ -7,7 +7,7 @@ from contextlib import suppress
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from pachyderm_sdk.api import pps
 
@@ -87,11 +87,13 @@ def _objects(node: Any, path: str = "") -> list[tuple[str, dict[str, Any]]]:
     return [(path, node), *(found for part in below for found in part)]
 
 
+@settings(max_examples=50, deadline=None)
 @given(DOCUMENTS.map(numbered))
 def test_both_spellings_mean_the_same(document: Any) -> None:
     assert specs.parse(document) == specs.parse(_camel(document))
 
 
+@settings(max_examples=50, deadline=None)
 @given(DOCUMENTS.map(numbered))
 def test_an_effective_specification_is_its_own(document: Any) -> None:
     effective = specs.effective(document)
@@ -99,12 +101,14 @@ def test_an_effective_specification_is_its_own(document: Any) -> None:
     assert specs.parse(effective) == specs.parse(document)
 
 
+@settings(max_examples=50, deadline=None)
 @given(DOCUMENTS.map(numbered))
 def test_the_message_that_the_sdk_sends_means_the_same(document: Any) -> None:
     message = pps.CreatePipelineRequest().from_dict(canonical(pps.CreatePipelineRequest, document))
     assert specs.parse(pps.CreatePipelineRequest.FromString(bytes(message)).to_dict()) == specs.parse(document)
 
 
+@settings(max_examples=50, deadline=None)
 @given(DOCUMENTS.map(numbered), st.data())
 def test_an_unknown_field_is_named_by_its_path(document: Any, data: st.DataObject) -> None:
     path, place = data.draw(st.sampled_from(_objects(document)))
@@ -114,6 +118,7 @@ def test_an_unknown_field_is_named_by_its_path(document: Any, data: st.DataObjec
     assert f'unknown field "{path}.colour"'.replace('".', '"') in str(caught.value)
 
 
+@settings(max_examples=50, deadline=None)
 @given(
     st.recursive(
         st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=5),
