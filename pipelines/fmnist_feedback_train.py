@@ -53,8 +53,8 @@ def document(names: tuple[str, ...], collected: Collected, taken: Examples) -> d
     accepted = collected.accepted_lines
     summary = (
         f"{count:,} images from {len(collected.valid):,} feedbacks in {len(accepted):,} files; left out: "
-        f"{rejected:,} malformed lines, {taken.contradicted:,} images with contradictory truths; "
-        f"{taken.repeated:,} repetitions merged"
+        f"malformed lines {rejected:,}, images with contradictory truths {taken.contradicted:,}; "
+        f"repetitions merged: {taken.repeated:,}"
     )
     confusion = np.zeros((len(names), len(names)), int)
     for each in predictions:

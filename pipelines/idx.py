@@ -20,12 +20,15 @@ UINT8 = 0x08
 WORDS_OF_TYPE = {0x08: "uint8", 0x09: "int8", 0x0B: "int16", 0x0C: "int32", 0x0D: "float32", 0x0E: "float64"}
 
 
-def read(name: str, content: bytes, dimensions: int) -> tuple[list[Check], npt.NDArray[np.uint8] | None]:
-    """The checks that could be made, and the uint8 array of `dimensions` if all of them hold."""
+def read(what: str, name: str, content: bytes, dimensions: int) -> tuple[list[Check], npt.NDArray[np.uint8] | None]:
+    """The checks that could be made, and the uint8 array of `dimensions` if all of them hold.
+
+    `what` names the checks, `name` the file in their reasons.
+    """
     checks: list[Check] = []
 
-    def holds(what: str, value: str, bound: str, passed: bool, reason: str) -> bool:
-        checks.append(Check(f"{name}: {what}", value, bound, passed, "" if passed else f"{name}: {reason}"))
+    def holds(step: str, value: str, bound: str, passed: bool, reason: str) -> bool:
+        checks.append(Check(f"{what}: {step}", value, bound, passed, "" if passed else f"{name}: {reason}"))
         return passed
 
     try:

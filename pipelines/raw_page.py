@@ -28,7 +28,7 @@ def write(path: Path, report: dict[str, Any], found: Findings) -> None:
     ]
     checks = Table(("check", "found", "demanded"), [(check.name, check.value, check.bound) for check in found.checks])
     classes = Table(
-        ("label", "class", "images", "mean", "standard deviation", "background"),
+        ("label", "class", "images", "mean", "std", "background"),
         [
             (str(label), name, f"{count:,}", *_statistics(report["class_pixels"][label]))
             for label, (name, count) in enumerate(zip(names, report["class_counts"], strict=True))

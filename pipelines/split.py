@@ -2,6 +2,11 @@
 
 `images.npy` uint8 [n, 28, 28] (0 is background), `labels.npy` uint8 [n], `report.json` with the verdict, and
 `report.html` for people.  A reader takes it only with the verdict "passed".
+
+Why .npy: reading is one copy, where gzip and IDX cost an inflation first and need a parser; type and shape travel with
+the numbers; it can be memory-mapped; and nothing in it is executed, since pickles are refused.  Measured with
+pachyderm-sdk against a local pachd on two busy cores, 60,000 images, median of seven reads: 0.19 s, gzip and IDX
+0.53 s.  The price is space: 47 MB where gzip needs 26 MB.
 """
 
 from __future__ import annotations

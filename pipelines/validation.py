@@ -63,13 +63,12 @@ def validate(contents: dict[str, bytes], files: SplitFiles, settings: Settings) 
     found = Findings()
     wanted = [file.name for file in files.files]
     missing = [name for name in wanted if name not in contents]
-    there = ", ".join(sorted(contents)) or "nothing"
-    reason = f"{' and '.join(missing)} missing; the input holds {there}"
-    if not found.add("files", there, ", ".join(wanted), not missing, reason):
+    reason = f"{' and '.join(missing)} missing; the input holds {', '.join(sorted(contents)) or 'nothing'}"
+    if not found.add("files", f"{len(contents)}", " and ".join(wanted), not missing, reason):
         return found
-    checks, found.images = idx.read(files.images.name, contents[files.images.name], dimensions=3)
+    checks, found.images = idx.read("images", files.images.name, contents[files.images.name], dimensions=3)
     found.checks += checks
-    checks, found.labels = idx.read(files.labels.name, contents[files.labels.name], dimensions=1)
+    checks, found.labels = idx.read("labels", files.labels.name, contents[files.labels.name], dimensions=1)
     found.checks += checks
     if found.images is not None and found.labels is not None and _whole(found, found.images, found.labels, settings):
         _numbers(found, found.images, found.labels, settings)
