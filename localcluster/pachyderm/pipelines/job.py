@@ -80,8 +80,6 @@ class JobRun:
                 self._end(JobState.KILLED, timeout)
         except (PachdError, OSError) as error:
             self._end(JobState.FAILURE, str(error))
-        finally:
-            self._store.logs.wake()
 
     def _run(self) -> None:
         if not self._begin():
@@ -102,8 +100,8 @@ class JobRun:
             if failed := [commit.repo.name for commit in jobs.failed_inputs(tx, self.job)]:
                 upstream = ", ".join(failed)
                 reason = f"unrunnable because the following upstream pipelines failed: {upstream}"
-                jobs.finish(tx, self.job, JobState.UNRUNNABLE, reason)
                 self.say(f"marking job unrunnable with reason: {reason}")
+                jobs.finish(tx, self.job, JobState.UNRUNNABLE, reason)
                 return False
             if self.job.started is not None:
                 jobs.restarted(tx, self.job)
@@ -193,8 +191,8 @@ class JobRun:
                 _change(tx, commits.get(tx, self.job.meta), written, kept)
             if not reason:
                 reason = self._fill(tx, output, all_datums)
+            self.say(f"failing job with reason: {reason}" if reason else "job successful, closing commits")
             jobs.finish(tx, self.job, JobState.FAILURE if reason else JobState.SUCCESS, reason)
-        self.say(f"failing job with reason: {reason}" if reason else "job successful, closing commits")
 
     def _store_records(self, records: dict[str, bytes]) -> list[Entry]:
         found, stored = [], []
@@ -246,9 +244,9 @@ class JobRun:
         )
 
     def _end(self, state: JobState, reason: str) -> None:
+        self.say(f"ending job as {state.name.lower()} with reason: {reason}")
         with self._store.database.write() as tx:
             jobs.finish(tx, self.job, state, reason)
-        self.say(f"{state.name.lower()}: {reason}")
 
 
 def _entries(tx: Transaction, commit: int, path: str) -> list[Entry]:

@@ -36,7 +36,7 @@ class Master:
         self._running: dict[int, JobRun] = {}
         self._threads: dict[int, threading.Thread] = {}
         self._active = True
-        self._thread = threading.Thread(target=self._watch, name="master")
+        self._thread = threading.Thread(target=self._watch, name="master", daemon=True)
 
     def start(self) -> None:
         """Begin; jobs that an earlier pachd left unfinished go on."""
@@ -72,7 +72,7 @@ class Master:
         self._introduce(pipeline)
         run = JobRun(self._store, self._sandbox, job, pipeline)
         self._running[pipeline.number] = run
-        thread = threading.Thread(target=self._run, args=(run,), name=f"job {job}")
+        thread = threading.Thread(target=self._run, args=(run,), name=f"job {job}", daemon=True)
         self._threads[pipeline.number] = thread
         thread.start()
 

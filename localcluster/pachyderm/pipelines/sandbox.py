@@ -199,7 +199,7 @@ def _make_writable(remove: Callable[[str], object], path: str, _error: object) -
 
 
 def base_environment() -> dict[str, str]:
-    """What user code has besides its datum's variables: no secret; this interpreter is `python3` and never holds output."""
+    """What user code has besides its datum's variables: no secret; `python3` is this interpreter, unbuffered."""
     kept = {name: value for name, value in os.environ.items() if _KEPT_VARIABLES.fullmatch(name)}
     path = os.environ.get("PATH") or os.defpath
     return kept | {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{path}", "PYTHONUNBUFFERED": "1"}

@@ -13,7 +13,7 @@ from typing import Any
 from betterproto.lib.google.protobuf import BytesValue, Empty
 from pachyderm_sdk.api import admin, auth, pfs, pps, transaction, version
 
-from localcluster.pachyderm.servicer import cluster, commits, files, jobs, pipelines, repos
+from localcluster.pachyderm.servicer import cluster, commits, files, jobs, logs, pipelines, repos
 from localcluster.pachyderm.servicer.cluster import RawMessage
 
 
@@ -73,6 +73,7 @@ CALLS: tuple[Call, ...] = (
     _pfs("ClearCommit", _U, pfs.ClearCommitRequest, Empty, commits.clear_commit),
     _pfs("InspectCommit", _U, pfs.InspectCommitRequest, pfs.CommitInfo, commits.inspect_commit),
     _pfs("ListCommit", _S, pfs.ListCommitRequest, pfs.CommitInfo, commits.list_commit),
+    _pfs("FindCommits", _S, pfs.FindCommitsRequest, pfs.FindCommitsResponse, commits.find_commits),
     _pfs("SubscribeCommit", _S, pfs.SubscribeCommitRequest, pfs.CommitInfo, commits.subscribe_commit),
     _pfs("InspectCommitSet", _S, pfs.InspectCommitSetRequest, pfs.CommitInfo, commits.inspect_commit_set),
     _pfs("ListCommitSet", _S, pfs.ListCommitSetRequest, pfs.CommitSetInfo, commits.list_commit_set),
@@ -110,6 +111,7 @@ CALLS: tuple[Call, ...] = (
     _pps("DeleteJob", _U, pps.DeleteJobRequest, Empty, jobs.delete_job),
     _pps("ListDatum", _S, pps.ListDatumRequest, pps.DatumInfo, jobs.list_datum),
     _pps("InspectDatum", _U, pps.InspectDatumRequest, pps.DatumInfo, jobs.inspect_datum),
+    _pps("GetLogs", _S, pps.GetLogsRequest, pps.LogMessage, logs.get_logs),
     Call(
         "transaction_v2.API",
         "BatchTransaction",

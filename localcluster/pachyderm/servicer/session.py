@@ -51,8 +51,17 @@ class Session:
 
     def wait(self, look: Callable[[Transaction], T | None]) -> T | None:
         """Call `look` after every change until it answers; None once the caller has gone."""
+        return self.store.database.wait(look, self.active) if self._watch() else None
+
+    def wait_for_logs(self, version: int) -> bool:
+        """Return once there may be more lines than at `version` of the logs; False once the caller has gone."""
+        if not self._watch():
+            return False
+        self.store.logs.wait(version)
+        return self.active()
+
+    def _watch(self) -> bool:
+        """Have the end of the call wake those who wait; False where it has ended."""
         if not self._watched:
-            self._watched = True
-            if not self._context.add_callback(self.store.database.wake):
-                return None
-        return self.store.database.wait(look, self.active)
+            self._watched = bool(self._context.add_callback(self.store.database.wake))
+        return self._watched

@@ -104,8 +104,12 @@ def now() -> int:
 class Database:
     """Connections to one SQLite file, one a thread; writers take turns."""
 
-    def __init__(self, path: Path) -> None:
-        """Open or create the file.  Raises LocalClusterError where another process has it open."""
+    def __init__(self, path: Path, on_change: Callable[[], None]) -> None:
+        """Open or create the file; `on_change` is called after every change.
+
+        Raises LocalClusterError where another process has it open.
+        """
+        self._on_change = on_change
         self._path = path
         self._local = threading.local()
         self._turn = threading.RLock()
@@ -159,6 +163,7 @@ class Database:
         with self._changed:
             self._version += 1
             self._changed.notify_all()
+        self._on_change()
 
     def wait(self, look: Callable[[Transaction], T | None], active: Callable[[], bool]) -> T | None:
         """Call `look` after every change until it answers, or return None once `active` no longer holds.

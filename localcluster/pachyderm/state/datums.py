@@ -116,7 +116,12 @@ def set_state(tx: Transaction, job: int, datum: Datum, state: DatumState, tries:
 def succeeded(tx: Transaction, job: int) -> set[bytes]:
     """The hashes of the datums that a job has results of."""
     states = (DatumState.SUCCESS, DatumState.SKIPPED)
-    return {row[0] for row in tx.execute("SELECT hash FROM datums WHERE job=? AND state IN (?, ?)", (job, *states))}
+    rows = tx.execute(
+        "SELECT d.hash FROM datums d JOIN jobs j ON j.number = d.job"
+        " JOIN datum_results r ON r.pipeline = j.pipeline AND r.hash = d.hash WHERE d.job=? AND d.state IN (?, ?)",
+        (job, *states),
+    )
+    return {row[0] for row in rows}
 
 
 def counts(tx: Transaction, job: int) -> Counts:

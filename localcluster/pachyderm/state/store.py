@@ -22,9 +22,9 @@ class Store:
     def __init__(self, root: Path) -> None:
         """Open or create it.  Raises LocalClusterError where another process has it open."""
         root.mkdir(parents=True, exist_ok=True, mode=0o700)
-        self.database = Database(root / "pachd.sqlite")
-        self.blobs = Blobs(root)
         self.logs = Logs(root / "logs")
+        self.database = Database(root / "pachd.sqlite", self.logs.wake)
+        self.blobs = Blobs(root)
         self.scratch = root / "scratch"
         with self.database.write() as tx:
             tx.execute("INSERT OR IGNORE INTO projects VALUES (?, '', ?)", (DEFAULT_PROJECT, now()))
