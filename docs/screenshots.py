@@ -1,8 +1,9 @@
-"""Takes the pictures of the Determined page in docs/pictures from a running cluster.
+"""Takes the pictures of the Determined page and of the lineage in docs/pictures from a running cluster.
 
 python -m docs.screenshots                  # of the cluster in .localcluster, with its newest search
 python -m docs.screenshots --experiment 7   # with that experiment
 python -m docs.screenshots --to FOLDER --width 390 --scheme dark
+python -m docs.screenshots --lineage        # only build/lineage.svg, as `make lineage` left it
 """
 
 from __future__ import annotations
@@ -13,10 +14,12 @@ import io
 import shutil
 import tempfile
 import urllib.parse
+import xml.etree.ElementTree as ElementTree
 from pathlib import Path
 
 from PIL import Image
 
+from fmnist import artifacts
 from localcluster.settings import HOST, Settings
 from tests.deploy.chromium import Chromium
 
@@ -31,11 +34,11 @@ def main() -> None:
     """Log in as a person would and photograph each page."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--experiment", type=int, help="the experiment to show (default: the newest)")
+    parser.add_argument("--lineage", action="store_true", help="photograph build/lineage.svg instead")
     parser.add_argument("--to", type=Path, default=PICTURES)
     parser.add_argument("--width", type=int, default=1280)
     parser.add_argument("--scheme", choices=("light", "dark"), default="light")
     options = parser.parse_args()
-    settings = Settings.from_environment()
     program = shutil.which("chromium") or shutil.which("google-chrome")
     if program is None:
         parser.error("no chromium on the PATH (Debian: apt-get install chromium)")
@@ -48,16 +51,30 @@ def main() -> None:
             )
             browser.call("Emulation.setScrollbarsHidden", hidden=True)
             resize(browser, options.width, 800)
-            base = f"http://{HOST}:{settings.determined_port}"
-            log_in(browser, base, (settings.home / "secrets" / "determined").read_text().strip())
-            newest = "document.querySelector('tbody a').pathname"
-            experiment = f"/det/experiments/{options.experiment}" if options.experiment else browser.evaluate(newest)
-            for name, path in (("experiments", "/"), ("experiment", experiment), ("models", "/det/models")):
-                photograph(
-                    browser, urllib.parse.urljoin(base, path), options.to / f"determined-{name}.png", options.width
-                )
+            if options.lineage:
+                photograph_lineage(browser, options.to / "lineage.png")
+            else:
+                photograph_determined(browser, options)
         finally:
             browser.stop()
+
+
+def photograph_determined(browser: Chromium, options: argparse.Namespace) -> None:
+    """The experiments, one experiment and the models of the running cluster."""
+    settings = Settings.from_environment()
+    base = f"http://{HOST}:{settings.determined_port}"
+    log_in(browser, base, (settings.home / "secrets" / "determined").read_text().strip())
+    newest = "document.querySelector('tbody a').pathname"
+    experiment = f"/det/experiments/{options.experiment}" if options.experiment else browser.evaluate(newest)
+    for name, path in (("experiments", "/"), ("experiment", experiment), ("models", "/det/models")):
+        photograph(browser, urllib.parse.urljoin(base, path), options.to / f"determined-{name}.png", options.width)
+
+
+def photograph_lineage(browser: Chromium, file: Path) -> None:
+    """What `make lineage` drew last, in its own width."""
+    picture = artifacts.BUILD / "lineage.svg"
+    width = int(ElementTree.parse(picture).getroot().attrib["width"])
+    photograph(browser, picture.as_uri(), file, width)
 
 
 def log_in(browser: Chromium, base: str, password: str) -> None:

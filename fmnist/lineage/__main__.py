@@ -36,8 +36,8 @@ def main(argv: list[str] | None = None) -> int:
 def show(lineage: Lineage, console: Console) -> None:
     """Print the chain and what follows from it."""
     console.print(table.table(lineage))
-    for kind, names in lineage.affected().items():
-        console.print(f"made from it, {kind}: {', '.join(map(table.shortened, names))}")
+    if lineage.affected():
+        console.print(table.affected(lineage))
     for platform, reason in lineage.graph.problems.items():
         console.print(f"[magenta]not everything is known[/]: {platform}: {reason}")
 

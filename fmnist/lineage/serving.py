@@ -69,10 +69,15 @@ def read_deployments(graph: Graph) -> None:
 
 
 def production(graph: Graph) -> Id | None:
-    """The version in production: the label on the main predictor of the live SeldonDeployment, nothing else."""
+    """The version in production: the label on the main predictor of the live SeldonDeployment, nothing else.
+
+    None where nothing is deployed, or where the label means a version of another registry.
+    """
     for node in graph.nodes.values():
         if node.id.kind is Kind.DEPLOYMENT and node.details["main"] and isinstance(node.facts["labels"], Mapping):
-            return names(node.facts["labels"])[0]
+            version, checkpoint = names(node.facts["labels"])
+            if version in graph.upstream([node.id]) or checkpoint is None:
+                return version
     return None
 
 

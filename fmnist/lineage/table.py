@@ -40,6 +40,14 @@ def table(lineage: Lineage) -> Table:
     return result
 
 
+def affected(lineage: Lineage) -> Table:
+    """Everything that was made from what was asked for."""
+    result = Table("made from it", "", box=box.SIMPLE_HEAD, pad_edge=False)
+    for kind, names in lineage.affected().items():
+        result.add_row(kind, Text(shortened("\n".join(names))))
+    return result
+
+
 def sources(graph: Graph, id_: Id) -> Iterator[str]:
     """What the station was made from, in a few words each."""
     for source in sorted(graph.sources(id_)):

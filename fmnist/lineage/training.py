@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from datetime import datetime
 from functools import partial
 from typing import Any
@@ -38,14 +39,15 @@ class Registry:
                     self._add_version(version)
             for listed in _pages(partial(bindings.get_GetExperiments, session), "experiments"):
                 self._add_experiment(bindings.get_GetExperiment(session, experimentId=listed.id).experiment)
-            for id_ in self._named(Kind.CHECKPOINT):
-                self._add_checkpoint(bindings.get_GetCheckpoint(session, checkpointUuid=id_.name).checkpoint)
+            for id_ in self._unread(Kind.CHECKPOINT):
+                with suppress(api_errors.NotFoundException):
+                    self._add_checkpoint(bindings.get_GetCheckpoint(session, checkpointUuid=id_.name).checkpoint)
         except FmnistError as error:
             self._graph.problems["Determined"] = str(error)
         except (api_errors.APIException, api_errors.BadRequestException, requests.RequestException) as error:
             self._graph.problems["Determined"] = f"Determined says: {error}"
 
-    def _named(self, kind: Kind) -> list[Id]:
+    def _unread(self, kind: Kind) -> list[Id]:
         """Stations that an edge names and nobody has read."""
         ends = {end for edge in self._graph.edges for end in edge}
         return sorted(id_ for id_ in ends if id_.kind is kind and id_ not in self._graph)

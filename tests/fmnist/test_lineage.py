@@ -7,6 +7,7 @@ import io
 import itertools
 import json
 import random
+import re
 import xml.etree.ElementTree as ElementTree
 from typing import Any
 
@@ -180,7 +181,9 @@ def test_what_was_made_from_the_asked_thing_is_listed() -> None:
     graph = small().graph
     lineage = Lineage(graph, {commit_id("raw", "a" * 32)})
     assert lineage.affected() == {Kind.JOB: ["p@" + "b" * 32], Kind.VERSION: ["m version 3"]}
-    assert "made from it, model version: m version 3" in printed(lineage)
+    _, below = printed(lineage).split("made from it")
+    assert re.search(r"model version +m version 3", below)
+    assert "made from it" not in printed(small())
 
 
 def test_json_says_unknown_with_the_reason() -> None:
@@ -253,6 +256,12 @@ def test_an_answer_of_a_version_that_is_another_one_here_is_not_linked_to_it() -
     (other,) = graph.sources(answer)
     assert "holds checkpoint u-2" in str(graph.nodes[other].facts["unknown"])
     assert isinstance(graph.nodes[answer].facts["served by"], Unknown)
+
+
+def test_a_label_of_another_registry_is_not_production() -> None:
+    graph = served("u-1")
+    graph.edges = {ends: label for ends, label in graph.edges.items() if ends[0].kind is not Kind.VERSION}
+    assert serving.production(graph) is None
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{}", '{"meta": {}}', '{"meta": {"tags": []}}', '{"meta": null}', '"x"'])
