@@ -20,7 +20,9 @@ UINT8 = 0x08
 WORDS_OF_TYPE = {0x08: "uint8", 0x09: "int8", 0x0B: "int16", 0x0C: "int32", 0x0D: "float32", 0x0E: "float64"}
 
 
-def read(what: str, name: str, content: bytes, dimensions: int) -> tuple[list[Check], npt.NDArray[np.uint8] | None]:
+def read(
+    name: str, content: bytes, dimensions: int, what: str = "file"
+) -> tuple[list[Check], npt.NDArray[np.uint8] | None]:
     """The checks that could be made, and the uint8 array of `dimensions` if all of them hold.
 
     `what` names the checks, `name` the file in their reasons.

@@ -68,8 +68,7 @@ def _rounded(statistics: PixelStatistics) -> dict[str, float]:
 def main(arguments: list[str]) -> int:
     """Print the profile of one split."""
     (_, images), (_, labels) = (
-        idx.read("file", path, Path(path).read_bytes(), dimensions)
-        for path, dimensions in zip(arguments, (3, 1), strict=True)
+        idx.read(path, Path(path).read_bytes(), dimensions) for path, dimensions in zip(arguments, (3, 1), strict=True)
     )
     if images is None or labels is None:
         print("pipelines.profile: these are not a split's images and labels", file=sys.stderr)

@@ -66,9 +66,9 @@ def validate(contents: dict[str, bytes], files: SplitFiles, settings: Settings) 
     reason = f"{' and '.join(missing)} missing; the input holds {', '.join(sorted(contents)) or 'nothing'}"
     if not found.add("files", f"{len(contents)}", " and ".join(wanted), not missing, reason):
         return found
-    checks, found.images = idx.read("images", files.images.name, contents[files.images.name], dimensions=3)
+    checks, found.images = idx.read(files.images.name, contents[files.images.name], 3, "images")
     found.checks += checks
-    checks, found.labels = idx.read("labels", files.labels.name, contents[files.labels.name], dimensions=1)
+    checks, found.labels = idx.read(files.labels.name, contents[files.labels.name], 1, "labels")
     found.checks += checks
     if found.images is not None and found.labels is not None and _whole(found, found.images, found.labels, settings):
         _numbers(found, found.images, found.labels, settings)
