@@ -29,7 +29,7 @@ def write(path: Path, report: dict[str, Any], tests: list[Test], batch: Batch, r
     sections = [
         Section(
             "Tests",
-            f"A test says drift if its corrected p is at most {report['alpha']:g} and its effect reaches the least effect.",
+            f"Drift means both: a corrected p of at most {report['alpha']:g} and at least the least effect.",
             tables=[_tests(tests)],
         ),
         Section("Images", "Taken at equal steps from both.", pictures=[

@@ -55,10 +55,15 @@ class Test:
 
 
 def compare(images: Pixels, labels: Labels | None, reference: Pixels, reference_labels: Labels) -> list[Test]:
-    """All tests of a batch uint8 [n, 28, 28] with its labels uint8 [n], if it has any, against the reference."""
-    raw = [*_statistics(images, reference), _classifier(images, reference)]
+    """All tests of a batch uint8 [n, 28, 28] with its labels uint8 [n], if it has any, against the reference.
+
+    One image has no second half to ask a classifier about; that test is then left out.
+    """
+    raw = _statistics(images, reference)
     if labels is not None:
         raw.insert(0, _class_mix(labels, reference_labels))
+    if min(len(images), len(reference)) > 1:
+        raw.append(_classifier(images, reference))
     corrected = stats.false_discovery_control([test.p for test in raw], method="by")
     return [
         Test(test.name, test.method, test.statistic, float(p), test.effect, test.least_effect)
