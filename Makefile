@@ -25,8 +25,9 @@ env: ## make .venv and .venv-serving hold what the hashed locks say
 demo: env ## the main job: raw data to a served model on the local cluster (TRAIN=reuse skips the training)
 	@$(PYTHON) -m demo --train "$(TRAIN)"
 
-data: env ## Fashion-MNIST into the Pachyderm repos (DATA_DIR=folder, FIRST=number of images)
-	@$(CLIENTS) && $(PYTHON) -m data $(if $(DATA_DIR),--folder "$(DATA_DIR)") $(if $(FIRST),--first "$(FIRST)")
+data: env ## Fashion-MNIST into the Pachyderm repos, validated (DATA_DIR=folder, FIRST=number of images)
+	@$(CLIENTS) && $(PYTHON) -m data $(if $(DATA_DIR),--folder "$(DATA_DIR)") $(if $(FIRST),--first "$(FIRST)") \
+		&& $(PYTHON) -m pipelines --wait fmnist-train fmnist-test
 
 train: env ## the const experiment on Determined (TRAIN=reuse, TRAIN_SET="hyperparameters.epochs=2 …")
 	@$(CLIENTS) && $(PYTHON) -m fmnist.model.submit --config const.yaml \

@@ -32,7 +32,11 @@ class Stage:
 
 STAGES = (
     Stage("up", "local cluster: Pachyderm, Determined, Kubernetes, Istio ingress", "make logs"),
-    Stage("data", "Fashion-MNIST into Pachyderm", "make logs SERVICE=pachyderm"),
+    Stage(
+        "data",
+        "Fashion-MNIST into Pachyderm, validated by its pipelines",
+        "pachctl list job; make logs SERVICE=pachyderm",
+    ),
     Stage("train", "train on Determined", "det experiment list; det experiment logs <id>"),
     Stage("register", "register the model version", "det model list-versions fashion-classifier"),
     Stage("gate", "accuracy gate", "build/report/report.md"),
