@@ -113,7 +113,7 @@ class JobRun:
             for datum in datums.of_job(tx, self.job.number):
                 if datum.state is DatumState.STARTING and datum.hash in done:
                     datums.set_state(tx, self.job.number, datum, DatumState.SKIPPED, 0, datum.stats)
-            counts = datums.counts(tx, self.job.number)
+            counts, _ = datums.summary(tx, self.job.number)
         self.say(f"started processing job: {counts.total} datums, {counts.skipped} of them skipped")
         return True
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from datetime import datetime
 from typing import TypeVar
 
 from betterproto.lib.google.protobuf import Empty
@@ -60,10 +59,14 @@ def _job_set(tx: Transaction, job_id: str) -> list[Job]:
 def list_job(request: pps.ListJobRequest, session: Session) -> Iterator[pps.JobInfo]:
     wanted = pps_wire.states(request.jq_filter)
     with session.read() as tx:
-        found = _select(tx, request)
-        infos = [pps_wire.job_info(tx, job, details=request.details) for job in found]
-    infos = [info for info in infos if not wanted or info.state.name in wanted]
-    yield from _page(infos, lambda info: info, request)
+        found = [job for job in _select(tx, request) if _in_state(job, wanted)]
+        page = _page(found, lambda job: job.created, request)
+        infos = [pps_wire.job_info(tx, job, details=request.details) for job in page]
+    yield from infos
+
+
+def _in_state(job: Job, wanted: set[str]) -> bool:
+    return not wanted or f"JOB_{job.state.name}" in wanted
 
 
 def _select(tx: Transaction, request: pps.ListJobRequest) -> list[Job]:
@@ -89,29 +92,27 @@ def _sets_from(tx: Transaction, name: CommitName) -> set[str]:
 
 def list_job_set(request: pps.ListJobSetRequest, session: Session) -> Iterator[pps.JobSetInfo]:
     wanted = pps_wire.states(request.jq_filter)
-    sets: dict[str, list[pps.JobInfo]] = {}
+    sets: dict[str, list[Job]] = {}
     with session.read() as tx:
         for job in jobs.select(tx, "ORDER BY j.number"):
-            if pps_wire.named(request.projects, job.project):
-                info = pps_wire.job_info(tx, job, details=request.details)
-                sets[job.id] = [*sets.pop(job.id, []), info]
-    found = [
-        pps.JobSetInfo(pps.JobSet(job_id), infos)
-        for job_id, infos in sets.items()
-        if not wanted or any(info.state.name in wanted for info in infos)
-    ]
-    yield from _page(found, lambda job_set: job_set.jobs[-1], request)
+            if pps_wire.named(request.projects, job.project) and _in_state(job, wanted):
+                sets[job.id] = [*sets.pop(job.id, []), job]
+        infos = [
+            pps.JobSetInfo(
+                pps.JobSet(found[0].id), [pps_wire.job_info(tx, job, details=request.details) for job in found]
+            )
+            for found in _page(list(sets.values()), lambda found: found[-1].created, request)
+        ]
+    yield from infos
 
 
-def _page(
-    found: list[T], job: Callable[[T], pps.JobInfo], request: pps.ListJobRequest | pps.ListJobSetRequest
-) -> list[T]:
+def _page(found: list[T], created: Callable[[T], int], request: pps.ListJobRequest | pps.ListJobSetRequest) -> list[T]:
     """What a request asks for of things in the order of their creation: newest first unless reversed."""
     if not request.reverse:
         found.reverse()
-    marker: datetime = request.pagination_marker
-    if wire.microseconds(marker) is not None:
-        found = [t for t in found if (job(t).created > marker if request.reverse else job(t).created < marker)]
+    marker = wire.microseconds(request.pagination_marker)
+    if marker is not None:
+        found = [t for t in found if (created(t) > marker if request.reverse else created(t) < marker)]
     return found[: request.number] if request.number else found
 
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import timedelta
-from typing import Any
+from functools import lru_cache
+from typing import Any, TypeVar
 
 from pachyderm_sdk.api import pfs, pps
 
@@ -20,6 +21,8 @@ from localcluster.pachyderm.state.datums import Datum, DatumInput, Stats
 from localcluster.pachyderm.state.jobs import Job
 from localcluster.pachyderm.state.names import DEFAULT_PROJECT, META, SPEC, RepoName
 from localcluster.pachyderm.state.pipelines import Pipeline
+
+T = TypeVar("T", pps.PipelineInfoDetails, pps.JobInfoDetails)
 
 _CONDITION = re.compile(r'\.state == "(\w+)"')
 
@@ -72,26 +75,31 @@ def pipeline_info(tx: Transaction, pipeline: Pipeline, *, details: bool = True) 
     if last:
         info.last_job_state = pps.JobState(last[0].state)
     if details:
-        info.details = _details(pps.PipelineInfoDetails(), pipeline)
+        info.details = _details(pps.PipelineInfoDetails, pipeline)
         info.details.created_at = wire.time(pipeline.created)
         info.details.updated_at = wire.time(pipeline.updated)
         info.details.workers_requested = info.details.workers_available = pipeline.spec.parallelism
     return info
 
 
-def _details(details: Any, pipeline: Pipeline) -> Any:
-    """Fill in the fields that pipeline and job details share with the specification."""
-    request = specs.message(json.loads(pipeline.effective_json))
-    for field in request._betterproto.meta_by_field_name:
-        if hasattr(details, field) and (value := getattr(request, field)):
-            setattr(details, field, value)
-    details.salt = pipeline.salt
-    return details
+def _details(kind: type[T], pipeline: Pipeline) -> T:
+    """Pipeline or job details with the fields that they share with the specification."""
+    shared = _fields(pipeline.effective_json)
+    return kind(
+        **{name: shared[name] for name in shared.keys() & kind.__dataclass_fields__.keys()} | {"salt": pipeline.salt}
+    )
+
+
+@lru_cache(maxsize=256)
+def _fields(effective_json: str) -> dict[str, Any]:
+    """The fields that a specification sets; their values are shared by many answers."""
+    request = specs.message(json.loads(effective_json))
+    return {name: value for name in request.__dataclass_fields__ if (value := getattr(request, name))}
 
 
 def job_info(tx: Transaction, job: Job, *, details: bool = False) -> pps.JobInfo:
     """A job as listed."""
-    counts = datums.counts(tx, job.number)
+    counts, stats = datums.summary(tx, job.number)
     info = pps.JobInfo(
         job=job_message(job),
         pipeline_version=job.version,
@@ -102,7 +110,7 @@ def job_info(tx: Transaction, job: Job, *, details: bool = False) -> pps.JobInfo
         data_failed=counts.failed,
         data_recovered=counts.recovered,
         data_total=counts.total,
-        stats=_stats(datums.total(tx, job.number)),
+        stats=_stats(stats),
         state=pps.JobState(job.state),
         reason=job.reason,
         created=wire.time(job.created),
@@ -110,17 +118,19 @@ def job_info(tx: Transaction, job: Job, *, details: bool = False) -> pps.JobInfo
         finished=wire.time(job.finished),
     )
     if details:
-        pipeline = pipelines.at_version(tx, job.pipeline, job.version)
-        info.details = _details(pps.JobInfoDetails(), pipeline)
-        _set_commits(info.details.input, job.id)
+        info.details = _details(pps.JobInfoDetails, pipelines.at_version(tx, job.pipeline, job.version))
+        info.details.input = _at_commit(info.details.input, job.id)
     return info
 
 
-def _set_commits(node: pps.Input, commit_id: str) -> None:
+def _at_commit(node: pps.Input, commit_id: str) -> pps.Input:
+    """The input of a job, whose every PFS input is at the job's own commit set."""
     if node.pfs:
-        node.pfs.commit = commit_id
-    for child in (*node.cross, *node.union):
-        _set_commits(child, commit_id)
+        return pps.Input(pfs=replace(node.pfs, commit=commit_id))
+    return pps.Input(
+        cross=[_at_commit(child, commit_id) for child in node.cross],
+        union=[_at_commit(child, commit_id) for child in node.union],
+    )
 
 
 def _stats(stats: Stats) -> pps.ProcessStats:

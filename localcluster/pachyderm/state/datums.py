@@ -124,23 +124,22 @@ def succeeded(tx: Transaction, job: int) -> set[bytes]:
     return {row[0] for row in rows}
 
 
-def counts(tx: Transaction, job: int) -> Counts:
-    """How a job's datums went."""
-    rows = dict(tx.execute("SELECT state, count(*) FROM datums WHERE job=? GROUP BY state", (job,)).fetchall())
-    return Counts(
-        processed=rows.get(DatumState.SUCCESS, 0),
-        skipped=rows.get(DatumState.SKIPPED, 0),
-        failed=rows.get(DatumState.FAILED, 0),
-        recovered=rows.get(DatumState.RECOVERED, 0),
-        total=sum(rows.values()),
+def summary(tx: Transaction, job: int) -> tuple[Counts, Stats]:
+    """How a job's datums went, and what they cost together."""
+    rows = tx.execute(
+        "SELECT state, count(*), sum(download_time), sum(process_time), sum(upload_time), sum(download_bytes),"
+        " sum(upload_bytes) FROM datums WHERE job=? GROUP BY state",
+        (job,),
+    ).fetchall()
+    number = {state: count for state, count, *_ in rows}
+    counts = Counts(
+        processed=number.get(DatumState.SUCCESS, 0),
+        skipped=number.get(DatumState.SKIPPED, 0),
+        failed=number.get(DatumState.FAILED, 0),
+        recovered=number.get(DatumState.RECOVERED, 0),
+        total=sum(number.values()),
     )
-
-
-def total(tx: Transaction, job: int) -> Stats:
-    """What all datums of a job cost."""
-    columns = "sum(download_time), sum(process_time), sum(upload_time), sum(download_bytes), sum(upload_bytes)"
-    row = tx.execute(f"SELECT {columns} FROM datums WHERE job=?", (job,)).fetchone()  # noqa: S608
-    return Stats(*(value or 0 for value in row))
+    return counts, Stats(*(sum(column) for column in list(zip(*rows, strict=True))[2:]))
 
 
 def save_result(tx: Transaction, pipeline: int, datum_hash: bytes, entries: Iterable[Entry]) -> None:
