@@ -65,14 +65,15 @@ def _enter(root: Path, pfs: Path) -> None:
         if entry.name == "pfs":
             continue
         if entry.is_symlink():
-            place.symlink_to(entry.readlink())
+            with suppress(FileExistsError):  # a second command of the same datum
+                place.symlink_to(entry.readlink())
         elif entry.is_dir():
-            place.mkdir()
+            place.mkdir(exist_ok=True)
             _mount(str(entry), place, "", MS_BIND | MS_REC)
         elif entry.is_file():
             place.touch()
             _mount(str(entry), place, "", MS_BIND)
-    (root / "pfs").mkdir()
+    (root / "pfs").mkdir(exist_ok=True)
     _mount(str(pfs), root / "pfs", "", MS_BIND)
     # A container may forbid this; /proc then shows the processes outside too, which no user code depends on.
     with suppress(OSError):
