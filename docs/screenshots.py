@@ -14,7 +14,6 @@ import io
 import shutil
 import tempfile
 import urllib.parse
-import xml.etree.ElementTree as ElementTree
 from pathlib import Path
 
 from PIL import Image
@@ -72,9 +71,10 @@ def photograph_determined(browser: Chromium, options: argparse.Namespace) -> Non
 
 def photograph_lineage(browser: Chromium, file: Path) -> None:
     """What `make lineage` drew last, in its own width."""
-    picture = artifacts.BUILD / "lineage.svg"
-    width = int(ElementTree.parse(picture).getroot().attrib["width"])
-    photograph(browser, picture.as_uri(), file, width)
+    url = (artifacts.BUILD / "lineage.svg").as_uri()
+    browser.call("Page.navigate", url=url)
+    width = browser.until(f"location.href == '{url}' && document.documentElement.width.baseVal.value")
+    photograph(browser, url, file, int(width))
 
 
 def log_in(browser: Chromium, base: str, password: str) -> None:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import graphlib
+import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
+
+_COMMIT = re.compile(r"((?:[\w-]+/)?[\w-]+)@([0-9a-f]{32})")
 
 
 class Kind(StrEnum):
@@ -152,8 +155,13 @@ class Graph:
 
 
 def references(value: Any, label: str = "") -> Iterator[tuple[str, Id]]:
-    """Every `{"repo": …, "commit": …}` in a document, with the key it stood under (without `data_`)."""
-    if isinstance(value, Mapping):
+    """Every commit that a document names, with the key it stood under (without `data_`).
+
+    Its forms are `{"repo": …, "commit": …}` and the text `[project/]repo@<commit id>`.
+    """
+    if isinstance(value, str) and (named := _COMMIT.fullmatch(value)):
+        yield label, commit_id(named[1], named[2])
+    elif isinstance(value, Mapping):
         if value.get("repo") and value.get("commit"):
             yield label, commit_id(value["repo"], value["commit"])
             return

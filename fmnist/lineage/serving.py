@@ -58,11 +58,15 @@ def _add_image(graph: Graph, digest: str, labels: Mapping[str, str], tag: str | 
 
 def read_deployments(graph: Graph) -> None:
     """Add a station for each predictor of each SeldonDeployment."""
-    try:
-        found = kubectl.get("seldondeployments.machinelearning.seldon.io", "--all-namespaces")["items"]
-    except (DeployError, ValueError, KeyError) as error:
-        graph.problems["Kubernetes"] = str(error)
-        return
+    found: list[Any] = []
+    for scope in (["--all-namespaces"], []):
+        try:
+            found = kubectl.get("seldondeployments.machinelearning.seldon.io", *scope)["items"]
+        except (DeployError, ValueError, KeyError) as error:
+            graph.problems["Kubernetes"] = str(error)
+            if "forbidden" in str(error).lower():
+                continue  # One namespace may be allowed; the problem stays, since there may be more in others.
+        break
     for deployment in found:
         for predictor in deployment["spec"]["predictors"]:
             _add_predictor(graph, deployment, predictor)
@@ -113,7 +117,8 @@ def _add_predictor(graph: Graph, deployment: Mapping[str, Any], predictor: Mappi
         source = Id(Kind.IMAGE, digest or image)
         graph.connect(source, id_)
         if source not in graph:
-            reason = f"its labels lie in the image registry: skopeo inspect --config docker://{image}"
+            registry = f"its labels lie in the image registry: skopeo inspect --config docker://{image}"
+            reason = registry if digest else "the deployment names a tag, and a tag moves"
             graph.add(missing(source, reason, image.split("@")[0].split("/")[-1], digest[7:19] or image))
             _link(graph, labels, source)
     ready = {"Available": State.GOOD, "Failed": State.BAD}.get(str(state), State.OPEN)
@@ -144,8 +149,9 @@ def add_answer(graph: Graph, text: str) -> Id:
         graph.connect(deployment, id_, "serves this version now")
     if not serving:
         _link(graph, tags, id_)
-    by = Unknown("no live predictor has this version: it was replaced, or runs elsewhere")
-    facts = {"puid": puid, "tags": tags, "served by": [each.name for each in serving] or by}
+    gone = "no live predictor has this version: it was replaced, or runs elsewhere"
+    by = Unknown(graph.problems.get("Kubernetes", gone))
+    facts = {"puid": puid, "tags": tags, "served by": [deployment.name for deployment in serving] or by}
     summary = f"version {tags.get('model_version', 'unknown')}"
     state = State.GOOD if version else State.UNKNOWN
     graph.add(Node(id_, "prediction", id_.name[:12], summary, state, facts))

@@ -56,7 +56,7 @@ class Registry:
         id_ = version_id(version.model.name, version.version)
         self._graph.connect(Id(Kind.CHECKPOINT, version.checkpoint.uuid), id_)
         self._add_checkpoint(version.checkpoint)
-        gate = (version.metadata or {}).get("gate") or {}
+        gate = _mapping(_mapping(version.metadata).get("gate"))
         for label, commit in references(gate):
             self._graph.connect(commit, id_, f"judged on ({label})")
         facts: dict[str, Any] = {"registered": version.creationTime}
@@ -72,17 +72,17 @@ class Registry:
             "model": version.model.name,
             "version": version.version,
             "checkpoint": version.checkpoint.uuid,
-            "metadata": version.metadata or {},
+            "metadata": _mapping(version.metadata),
         }
         self._graph.add(Node(id_, version.model.name, f"version {version.version}", summary, state, facts, details))
 
     def _add_checkpoint(self, checkpoint: bindings.v1Checkpoint) -> None:
         id_ = Id(Kind.CHECKPOINT, checkpoint.uuid)
-        provenance = (checkpoint.metadata or {}).get("provenance")
+        metadata = _mapping(checkpoint.metadata)
+        provenance = _mapping(metadata.get("provenance"))
         experiment = checkpoint.training.experimentId
-        without = "the checkpoint's metadata has no provenance" if provenance is None else "the provenance says null"
-        provenance = provenance or {}
-        git = provenance.get("git") or {}
+        without = "the provenance says null" if provenance else "the checkpoint's metadata has no provenance"
+        git = _mapping(provenance.get("git"))
         facts: dict[str, Any] = {
             "checkpoint": checkpoint.uuid,
             "trial": _known(checkpoint.training.trialId, "Determined names none"),
@@ -104,7 +104,7 @@ class Registry:
             "state": state,
             "reported": _known(checkpoint.reportTime, "Determined names no time"),
             "source_tree": _known(provenance.get("source_tree"), without),
-            "metrics": _known((checkpoint.metadata or {}).get("metrics"), "not the final checkpoint of a trial"),
+            "metrics": _known(metadata.get("metrics"), "not the final checkpoint of a trial"),
         }
         whole = state == "completed"
         summary = f"trial {facts['trial']}, seed {provenance.get('seed', 'unknown')}" if whole else state
@@ -114,7 +114,7 @@ class Registry:
     def _add_experiment(self, experiment: bindings.v1Experiment) -> None:
         id_ = Id(Kind.EXPERIMENT, str(experiment.id))
         config = experiment.config
-        data = config.get("data") or {}
+        data = _mapping(config.get("data"))
         for label in ("train", "feedback"):
             reference = data.get(label)
             known = any(name == label for (_, target), name in self._graph.edges.items() if target == id_)
@@ -122,9 +122,9 @@ class Registry:
                 moment = util.parse_protobuf_timestamp(experiment.startTime)
                 if (commit := self._head_at(reference, moment)) is not None:
                     self._graph.connect(commit, id_, f"{label} (by the configuration: {reference})")
-        if parent := (config.get("searcher") or {}).get("source_checkpoint_uuid"):
+        if parent := _mapping(config.get("searcher")).get("source_checkpoint_uuid"):
             self._graph.connect(Id(Kind.CHECKPOINT, parent), id_, "warm start")
-        submitted = data.get("provenance") or {}
+        submitted = _mapping(data.get("provenance"))
         state = experiment.state.value.removeprefix("STATE_").lower()
         by_hand = "created by hand, which tells the configuration nothing of the checkout"
         facts = {
@@ -151,6 +151,11 @@ class Registry:
 def version_id(model: str, version: object) -> Id:
     """The station of a model version."""
     return Id(Kind.VERSION, f"{model} version {version}")
+
+
+def _mapping(value: Any) -> Mapping[str, Any]:
+    """The value where it is a mapping; metadata and configurations hold whatever people put into them."""
+    return value if isinstance(value, Mapping) else {}
 
 
 def _known(value: Any, reason: str) -> Any:

@@ -23,7 +23,7 @@ def lineage(clients: Checkout, *arguments: str) -> dict[str, Any]:
 
 def way(document: dict[str, Any], start: dict[str, Any]) -> list[str]:
     """The kinds of the stations from `start` back to the raw training data."""
-    kinds = []
+    kinds: list[str] = []
     here: dict[str, Any] | None = start
     while here is not None:
         kinds.insert(0, here["kind"])

@@ -20,7 +20,7 @@ from fmnist.errors import FmnistError
 from fmnist.lineage import picture, serving, table
 from fmnist.lineage.__main__ import show
 from fmnist.lineage.chain import Lineage
-from fmnist.lineage.graph import Graph, Id, Kind, Node, State, Unknown, commit_id, missing, references
+from fmnist.lineage.graph import Graph, Id, Kind, Node, State, commit_id, missing, references
 from fmnist.lineage.layout import GAP, place
 from fmnist.lineage.training import names, version_id
 
@@ -143,6 +143,11 @@ def test_references_are_found_wherever_they_stand(other: Any) -> None:
     assert found == [("train", commit_id("fmnist-train", "a" * 32)), ("feedback", commit_id("fmnist-train", "a" * 32))]
 
 
+def test_a_reference_can_be_a_text() -> None:
+    gate = {"without_near_duplicates": {"index": "fmnist-leakage@" + "a" * 32, "accuracy": 0.9}, "by": "fmnist@master"}
+    assert list(references(gate)) == [("index", commit_id("fmnist-leakage", "a" * 32))]
+
+
 def test_a_run_on_a_folder_has_no_reference() -> None:
     assert list(references({"data_train": {"repo": None, "branch": None, "commit": None}})) == []
 
@@ -255,7 +260,7 @@ def test_an_answer_of_a_version_that_is_another_one_here_is_not_linked_to_it() -
     assert version_id("fashion-classifier", 3) not in upstream
     (other,) = graph.sources(answer)
     assert "holds checkpoint u-2" in str(graph.nodes[other].facts["unknown"])
-    assert isinstance(graph.nodes[answer].facts["served by"], Unknown)
+    assert "no live predictor" in str(graph.nodes[answer].facts["served by"])
 
 
 def test_a_label_of_another_registry_is_not_production() -> None:
