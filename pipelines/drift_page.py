@@ -83,7 +83,7 @@ def _histograms(images: Pixels, reference: Pixels) -> list[Picture]:
     ours, theirs = image_statistics.measure(images), image_statistics.measure(reference)
     drawn = []
     for name, words in image_statistics.NAMES.items():
-        figure, axes = pictures.chart(4.6, 2.4)
+        figure, axes = pictures.chart(3.6, 2.2)
         bins = np.histogram_bin_edges(np.concatenate([ours[name], theirs[name]]), 40).tolist()
         for values, colour, label in (
             (theirs[name], pictures.BLUE, "reference"),

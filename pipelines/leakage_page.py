@@ -13,7 +13,8 @@ from pipelines.correlation import Neighbours
 from pipelines.page import Page, Picture, Section, Table
 from pipelines.split import Split
 
-COLUMNS = 12
+COLUMNS = 9
+"""Of a gallery, two of which fit side by side."""
 LISTED = 48
 BANDS = (0.1, 0.12, 0.15, 0.2, 0.3, 0.5)
 """Distances at which a row of pairs shows what the numbers mean."""
@@ -48,7 +49,7 @@ def write(path: Path, report: dict[str, Any], found: Neighbours, train: Split, t
         ),
         Section(
             "What a distance looks like",
-            "In each row, pairs from that distance on.",
+            "Each picture: the pairs from that distance on.",
             pictures=[each for band in BANDS for each in gallery.rows(_from(order, found, band), f"From {band:g} on")],
         ),
         Section(
