@@ -24,7 +24,7 @@ from tests.pipelines.samples import Bytes, generated
 CLASSES = len(CLASS_NAMES)
 
 
-def record(image: Bytes, truth: int, number: int = 0, **changes: Any) -> dict[str, Any]:
+def record(image: Bytes, truth: int, number: int = 0, /, **changes: Any) -> dict[str, Any]:
     whole = {
         "image": base64.b64encode(image.tobytes()).decode(),
         "answer": truth,
@@ -36,7 +36,7 @@ def record(image: Bytes, truth: int, number: int = 0, **changes: Any) -> dict[st
     return {key: value for key, value in (whole | changes).items() if value is not None}
 
 
-def line(image: Bytes, truth: int, number: int = 0, **changes: Any) -> bytes:
+def line(image: Bytes, truth: int, number: int = 0, /, **changes: Any) -> bytes:
     return json.dumps(record(image, truth, number, **changes)).encode() + b"\n"
 
 
@@ -77,7 +77,7 @@ def test_feedback_becomes_a_split_with_what_was_left_out(tmp_path: Path) -> None
     assert (report["images"], report["feedbacks"], report["repeated"], report["contradicted"]) == (29, 32, 1, 1)
     assert report["rejected"]["lines"] == 2
     assert [(each["file"], each["line"]) for each in report["rejected"]["first"]] == [
-        ("2026/a.jsonl", 23 - 1),
+        ("2026/a.jsonl", 23),
         ("nothing.txt", 1),
     ]
     assert report["files_with_nothing_valid"] == ["empty.jsonl", "nothing.txt"]

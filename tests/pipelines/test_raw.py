@@ -201,7 +201,7 @@ def test_labels_that_shift_on_the_way_are_caught_where_it_begins(start: int) -> 
 @pytest.mark.parametrize("order", [[*range(1, 10), 0], [6, *range(1, 6), 0, 7, 8, 9], [0, 1, 4, 3, 2, *range(5, 10)]])
 def test_renamed_and_swapped_classes_are_caught_by_the_profile(order: list[int]) -> None:
     images, labels = (array[:3000] for array in published(TEST))
-    renamed = np.array(order, np.uint8)[labels]
+    renamed: Bytes = np.array(order, np.uint8)[labels]
     assert failed(judged(images, renamed, FASHION)) == ["label order"]
     assert failed(judged(images, renamed, GENERAL)) == []
 
@@ -209,7 +209,7 @@ def test_renamed_and_swapped_classes_are_caught_by_the_profile(order: list[int])
 def test_inverted_scaled_and_noisy_pixels_are_caught_by_the_profile() -> None:
     images, labels = (array[:1000] for array in published(TEST))
     noise = np.random.default_rng(6).integers(0, 40, images.shape)
-    for wrong in (255 - images, images // 2, (images + noise).clip(0, 255).astype(np.uint8)):
+    for wrong in (~images, (images * 0.5).astype(np.uint8), (images + noise).clip(0, 255).astype(np.uint8)):
         assert any(name.startswith("pixels: ") for name in failed(judged(wrong, labels, FASHION)))
 
 
