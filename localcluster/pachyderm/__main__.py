@@ -27,6 +27,7 @@ def run(settings: Settings) -> None:
         signal.signal(number, lambda *_: stop.set())
     service.prepare(settings)
     store = Store(settings.home / "pachyderm")
+    master = Master(store)
     address = f"{HOST}:{settings.pachyderm_port}"
     try:
         server = serve(store, service.token(settings), address)
@@ -34,7 +35,6 @@ def run(settings: Settings) -> None:
         raise PortTaken(
             f"cannot listen on {address} ({error}); stop the process that does or set LOCALCLUSTER_PACHYDERM_PORT"
         ) from error
-    master = Master(store)
     master.start()
     log.info("serving %s at grpc://%s", settings.home / "pachyderm", address)
     # An endless wait can sleep through a signal that comes in just before it; a bounded one looks again.

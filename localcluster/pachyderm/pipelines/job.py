@@ -233,7 +233,7 @@ class JobRun:
                 error = ""
                 last.clear()
             elif line.message.startswith(ERRORED):
-                error = error or line.message
+                error = error or line.message.removeprefix(f"{ERRORED} running {USER_CODE} ")
         project = "" if self.job.project == "default" else f" --project={self.job.project}"
         return "\n".join(
             [

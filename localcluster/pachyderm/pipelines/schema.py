@@ -33,10 +33,10 @@ def canonical(kind: type[betterproto.Message], document: object, path: str = "")
     for key, value in document.items():
         where = f"{path}.{key}" if path else key
         if key not in fields:
-            raise BadSpec(f'unknown field "{where}"')
+            raise BadSpec(f'unknown field "{key}" (at {where})')
         name = fields[key]
         if json_name(name) in found:
-            raise BadSpec(f'duplicate field "{where}"')
+            raise BadSpec(f'duplicate field "{key}" (at {where})')
         if value is not None:
             repeated = message.default_gen[name] is list
             found[json_name(name)] = _field(message, name, value, where, repeated=repeated)
@@ -77,7 +77,8 @@ def _single(message: Any, name: str, value: object, path: str) -> Any:
 
 def _scalar(kind: str, value: object, path: str) -> Any:
     if kind in _INTEGERS:
-        accepted = isinstance(value, int) or (isinstance(value, str) and bool(_INTEGER.fullmatch(value)))
+        number = _INTEGER.fullmatch(str(value)) if isinstance(value, int | str) else None
+        accepted = number is not None and not (kind.startswith("u") and number[0].startswith("-"))
     elif kind in _FLOATS:
         accepted = isinstance(value, int | float)
     elif kind == betterproto.TYPE_ENUM:

@@ -17,13 +17,17 @@ from localcluster.pachyderm.errors import BadSpec, PachdError, Unimplemented
 from localcluster.pachyderm.pipelines.schema import canonical
 from localcluster.pachyderm.state.names import DEFAULT_PROJECT, USER, RepoName, check_name, clean_path
 
+_RESOURCES = {"cpu": 1, "memory": "256Mi", "disk": "1Gi"}
+
 DEFAULTS: dict[str, Any] = {
     "transform": {"image": "ubuntu:20.04"},
     "outputBranch": "master",
     "datumTries": "3",
     "reprocessSpec": "until_success",
+    "resourceRequests": _RESOURCES,
+    "sidecarResourceRequests": _RESOURCES,
 }
-"""Upstream's built-in cluster defaults, into which every specification is merged."""
+"""The defaults of a cluster that nobody changed, into which every specification is merged."""
 
 LONGEST_NAME = 51
 EVERY_JOB = "every_job"
@@ -122,10 +126,9 @@ def _merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def message(document: object) -> pps.CreatePipelineRequest:
-    """The effective specification as a message, its input with its defaults."""
+    """The effective specification as a message."""
     request: pps.CreatePipelineRequest = pps.CreatePipelineRequest().from_dict(effective(document))
     request.pipeline.project.name = request.pipeline.project.name or DEFAULT_PROJECT
-    set_input_defaults(request.input, request.pipeline.project.name)
     return request
 
 
@@ -148,6 +151,7 @@ def parse(document: object) -> Spec:
     """Raises BadSpec or PachdError where the specification is wrong, Unimplemented for what this pachd cannot run."""
     request = message(document)
     _check(request)
+    set_input_defaults(request.input, request.pipeline.project.name)
     transform = request.transform
     return Spec(
         project=request.pipeline.project.name,
@@ -192,13 +196,13 @@ def _check(request: pps.CreatePipelineRequest) -> None:
             f'pipeline name "{name}" is {len(name) - LONGEST_NAME} characters longer than the {LONGEST_NAME} max'
         )
     if request.tf_job:
-        raise PachdError("embedding TFJobs in pipelines is not supported yet")
+        raise BadSpec("embedding TFJobs in pipelines is not supported yet")
     _refuse(request, _UNSERVED, "")
     _refuse(request.transform, ("secrets",), "transform.")
     if not request.transform.cmd:
         raise PachdError("invalid pipeline transform, no command specified")
     if request.reprocess_spec not in ("until_success", EVERY_JOB):
-        raise BadSpec("invalid pipeline spec: ReprocessSpec must be one of 'until_success' or 'every_job'")
+        raise BadSpec('invalid pipeline spec: ReprocessSpec must be one of "until_success" or "every_job"')
 
 
 def _refuse(message: Any, fields: tuple[str, ...], path: str) -> None:
@@ -230,6 +234,8 @@ def _tree(node: pps.Input, path: str) -> Input:
 
 
 def _pfs(node: pps.PfsInput, path: str) -> Pfs:
+    if not node.name:
+        raise PachdError(f"input must specify a name (at {path})")
     if not node.repo:
         raise PachdError(f"input must specify a repo (at {path})")
     if not node.glob:

@@ -13,6 +13,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from localcluster.pachyderm.blobs import Blob
 from localcluster.pachyderm.pipelines import inputs
 from localcluster.pachyderm.pipelines.spec import Cross, Input, Pfs, Union
 from localcluster.pachyderm.state import commits, history, repos
@@ -41,7 +42,7 @@ class Heads:
                 found = [Append(f"/{path}", self._blob(f"{repo} {path}".encode())) for path in paths]
                 history.modify(tx, store.blobs, CommitName(RepoName("default", repo), branch="master"), found)
 
-    def _blob(self, data: bytes) -> object:
+    def _blob(self, data: bytes) -> Blob:
         writer = self._store.blobs.writer()
         writer.write(data)
         return writer.store()

@@ -1,4 +1,4 @@
-"""User code sees a /pfs of its own, and nothing that it starts outlives it; also without root, and without namespaces."""
+"""User code sees a /pfs of its own, and nothing that it starts outlives it: as root, as nobody, without namespaces."""
 
 from __future__ import annotations
 
@@ -225,5 +225,5 @@ def test_without_root(tmp_path: Path) -> None:
     assert ran.returncode == 0, ran.stderr
     first, *rest = ran.stdout.splitlines()
     assert first == "65534 " or first.startswith("65534 cannot")
-    directory = "/" if first == "65534 " else str(home / "scratch" / "datum" / "pfs")
-    assert rest == ["65534", directory, "exit status 0", "hello", ""]
+    working = "/" if first == "65534 " else str(home / "scratch" / "datum" / "pfs")
+    assert rest == ["65534", working, "exit status 0", "hello", ""]
