@@ -23,6 +23,8 @@ T = TypeVar("T")
 
 
 def _get(tx: Transaction, job: pps.Job) -> Job:
+    if not job.id:
+        raise PachdError("must specify a job")
     return jobs.get(tx, *pps_wire.pipeline_name(job.pipeline), job.id)
 
 
@@ -167,6 +169,8 @@ def batch_transaction(request: transaction.BatchTransactionRequest, session: Ses
 
 
 def inspect_datum(request: pps.InspectDatumRequest, session: Session) -> pps.DatumInfo:
+    if not request.datum.id:
+        raise PachdError("must specify a datum")
     with session.read() as tx:
         job = _get(tx, request.datum.job)
         datum = datums.get(tx, job.number, request.datum.id)

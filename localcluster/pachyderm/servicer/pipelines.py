@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from typing import Any
 
 from betterproto.lib.google.protobuf import Empty
 from pachyderm_sdk.api import pps
@@ -15,7 +14,7 @@ from localcluster.pachyderm.servicer import pps_wire, wire
 from localcluster.pachyderm.servicer.session import Session
 from localcluster.pachyderm.state import commits, pipelines
 from localcluster.pachyderm.state.database import Transaction
-from localcluster.pachyderm.state.names import DEFAULT_PROJECT, SPEC, CommitName
+from localcluster.pachyderm.state.names import SPEC, CommitName
 from localcluster.pachyderm.state.pipelines import Pipeline
 
 
@@ -25,17 +24,14 @@ def create_pipeline_v2(request: pps.CreatePipelineV2Request, session: Session) -
         document = json.loads(text)
     except ValueError as error:
         raise BadSpec(f"could not parse {text} as Create Pipeline Request message: {error}") from None
-    effective = specs.effective(document)
+    effective = specs.message(document)
+    effective.update, effective.reprocess = request.update, request.reprocess
     if not request.dry_run:
         spec = specs.parse(document)
+        stored = json.dumps(specs.effective(document), sort_keys=True, separators=(",", ":"))
         with session.write() as tx:
-            pipelines.create(tx, spec, text, json.dumps(effective), update=request.update, reprocess=request.reprocess)
-    asked = {flag: True for flag in ("update", "reprocess") if getattr(request, flag)}
-    return pps.CreatePipelineV2Response(json.dumps(_with_project(effective) | asked))
-
-
-def _with_project(effective: dict[str, Any]) -> dict[str, Any]:
-    return effective | {"pipeline": {"project": {"name": DEFAULT_PROJECT}} | effective.get("pipeline", {})}
+            pipelines.create(tx, spec, text, stored, update=request.update, reprocess=request.reprocess)
+    return pps.CreatePipelineV2Response(effective.to_json())
 
 
 def create_pipeline(request: pps.CreatePipelineRequest, session: Session) -> Empty:

@@ -64,7 +64,7 @@ def pipeline_info(tx: Transaction, pipeline: Pipeline, *, details: bool = True) 
     info = pps.PipelineInfo(
         pipeline=pipeline_message(pipeline.project, pipeline.name),
         version=pipeline.version,
-        spec_commit=pfs.Commit(repo=wire.repo_message(pipeline.repo(SPEC)), id=pipeline.spec_commit),
+        spec_commit=_commit(pipeline.repo(SPEC), pipelines.SPEC_BRANCH, pipeline.spec_commit),
         stopped=pipeline.stopped,
         state=pps.PipelineState(pipeline.state),
         parallelism=pipeline.spec.parallelism,
@@ -94,16 +94,24 @@ def _details(kind: type[T], pipeline: Pipeline) -> T:
 def _fields(effective_json: str) -> dict[str, Any]:
     """The fields that a specification sets; their values are shared by many answers."""
     request = specs.message(json.loads(effective_json))
+    specs.set_input_defaults(request.input, request.pipeline.project.name)
     return {name: value for name in request.__dataclass_fields__ if (value := getattr(request, name))}
+
+
+def _commit(repo: RepoName, branch: str, commit_id: str) -> pfs.Commit:
+    """A reference to a commit with its branch, which pps_v2 sends where pfs_v2 does not."""
+    message = wire.repo_message(repo)
+    return pfs.Commit(repo=message, id=commit_id, branch=pfs.Branch(repo=message, name=branch))
 
 
 def job_info(tx: Transaction, job: Job, *, details: bool = False) -> pps.JobInfo:
     """A job as listed."""
     counts, stats = datums.summary(tx, job.number)
+    pipeline = pipelines.at_version(tx, job.pipeline, job.version)
     info = pps.JobInfo(
         job=job_message(job),
         pipeline_version=job.version,
-        output_commit=pfs.Commit(repo=wire.repo_message(RepoName(job.project, job.name)), id=job.id),
+        output_commit=_commit(pipeline.repo(), pipeline.spec.output_branch, job.id),
         restart=job.restarts,
         data_processed=counts.processed,
         data_skipped=counts.skipped,
@@ -118,7 +126,7 @@ def job_info(tx: Transaction, job: Job, *, details: bool = False) -> pps.JobInfo
         finished=wire.time(job.finished),
     )
     if details:
-        info.details = _details(pps.JobInfoDetails, pipelines.at_version(tx, job.pipeline, job.version))
+        info.details = _details(pps.JobInfoDetails, pipeline)
         info.details.input = _at_commit(info.details.input, job.id)
     return info
 

@@ -170,12 +170,6 @@ def delete(tx: Transaction, job: Job) -> None:
     tx.execute("DELETE FROM jobs WHERE number=?", (job.number,))
 
 
-def stop_set(tx: Transaction, job_id: str, reason: str) -> None:
-    """Kill all jobs with this id."""
-    for job in select(tx, "WHERE j.id=? AND j.finished IS NULL ORDER BY j.number", job_id):
-        stop(tx, job, reason)
-
-
 def base(tx: Transaction, job: Job) -> Job | None:
     """The job of the nearest ancestor of the output commit that succeeded: its datums need not be run again."""
     row = tx.execute(

@@ -131,12 +131,13 @@ def create(
 ) -> Pipeline:
     """Make a pipeline with its repos, branches and first job, or with `update` a new version of one that exists.
 
-    Raises NotFound where the repo of an input is missing, AlreadyExists where the pipeline is there, PachdError where a
-    repo of its name is.
+    Raises NotFound where the project or the repo of an input is missing, AlreadyExists where the pipeline is there,
+    PachdError where a repo of its name is.
     """
     old = find(tx, spec.project, spec.name)
     if old and not update:
         raise AlreadyExists(f'pipeline "{old}" already exists')
+    repos.get_project(tx, spec.project)
     for source in spec.inputs():
         repos.get(tx, source.repo)
     commit_id = new_commit_id()

@@ -77,7 +77,7 @@ def test_a_pipeline_has_its_repos_and_branches(client: Client, pipelines: Pipeli
     upstream = {(source.repo.name, source.repo.type, source.name) for source in branch.direct_provenance}
     assert upstream == {(repo.name, "user", "master"), (name.name, "spec", "master")}
     info = client.pps.inspect_pipeline(pipeline=name)
-    assert info.spec_commit.repo.type == "spec"
+    assert (info.spec_commit.repo.type, info.spec_commit.branch.name) == ("spec", "master")
     assert jobs(client, name)[0].job.id == info.spec_commit.id
 
 
@@ -89,7 +89,7 @@ def test_a_dry_run_changes_nothing(client: Client, pipelines: Pipelines, repo: p
 
 
 @pytest.mark.parametrize(
-    ("change", "path"),
+    ("change", "field"),
     [
         ({"colour": "red"}, "colour"),
         ({"pipeline": {"name": "x", "nmae": "x"}}, "nmae"),
@@ -100,9 +100,9 @@ def test_a_dry_run_changes_nothing(client: Client, pipelines: Pipelines, repo: p
     ids=["top", "pipeline", "transform", "input", "list"],
 )
 def test_an_unknown_field_is_refused(
-    client: Client, pipelines: Pipelines, repo: pfs.Repo, change: dict[str, Any], path: str
+    client: Client, pipelines: Pipelines, repo: pfs.Repo, change: dict[str, Any], field: str
 ) -> None:
-    with refused(grpc.StatusCode.INVALID_ARGUMENT, path):
+    with refused(grpc.StatusCode.INVALID_ARGUMENT, f'unknown field "{field}"'):
         deploy(client, document(pipelines.name(), repo) | change)
 
 
@@ -112,12 +112,13 @@ def test_an_unknown_field_is_refused(
         {"transform": {"cmd": "true"}},
         {"transform": {"cmd": [5]}},
         {"datum_tries": "many"},
+        {"parallelism_spec": {"constant": -1}},
         {"datum_timeout": 60},
         {"datum_timeout": "1 minute"},
         {"input": []},
         {"reprocess_spec": "sometimes"},
     ],
-    ids=["list", "string", "integer", "seconds", "duration", "object", "choice"],
+    ids=["list", "string", "integer", "negative", "seconds", "duration", "object", "choice"],
 )
 def test_a_value_of_the_wrong_type_is_refused(
     client: Client, pipelines: Pipelines, repo: pfs.Repo, change: dict[str, Any]
@@ -129,7 +130,7 @@ def test_a_value_of_the_wrong_type_is_refused(
 @pytest.mark.parametrize(
     ("source", "words"),
     [
-        ({"pfs": {"glob": "/"}}, "input must specify a repo"),
+        ({"pfs": {"glob": "/"}}, "input must specify a name"),
         ({"pfs": {"repo": "REPO"}}, "input must specify a glob"),
         ({"pfs": {"repo": "REPO", "glob": "/", "name": "out"}}, "input cannot be named out"),
         ({"pfs": {"repo": "REPO", "glob": "/", "commit": "x"}}, "input cannot come from a commit"),
@@ -160,7 +161,7 @@ def test_a_missing_input_branch_is_made(client: Client, pipelines: Pipelines, re
     assert head.finished
 
 
-@pytest.mark.parametrize("name", ["-x", "x.y", "", "x" * 52], ids=["dash", "dot", "empty", "long"])
+@pytest.mark.parametrize("name", ["-x", "x y", "", "x" * 52], ids=["dash", "space", "empty", "long"])
 def test_a_bad_name_is_refused(client: Client, repo: pfs.Repo, name: str) -> None:
     with refused(grpc.StatusCode.UNKNOWN, "ame"):
         deploy(client, document(pps.Pipeline(name=name), repo))
