@@ -164,7 +164,8 @@ class Commits:
             with self._client.pfs.pfs_file(file=entry.file) as stream:
                 file["sha256"] = hashlib.file_digest(stream, "sha256").hexdigest()
             if published := _PUBLISHED.get(file["sha256"]):
-                file["content"] = f"as {published} was published"
+                same = entry.file.path.endswith(f"/{published}")
+                file["content"] = "as published" if same else f"as {published} was published"
         return file
 
     def _job(self, output: pfs.Commit, spec: pfs.Commit) -> Id:

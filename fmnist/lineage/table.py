@@ -75,7 +75,7 @@ def shown(value: Any, key: str = "") -> Iterator[str]:
 
 def shortened(text: str) -> str:
     """The text with its long hashes (SHA-1, SHA-256) cut; pictures' tooltips, page and JSON have them whole."""
-    return _HASH.sub(lambda found: f"{found[0][:16]}…", printable(text))
+    return _HASH.sub(lambda found: f"{found[0][:12]}…", printable(text))
 
 
 def printable(text: str) -> str:
@@ -89,7 +89,7 @@ def size(count: int) -> str:
 
 
 def _file(entry: Mapping[str, Any]) -> Iterator[str]:
-    yield str(entry["name"])
+    yield str(entry["name"]).lstrip("/")
     if "size" in entry:
         yield size(entry["size"])
     if "sha256" in entry:

@@ -175,7 +175,7 @@ def printed(lineage: Lineage) -> str:
 def test_the_table_shows_whole_ids_short_hashes_reasons_and_what_was_asked_for() -> None:
     text = printed(small())
     assert "a" * 32 in text
-    assert "26.4 MB sha256 3333333333333333… as published" in text
+    assert "26.4 MB sha256 333333333333… as published" in text
     assert "unknown: Pachyderm does not answer" in text
     assert "(asked for)" in text
     assert "p bbbbbbbbbbbb, judged on (test)" in text

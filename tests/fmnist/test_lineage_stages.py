@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import os
 import re
 from collections.abc import Iterator
@@ -13,6 +15,8 @@ import pytest
 from pachyderm_sdk import Client
 from pachyderm_sdk.api import pfs, pps
 
+from fmnist import artifacts
+from fmnist.lineage.__main__ import main
 from localcluster.determined import service as determined
 from localcluster.pachyderm import service as pachyderm
 from tests.conftest import validated
@@ -33,18 +37,25 @@ class Chain:
     client: Client
     commits: dict[str, str]
 
+    def run(self, *arguments: str, **variables: str) -> tuple[int, str]:
+        """The exit code and the error output of the program, run in this process with the chain's environment."""
+        errors = io.StringIO()
+        with pytest.MonkeyPatch.context() as patch, contextlib.redirect_stderr(errors):
+            for name, value in {**self.stages.environment, **variables}.items():
+                patch.setenv(name, value)
+            patch.setattr(artifacts, "BUILD", self.stages.build)
+            return main(list(arguments)), errors.getvalue()
+
     def lineage(self, *arguments: str, **variables: str) -> dict[str, Any]:
         """What build/lineage.json says after a run that succeeded."""
-        done = self.stages.run("fmnist.lineage", *arguments, **variables)
-        assert done.returncode == 0, done.stdout
+        assert self.run(*arguments, **variables) == (0, "")
         return self.stages.written("lineage.json")
 
     def refused(self, *arguments: str, **variables: str) -> str:
         """What a run that fails says."""
-        done = self.stages.run("fmnist.lineage", *arguments, **variables)
-        assert done.returncode == 1, done.stdout
-        assert "Traceback" not in done.stdout
-        return done.stdout
+        code, words = self.run(*arguments, **variables)
+        assert code == 1
+        return words
 
 
 @pytest.fixture(scope="module")
@@ -120,6 +131,14 @@ def test_a_version_leads_back_to_the_raw_files(chain: Chain) -> None:
     assert document["problems"].keys() == {"Kubernetes"}
     for name in ("lineage.svg", "lineage.html"):
         assert chain.commits["fmnist-train"] in (chain.stages.build / name).read_text()
+
+
+def test_the_program_prints_the_chain_and_says_what_it_cannot_find(chain: Chain) -> None:
+    done = chain.stages.run("fmnist.lineage", "--version", "1")
+    assert done.returncode == 0
+    assert chain.commits["fmnist-train-raw"] in done.stdout
+    done = chain.stages.run("fmnist.lineage", "--version", "7")
+    assert (done.returncode, done.stdout.count("\n")) == (1, 1)
 
 
 def test_without_a_question_it_is_the_newest_version(chain: Chain) -> None:
