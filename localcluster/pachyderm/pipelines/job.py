@@ -30,7 +30,7 @@ from localcluster.pachyderm.state import commits, datums, jobs, trees
 from localcluster.pachyderm.state.changes import content_hash
 from localcluster.pachyderm.state.commits import Commit
 from localcluster.pachyderm.state.database import Transaction, now
-from localcluster.pachyderm.state.datums import Datum, DatumState
+from localcluster.pachyderm.state.datums import Datum, DatumInput, DatumState
 from localcluster.pachyderm.state.jobs import Job, JobState
 from localcluster.pachyderm.state.pipelines import Pipeline
 from localcluster.pachyderm.state.store import Store
@@ -97,6 +97,7 @@ class JobRun:
     def _begin(self) -> bool:
         """Find out the job's datums, and which of them are done already; False where the job cannot run."""
         with self._store.database.write() as tx:
+            self._output(tx)
             if failed := [commit.repo.name for commit in jobs.failed_inputs(tx, self.job)]:
                 upstream = ", ".join(failed)
                 reason = f"unrunnable because the following upstream pipelines failed: {upstream}"
@@ -118,9 +119,19 @@ class JobRun:
         return True
 
     def _commit(self, tx: Transaction, source: Pfs) -> Commit:
-        """The commit of the job's provenance that an input stands for."""
+        """The commit of the job's provenance that an input stands for.  Raises PachdError where it was deleted."""
         found = [commit for commit in commits.relations(tx, self._output(tx)).provenance if commit.repo == source.repo]
+        if not found:
+            raise PachdError(f"the commit of the input {source.name} was deleted")
         return next((commit for commit in found if commit.branch == source.branch), found[0])
+
+    def _origin(self, tx: Transaction, file: DatumInput) -> tuple[Pfs, Commit]:
+        """The input that a file of a datum belongs to, and its commit.  Raises PachdError where that was deleted."""
+        found = commits.select(tx, "WHERE c.number=?", file.commit)
+        if not found:
+            raise PachdError(f"the commit of the input {file.name} was deleted")
+        sources = self._spec.inputs()
+        return next(s for s in sources if (s.name, s.repo) == (file.name, found[0].repo)), found[0]
 
     def _output(self, tx: Transaction) -> Commit:
         current = jobs.reload(tx, self.job)
@@ -141,13 +152,8 @@ class JobRun:
     def _process(self, worker: Worker, datum: Datum) -> None:
         with self._store.database.read() as tx:
             sources = [
-                Source(
-                    file,
-                    commits.get(tx, file.commit).id,
-                    _entries(tx, file.commit, file.path),
-                    source.empty_files,
-                )
-                for file, source in zip(datum.inputs, self._definitions(datum), strict=True)
+                Source(file, commit.id, _entries(tx, commit.number, file.path), source.empty_files)
+                for file, (source, commit) in ((file, self._origin(tx, file)) for file in datum.inputs)
             ]
 
         def log(lines: list[str], user: bool) -> None:
@@ -160,24 +166,12 @@ class JobRun:
                 datums.save_result(tx, self.job.pipeline, datum.hash, result.entries)
             datums.set_state(tx, self.job.number, datum, result.state, result.tries, result.stats)
 
-    def _definitions(self, datum: Datum) -> list[Pfs]:
-        """The part of the specification behind each input of a datum."""
-        known = {source.name: source for source in self._spec.inputs()}
-        return [known[file.name] for file in datum.inputs]
-
     def _conclude(self) -> None:
         with self._store.database.read() as tx:
             all_datums = datums.of_job(tx, self.job.number)
+            image = self._spec.transform.image
             records = {
-                meta.path(datum.id): meta.record(
-                    self.job,
-                    datum,
-                    [
-                        (source, commits.get(tx, file.commit))
-                        for file, source in zip(datum.inputs, self._definitions(datum), strict=True)
-                    ],
-                    self._spec.transform.image,
-                )
+                meta.path(datum.id): meta.record(self.job, datum, [self._origin(tx, f) for f in datum.inputs], image)
                 for datum in all_datums
                 if datum.state is not DatumState.SKIPPED
             }

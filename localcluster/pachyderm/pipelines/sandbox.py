@@ -86,14 +86,14 @@ class Process:
         with selectors.DefaultSelector() as selector, self._launcher.stdout as output:
             selector.register(output, selectors.EVENT_READ)
             while True:
-                left = None if deadline is None or late else max(deadline - time.monotonic(), 0)
-                if not selector.select(left):
-                    late = True
+                if deadline is not None and time.monotonic() >= deadline:
                     self.kill()
-                elif data := os.read(output.fileno(), 65536):
+                    deadline, late = None, True
+                if selector.select(None if deadline is None else max(deadline - time.monotonic(), 0)):
+                    data = os.read(output.fileno(), 65536)
+                    if not data:
+                        break
                     write(data)
-                else:
-                    break
         with self._control, self._control.makefile() as replies:
             reply = replies.readline()
         self._launcher.wait()

@@ -364,6 +364,16 @@ def test_an_empty_input_is_a_job_without_datums(project: Project) -> None:
     assert (job.state, job.data_total) == (pps.JobState.JOB_SUCCESS, 0)
 
 
+def test_an_input_that_is_deleted_meanwhile_ends_the_job(project: Project, tmp_path: Path) -> None:
+    commit = project.put({"/a": b"A", "/b": b"B"})
+    began, gate = tmp_path / "began", tmp_path / "gate"
+    project.create("orphan", ["sh", "-c", f"touch {began}; until test -f {gate}; do sleep 0.05; done"])
+    _wait(began.exists, "the user code to begin")
+    project.client.pfs.delete_repo(repo=commit.repo, force=True)
+    gate.touch()
+    assert project.last("orphan").state in (pps.JobState.JOB_FAILURE, pps.JobState.JOB_KILLED)
+
+
 def test_an_error_in_the_specification_shows_in_the_job(project: Project) -> None:
     project.put({"/a": b"A"})
     project.create("missing", ["no-such-program"], datum_tries=1)

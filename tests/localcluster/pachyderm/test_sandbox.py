@@ -120,6 +120,7 @@ def test_a_command_that_takes_too_long_is_killed_with_all_it_started(any_sandbox
     assert outcome is None
     assert written in ("on\n", "")
     assert _alive(f"600.{mark}") == []
+    assert _run(any_sandbox, place, ["yes"], seconds=0.5)[0] is None
 
 
 OWNER = """
