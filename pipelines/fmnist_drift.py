@@ -42,7 +42,7 @@ def drift(pfs: Pfs) -> None:
         tests = two_sample.compare(each.images, each.labels, reference.images, reference.labels)
         folder = pfs.out / each.name
         folder.mkdir()
-        report = _report(each, reference, tests, sources)
+        report = _report(each, reference, tests, sources) | {"code": pfs.variables.get("PIPELINES_VERSION")}
         write_json(folder / split.REPORT, report)
         drift_page.write(folder / "report.html", report, tests, each, reference)
         print(f"{NAME}: {report['summary']}")

@@ -40,7 +40,7 @@ def leakage(pfs: Pfs) -> None:
     }
     pairs = _pairs(found, train, test)
     nearest = {"train": found.nearest.tolist(), "distance": found.distances.tolist()}
-    report = _report(sources, found, pairs, train, test)
+    report = _report(sources, found, pairs, train, test) | {"code": pfs.variables.get("PIPELINES_VERSION")}
     write_json(pfs.out / near_duplicates.NAME, near_duplicates.document(sources, THRESHOLD, pairs, nearest))
     write_json(pfs.out / split.REPORT, report)
     leakage_page.write(pfs.out / "report.html", report, found, train, test)

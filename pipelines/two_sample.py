@@ -92,7 +92,8 @@ def _statistics(images: Pixels, reference: Pixels) -> list[Test]:
 
 def _classifier(images: Pixels, reference: Pixels) -> Test:
     """How well a linear classifier, shown one half of both samples, tells the other halves apart."""
-    (seen, asked), (reference_seen, reference_asked) = _halves(images), _halves(reference)
+    order = np.random.default_rng(0)
+    (seen, asked), (reference_seen, reference_asked) = _halves(images, order), _halves(reference, order)
     model = make_pipeline(StandardScaler(), LogisticRegression(C=0.001, class_weight="balanced", max_iter=100))
     truth = np.repeat([1, 0], [len(seen), len(reference_seen)])
     with warnings.catch_warnings():
@@ -100,14 +101,17 @@ def _classifier(images: Pixels, reference: Pixels) -> Test:
         warnings.simplefilter("ignore", ConvergenceWarning)
         model.fit(np.concatenate([seen, reference_seen]), truth)
     ours, theirs = model.decision_function(asked), model.decision_function(reference_asked)
+    if np.ptp(np.concatenate([ours, theirs])) == 0:
+        # Nothing to learn from, such as images of one grey value: every image is as likely from either side.
+        return Test("classifier", "Mann-Whitney U", 0.5, 1.0, 0.0, LEAST["classifier"])
     found = stats.mannwhitneyu(ours, theirs, alternative="greater", method="asymptotic")
     area = float(found.statistic) / (len(ours) * len(theirs))
     return Test("classifier", "Mann-Whitney U", area, float(found.pvalue), max(area - 0.5, 0.0), LEAST["classifier"])
 
 
-def _halves(images: Pixels) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
-    """Two disjoint random halves as points float32 [k, 196]; the same images always fall into the same halves."""
-    order = np.random.default_rng(0).permutation(len(images))
+def _halves(images: Pixels, random: np.random.Generator) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
+    """Two disjoint random halves as points float32 [k, 196]."""
+    order = random.permutation(len(images))
     middle = len(images) // 2
     count, height, width = images.shape
     cells = images.reshape(count, height // CELL, CELL, width // CELL, CELL).mean(axis=(2, 4), dtype=np.float32)

@@ -105,6 +105,12 @@ def test_changed_images_are_drift(made: Sampler, change: Change, told_by: str) -
     assert told_by in made.found(300, 1, change)
 
 
+def test_images_without_anything_to_tell_them_apart_are_no_drift(made: Sampler) -> None:
+    blank = np.zeros((60, 28, 28), np.uint8)
+    assert drifted(blank, None, blank, made.labels[:60]) == []
+    assert drifted(made.images, made.labels, made.images, made.labels) == []
+
+
 def test_a_missing_class_is_drift(made: Sampler) -> None:
     assert "class mix" in made.found(300, 1, odds={4: 0}, told=True)
 
