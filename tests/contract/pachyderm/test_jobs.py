@@ -123,13 +123,13 @@ def test_stopping_a_job(client: Client, pipelines: Pipelines, master: pfs.Branch
     name = pipelines.create(files_of(master.repo), FOREVER)
     commit = put(client, master, {"/a": b"1"})
     job = pps.Job(pipeline=name, id=commit.id)
-    client.pps.stop_job(job=job, reason="enough")
-    info = ended(client, name, commit.id)
-    assert (info.state, info.reason) == (pps.JobState.JOB_KILLED, "enough")
-    output = client.pfs.inspect_commit(commit=info.output_commit, wait=pfs.CommitState.FINISHED)
-    assert "enough" in output.error
     client.pps.stop_job(job=job)
-    assert ended(client, name, commit.id).reason == "enough"
+    info = ended(client, name, commit.id)
+    assert (info.state, info.reason) == (pps.JobState.JOB_KILLED, "job stopped")
+    output = client.pfs.inspect_commit(commit=info.output_commit, wait=pfs.CommitState.FINISHED)
+    assert "job stopped" in output.error
+    client.pps.stop_job(job=job)
+    assert ended(client, name, commit.id).finished == info.finished
 
 
 def test_stopping_a_job_set(client: Client, pipelines: Pipelines, master: pfs.Branch) -> None:
