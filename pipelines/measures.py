@@ -23,9 +23,17 @@ class PixelStatistics:
     background: float
 
 
+def levels(images: Pixels) -> npt.NDArray[np.int64]:
+    """How many pixels have each grey value: int64 [256]."""
+    counts = np.zeros(256, np.int64)
+    for some in _pieces(images):
+        counts += np.bincount(some.ravel(), minlength=256)
+    return counts
+
+
 def pixel_statistics(images: Pixels) -> PixelStatistics:
     """Over all pixels of uint8 [n, 28, 28], n > 0."""
-    counts = np.bincount(images.ravel(), minlength=256)
+    counts = levels(images)
     shares = counts / counts.sum()
     values = np.arange(256)
     mean = float(shares @ values)
@@ -53,16 +61,26 @@ def agreement(images: Pixels, labels: Labels, classes: int) -> npt.NDArray[np.bo
     the images do not.  Leaving the image out keeps small splits honest; its distance to the mean without it is
     n/(n-1) times that to the mean with it, so no second pass is needed.
     """
-    flat = images.reshape(len(images), -1).astype(np.float32)
+    pixels = images.reshape(len(images), -1)
     counts = np.bincount(labels, minlength=classes)
-    means = np.eye(classes, dtype=np.float32)[labels].T @ flat / np.maximum(counts, 1)[:, None]
-    distances = np.einsum("ij,ij->i", flat, flat)[:, None] - 2 * flat @ means.T + np.einsum("ij,ij->i", means, means)
-    own = np.arange(len(labels)), labels
-    distances[own] *= ((counts / np.maximum(counts - 1, 1)) ** 2)[labels]
-    distances[:, counts == 0] = np.inf
-    distances[own] = np.where((counts == 1)[labels], np.inf, distances[own])
-    nearest: npt.NDArray[np.bool_] = distances.argmin(axis=1) == labels
-    return nearest
+    sums = np.stack([pixels[labels == label].sum(axis=0, dtype=np.int64) for label in range(classes)])
+    means = (sums / np.maximum(counts, 1)[:, None]).astype(np.float32)
+    farther = (counts / np.maximum(counts - 1, 1)) ** 2
+    squares = np.einsum("ij,ij->i", means, means)
+    nearest = []
+    for some, own in zip(_pieces(pixels), _pieces(labels), strict=True):
+        flat = some.astype(np.float32)
+        distances = np.einsum("ij,ij->i", flat, flat)[:, None] - 2 * flat @ means.T + squares
+        rows = np.arange(len(own))
+        distances[:, counts == 0] = np.inf
+        distances[rows, own] = np.where(counts[own] > 1, distances[rows, own] * farther[own], np.inf)
+        nearest.append(distances.argmin(axis=1) == own)
+    return np.concatenate(nearest)
+
+
+def _pieces(array: npt.NDArray[np.uint8]) -> list[npt.NDArray[np.uint8]]:
+    """The same in pieces, since wider types than bytes would take several times the memory of the whole split."""
+    return np.array_split(array, max(1, len(array) // 2048))
 
 
 def class_means(images: Pixels, labels: Labels, classes: int) -> npt.NDArray[np.float64]:

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from pipelines import page, pictures
+from pipelines import measures, page, pictures
 from pipelines.page import Page, Section, Table
 from pipelines.validation import Findings
 
@@ -43,7 +43,7 @@ def write(path: Path, report: dict[str, Any], found: Findings) -> None:
         Section("Checks", "All of them hold; a split that fails one is never written.", tables=[checks]),
         Section("Grey values", pictures=[
             pictures.histogram(ink, "Mean grey value of an image", bins=64, label="mean of 784 pixels, 0 to 255"),
-            pictures.levels(found.images, "Pixels by grey value; 0, the background, is left out"),
+            pictures.levels(measures.levels(found.images), "Pixels by grey value; 0, the background, is left out"),
         ]),
         Section("Duplicates", _words(report["duplicates"])),
     ]  # fmt: skip

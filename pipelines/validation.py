@@ -164,7 +164,7 @@ def _belonging(found: Findings, images: Pixels, labels: Labels, settings: Settin
         f"from position {start} on, labels agree with their images in {shares[low[0]] if low else 0:.0%} of the cases: "
         f"are they shifted against the images? ({len(low)} of {len(blocks)} blocks)",
     )  # fmt: skip
-    if settings.profile:
+    if settings.profile and not low:
         _order(found, images, labels, settings.profile, settings.class_names)
 
 

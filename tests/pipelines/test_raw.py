@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import gzip
 import hashlib
 import json
@@ -34,6 +35,17 @@ COMMIT = "0" * 12 + "4" + "0" * 19
 
 def files_of(images: Bytes, labels: Bytes, of: Split = TRAIN) -> dict[str, bytes]:
     return {of.images.name: idx(images), of.labels.name: idx(labels)}
+
+
+@functools.cache
+def published_test() -> tuple[Bytes, Bytes]:
+    return published(TEST)
+
+
+def beginning(count: int) -> tuple[Bytes, Bytes]:
+    """The first images of the published test split, and their labels."""
+    images, labels = published_test()
+    return images[:count], labels[:count]
 
 
 def judged(images: Bytes, labels: Bytes, variables: dict[str, str] = GENERAL) -> Findings:
@@ -168,8 +180,7 @@ def test_wrong_numbers_are_refused_by_their_reason() -> None:
 
 @pytest.mark.parametrize("first", [100, 250, 1000, 3000])
 def test_the_published_splits_and_their_beginnings_pass(first: int) -> None:
-    images, labels = published(TEST)
-    found = judged(images[:first], labels[:first], FASHION)
+    found = judged(*beginning(first), FASHION)
     assert failed(found) == []
 
 
@@ -184,14 +195,14 @@ def test_the_published_splits_pass_whole_with_room(of: Split) -> None:
 @pytest.mark.parametrize("first", [100, 250, 1000, 3000])
 @pytest.mark.parametrize("by", [1, -1])
 def test_labels_shifted_against_the_images_are_caught(by: int, first: int) -> None:
-    images, labels = (array[:first] for array in published(TEST))
+    images, labels = beginning(first)
     found = judged(images, np.roll(labels, by), GENERAL)
     assert failed(found) == ["labels belong to images"]
 
 
 @pytest.mark.parametrize("start", [0, 1250, 2750])
 def test_labels_that_shift_on_the_way_are_caught_where_it_begins(start: int) -> None:
-    images, labels = (array[:3000] for array in published(TEST))
+    images, labels = beginning(3000)
     shifted = np.concatenate([labels[:start], np.roll(labels[start:], 1)])
     found = judged(images, shifted, GENERAL)
     assert failed(found) == ["labels belong to images"]
@@ -200,14 +211,14 @@ def test_labels_that_shift_on_the_way_are_caught_where_it_begins(start: int) -> 
 
 @pytest.mark.parametrize("order", [[*range(1, 10), 0], [6, *range(1, 6), 0, 7, 8, 9], [0, 1, 4, 3, 2, *range(5, 10)]])
 def test_renamed_and_swapped_classes_are_caught_by_the_profile(order: list[int]) -> None:
-    images, labels = (array[:3000] for array in published(TEST))
+    images, labels = beginning(3000)
     renamed: Bytes = np.array(order, np.uint8)[labels]
     assert failed(judged(images, renamed, FASHION)) == ["label order"]
     assert failed(judged(images, renamed, GENERAL)) == []
 
 
 def test_inverted_scaled_and_noisy_pixels_are_caught_by_the_profile() -> None:
-    images, labels = (array[:1000] for array in published(TEST))
+    images, labels = beginning(1000)
     noise = np.random.default_rng(6).integers(0, 40, images.shape)
     for wrong in (~images, (images * 0.5).astype(np.uint8), (images + noise).clip(0, 255).astype(np.uint8)):
         assert any(name.startswith("pixels: ") for name in failed(judged(wrong, labels, FASHION)))
