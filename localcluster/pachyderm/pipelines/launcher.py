@@ -1,9 +1,9 @@
 """The program between pachd and user code: it gives a command its own /pfs and sees that nothing of it stays behind.
 
-Run as a script by `sandbox`, with nothing but the standard library.  Its one argument is the number of a socket.  pachd
-sends one line of JSON (the keys of `sandbox.Plan`); the answer is one too: `{"exit": 0}`, `{"signal": 9}` or
-`{"error": "…"}`.  When pachd's end of the socket closes, for whatever reason, every process that the command started
-is killed.
+Run as a script by `sandbox` for every command, so it imports only what starts fast.  Its one argument is the number of
+a socket, on which pachd sends what to do (the fields of `sandbox.Plan`); the answer is `{"exit": 0}`, `{"signal": 9}`
+or `{"error": "…"}`.  When pachd's end of the socket closes, for whatever reason, every process that the command
+started is killed.
 
 With `isolate` the command runs in a mount and a PID namespace (where that is not allowed, inside a user namespace as
 well).  Its root is a directory of the datum's own into which every entry of the real root is bound, so that `/pfs`
@@ -13,25 +13,21 @@ needs no place on the host and what the command writes beside its inputs and out
 from __future__ import annotations
 
 import ctypes
-import json
+import marshal
 import os
 import select
-import signal
-import socket
 import sys
-from contextlib import suppress
-from pathlib import Path
-from typing import Any
 
 CLONE_NEWNS, CLONE_NEWUSER, CLONE_NEWPID = 0x00020000, 0x10000000, 0x20000000
 MS_BIND, MS_REC, MS_PRIVATE = 0x1000, 0x4000, 0x40000
 MNT_DETACH = 2
 PR_SET_CHILD_SUBREAPER = 36
 SYS_PIVOT_ROOT = {"x86_64": 155, "aarch64": 41}
+SIGKILL, SIGPIPE, SIGXFSZ = 9, 13, 25
+REAPING = 1000
+"""Milliseconds after which processes that lost their parent and ended are looked for."""
 
 _libc = ctypes.CDLL(None, use_errno=True)
-_woken, _waker = socket.socketpair()
-_waker.setblocking(False)
 
 
 def _check(result: int, what: str) -> None:
@@ -46,113 +42,116 @@ def _unshare() -> None:
     if _libc.unshare(CLONE_NEWNS | CLONE_NEWPID) == 0:
         return
     _check(_libc.unshare(CLONE_NEWUSER | CLONE_NEWNS | CLONE_NEWPID), "cannot make namespaces")
-    Path("/proc/self/setgroups").write_text("deny")
-    Path("/proc/self/uid_map").write_text(f"{user} {user} 1")
-    Path("/proc/self/gid_map").write_text(f"{group} {group} 1")
+    for name, content in (("setgroups", "deny"), ("uid_map", f"{user} {user} 1"), ("gid_map", f"{group} {group} 1")):
+        with open(f"/proc/self/{name}", "w") as stream:
+            stream.write(content)
 
 
-def _mount(source: str, target: Path, kind: str, flags: int) -> None:
-    arguments = (source.encode(), os.fsencode(target), kind.encode(), flags, None)
+def _mount(source: str, target: str, kind: str, flags: int) -> None:
+    arguments = (os.fsencode(source), os.fsencode(target), kind.encode(), flags, None)
     _check(_libc.mount(*arguments), f"cannot mount {source} at {target}")
 
 
-def _enter(root: Path, pfs: Path) -> None:
+def _enter(root: str, pfs: str) -> None:
     """Make `root` the root directory: the host's, with `pfs` at /pfs and a /proc of the PID namespace."""
-    _mount("none", Path("/"), "", MS_REC | MS_PRIVATE)
-    _mount(str(root), root, "", MS_BIND)
-    for entry in Path("/").iterdir():
-        place = root / entry.name
+    _mount("none", "/", "", MS_REC | MS_PRIVATE)
+    _mount(root, root, "", MS_BIND)
+    for entry in os.scandir("/"):
+        place = f"{root}/{entry.name}"
         if entry.name == "pfs":
             continue
         if entry.is_symlink():
-            with suppress(FileExistsError):  # a second command of the same datum
-                place.symlink_to(entry.readlink())
+            if not os.path.lexists(place):
+                os.symlink(os.readlink(entry), place)
         elif entry.is_dir():
-            place.mkdir(exist_ok=True)
-            _mount(str(entry), place, "", MS_BIND | MS_REC)
+            os.makedirs(place, exist_ok=True)
+            _mount(entry.path, place, "", MS_BIND | MS_REC)
         elif entry.is_file():
-            place.touch()
-            _mount(str(entry), place, "", MS_BIND)
-    (root / "pfs").mkdir(exist_ok=True)
-    _mount(str(pfs), root / "pfs", "", MS_BIND)
-    # A container may forbid this; /proc then shows the processes outside too, which no user code depends on.
-    with suppress(OSError):
-        _mount("proc", root / "proc", "proc", 0)
+            os.close(os.open(place, os.O_WRONLY | os.O_CREAT))
+            _mount(entry.path, place, "", MS_BIND)
+    os.makedirs(f"{root}/pfs", exist_ok=True)
+    _mount(pfs, f"{root}/pfs", "", MS_BIND)
+    try:
+        _mount("proc", f"{root}/proc", "proc", 0)
+    except OSError:
+        pass  # A container may forbid this; /proc then shows the processes outside too, which no user code depends on.
     os.chdir(root)
     _check(_libc.syscall(SYS_PIVOT_ROOT[os.uname().machine], b".", b"."), "cannot change the root directory")
     _check(_libc.umount2(b".", MNT_DETACH), "cannot leave the old root directory")
 
 
-def _run(plan: dict[str, Any], control: socket.socket) -> dict[str, int]:
+def _run(argv: list[str], environment: dict[str, str], directory: str, control: int) -> dict[str, int]:
     """Start the command and return how it ended; killed where pachd's end of `control` closes before."""
-    signal.signal(signal.SIGCHLD, lambda *_: None)
-    signal.set_wakeup_fd(_waker.fileno())
     _check(_libc.prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0), "cannot adopt orphans")
-    os.chdir(plan["directory"])
-    os.environ["PATH"] = plan["environment"].get("PATH", os.defpath)
-    command = _spawn(plan["argv"], plan["environment"])
-    while True:
-        if control in select.select([control, _woken], [], [])[0]:
-            return {"signal": signal.SIGKILL}
-        _woken.recv(4096)
-        while (ended := _reap()) is not None:
-            if ended[0] == command:
-                code = os.waitstatus_to_exitcode(ended[1])
-                return {"exit": code} if code >= 0 else {"signal": -code}
-
-
-def _spawn(argv: list[str], environment: dict[str, str]) -> int:
-    ignored_by_python = [signal.SIGPIPE, signal.SIGXFSZ]
+    os.chdir(directory)
+    os.environ["PATH"] = environment.get("PATH", os.defpath)
     try:
-        return os.posix_spawnp(argv[0], argv, environment, setpgroup=0, setsigdef=ignored_by_python)
+        command = os.posix_spawnp(argv[0], argv, environment, setpgroup=0, setsigdef=[SIGPIPE, SIGXFSZ])
     except FileNotFoundError:
         raise OSError(f'exec: "{argv[0]}": executable file not found in $PATH') from None
-
-
-def _reap() -> tuple[int, int] | None:
-    """The id and the status of a child that has ended, if one has."""
-    with suppress(ChildProcessError):
-        pid, status = os.waitpid(-1, os.WNOHANG)
-        return (pid, status) if pid else None
-    return None
+    ended = os.pidfd_open(command)
+    poll = select.poll()
+    poll.register(control, select.POLLIN)
+    poll.register(ended, select.POLLIN)
+    while True:
+        if any(ready == control for ready, _ in poll.poll(REAPING)):
+            return {"signal": SIGKILL}
+        pid = 1
+        while pid:
+            pid, status = os.waitpid(-1, os.WNOHANG)
+            if pid == command:
+                code = os.waitstatus_to_exitcode(status)
+                return {"exit": code} if code >= 0 else {"signal": -code}
 
 
 def _kill_descendants() -> None:
     """End every process below this one, which is the parent of whatever their death leaves without one."""
-    me = str(os.getpid())
     while True:
-        for entry in Path("/proc").glob("[0-9]*/stat"):
-            with suppress(OSError):
-                _state, parent = entry.read_text().rpartition(")")[2].split()[:2]
-                if parent == me:
-                    os.kill(int(entry.parent.name), signal.SIGKILL)
+        for name in os.listdir("/proc"):
+            if name.isdigit() and _parent(name) == os.getpid():
+                try:
+                    os.kill(int(name), SIGKILL)
+                except OSError:
+                    continue
         try:
             os.waitpid(-1, 0)
         except ChildProcessError:
             return
 
 
+def _parent(pid: str) -> int:
+    """The id of a process's parent, 0 where the process is gone."""
+    try:
+        with open(f"/proc/{pid}/stat") as stream:
+            return int(stream.read().rpartition(")")[2].split()[1])
+    except OSError:
+        return 0
+
+
 def main() -> None:
     """Do as pachd says."""
-    control = socket.socket(fileno=int(sys.argv[1]))
-    control.set_inheritable(False)
-    plan = json.loads(control.makefile().readline())
-    answer: dict[str, int | str]
+    control = int(sys.argv[1])
+    os.set_inheritable(control, False)
+    with open(control, "rb", closefd=False) as stream:
+        argv, environment, directory, place, isolate = marshal.load(stream)  # noqa: S302 - sent by pachd, our parent
+    answer: dict[str, int] | dict[str, str]
     try:
-        if plan["isolate"]:
+        if isolate:
             _unshare()
             # The child is the first process of the PID namespace: with it end all others, and then this waits no more.
             if child := os.fork():
                 os.waitpid(child, 0)
                 return
-            _enter(Path(plan["place"], "root"), Path(plan["place"], "pfs"))
-        answer = dict(_run(plan, control))
+            _enter(f"{place}/root", f"{place}/pfs")
+        answer = _run(argv, environment, directory, control)
     except (OSError, KeyError) as error:
         answer = {"error": str(error)}
-    if not plan["isolate"]:
+    if not isolate:
         _kill_descendants()
-    with suppress(OSError):
-        control.sendall(json.dumps(answer).encode() + b"\n")
+    try:
+        os.write(control, marshal.dumps(answer))
+    except OSError:
+        pass  # pachd is gone
     os._exit(0)
 
 

@@ -7,7 +7,7 @@ its own text does not find its files there.
 
 from __future__ import annotations
 
-import json
+import marshal
 import os
 import re
 import selectors
@@ -20,7 +20,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass
+from dataclasses import astuple, dataclass
 from pathlib import Path
 
 PFS = "/pfs"
@@ -94,12 +94,14 @@ class Process:
                     if not data:
                         break
                     write(data)
-        with self._control, self._control.makefile() as replies:
-            reply = replies.readline()
+        with self._control, self._control.makefile("rb") as replies:
+            reply = replies.read()
         self._launcher.wait()
         if late:
             return None
-        return Outcome(**json.loads(reply)) if reply else Outcome(error="the launcher was killed")
+        if not reply:
+            return Outcome(error="the launcher was killed")
+        return Outcome(**marshal.loads(reply))  # noqa: S302 - sent by our own launcher
 
 
 @dataclass(frozen=True)
@@ -150,7 +152,7 @@ class Sandbox:
                 start_new_session=True,
             )
         with suppress(BrokenPipeError):
-            ours.sendall(json.dumps(asdict(plan)).encode() + b"\n")
+            ours.sendall(marshal.dumps(astuple(plan)))
         if stdin is not None:
             threading.Thread(target=_feed, args=(launcher, stdin), name="stdin", daemon=True).start()
         return Process(launcher, ours)

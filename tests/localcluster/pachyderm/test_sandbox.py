@@ -75,6 +75,11 @@ def test_standard_input(any_sandbox: Sandbox, place: Path) -> None:
     assert _run(any_sandbox, place, ["true"], "x" * 1_000_000)[0] == Outcome(exit=0)
 
 
+def test_long_arguments(any_sandbox: Sandbox, place: Path) -> None:
+    word = "x" * 100_000
+    assert _run(any_sandbox, place, ["echo", *[word] * 4])[1] == " ".join([word] * 4) + "\n"
+
+
 def test_how_a_command_ends(any_sandbox: Sandbox, place: Path) -> None:
     assert str(_run(any_sandbox, place, ["sh", "-c", "kill -9 $$"])[0]) == "signal: killed"
     assert str(_run(any_sandbox, place, ["sh", "-c", "kill -TERM 0"])[0]) == "signal: terminated"
