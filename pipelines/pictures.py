@@ -43,7 +43,7 @@ def mosaic(rows: Sequence[Pixels], caption: str, columns: int = 20, scale: int =
 
 def histogram(values: npt.ArrayLike, caption: str, *, bins: int = 64, label: str = "", log: bool = False) -> Picture:
     """How often values occur, in `bins` bars."""
-    figure, axes = chart(6.4, 2.6)
+    figure, axes = chart(5.4, 2.6)
     axes.hist(np.asarray(values).ravel(), bins=bins, color=BLUE, log=log)
     axes.set_xlabel(label)
     return drawn(figure, caption)
@@ -51,7 +51,7 @@ def histogram(values: npt.ArrayLike, caption: str, *, bins: int = 64, label: str
 
 def levels(counts: npt.ArrayLike, caption: str) -> Picture:
     """How many pixels have each grey value from 1 to 255, of counts [256]."""
-    figure, axes = chart(6.4, 2.6)
+    figure, axes = chart(5.4, 2.6)
     axes.stairs(np.asarray(counts)[1:], np.arange(1, 257) - 0.5, fill=True, color=BLUE)
     axes.set_xlabel("grey value")
     return drawn(figure, caption)

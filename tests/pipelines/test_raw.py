@@ -19,6 +19,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
+from PIL import Image
+from sklearn.datasets import load_digits
 
 from data.catalog import CLASS_NAMES, TEST, TRAIN, Split
 from pipelines import idx as idx_reader
@@ -215,6 +217,17 @@ def test_renamed_and_swapped_classes_are_caught_by_the_profile(order: list[int])
     renamed: Bytes = np.array(order, np.uint8)[labels]
     assert failed(judged(images, renamed, FASHION)) == ["label order"]
     assert failed(judged(images, renamed, GENERAL)) == []
+
+
+def test_another_data_set_with_its_own_label_list_passes_and_its_shift_is_caught() -> None:
+    digits = load_digits()
+    side = split.SIDE
+    images = np.stack([Image.fromarray((15 * each).astype(np.uint8)).resize((side, side)) for each in digits.images])
+    labels = digits.target.astype(np.uint8)
+    variables = {"CLASS_NAMES": "0,1,2,3,4,5,6,7,8,9"}
+    assert failed(judged(images, labels, variables)) == []
+    assert failed(judged(images, np.roll(labels, 1), variables)) == ["labels belong to images"]
+    assert "pixels: mean" in failed(judged(images, labels, FASHION))
 
 
 def test_inverted_scaled_and_noisy_pixels_are_caught_by_the_profile() -> None:
