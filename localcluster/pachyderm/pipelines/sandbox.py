@@ -94,7 +94,8 @@ class Process:
                     if not data:
                         break
                     write(data)
-        with self._control, self._control.makefile("rb") as replies:
+        reply = b""
+        with self._control, self._control.makefile("rb") as replies, suppress(ConnectionResetError):
             reply = replies.read()
         self._launcher.wait()
         if late:

@@ -233,3 +233,19 @@ def test_without_root(tmp_path: Path) -> None:
     assert first == "65534 " or first.startswith("65534 cannot")
     working = "/" if first == "65534 " else str(home / "scratch" / "datum" / "pfs")
     assert rest == ["65534", working, "exit status 0", "hello", ""]
+
+
+@pytest.mark.parametrize("moment", ["at once", "in mid-run"])
+def test_a_launcher_that_is_killed_is_an_error_of_the_command(any_sandbox: Sandbox, place: Path, moment: str) -> None:
+    mark = f"{os.getpid()}4"
+    process = any_sandbox.start(Command(["sleep", f"600.{mark}"], None, PATH), place)
+    if moment == "in mid-run":
+        _wait_for(lambda: bool(_alive(f"600.{mark}")), "the command to start")
+    process._launcher.kill()
+    if any_sandbox.isolated:
+        process.kill()
+    else:
+        for pid in _alive(f"600.{mark}"):
+            os.kill(pid, 9)
+    outcome = process.wait(lambda _: None, DEADLINE)
+    assert outcome in (Outcome(error="the launcher was killed"), Outcome(signal=9))
