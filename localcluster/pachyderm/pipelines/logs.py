@@ -1,6 +1,6 @@
 """Log lines of jobs and pipelines: one file of JSON lines for each job, and one a pipeline for what its master says.
 
-A job's log is bounded: past MOST_BYTES one line says that the rest is not kept.
+A job's log is bounded: past MOST_BYTES one line says that what its user code writes is no longer kept.
 """
 
 from __future__ import annotations
@@ -47,15 +47,17 @@ class Logs:
         return sorted(int(name) for name in found if name != MASTER)
 
     def write(self, path: Path, *messages: str, user: bool = False, datum: str = "") -> None:
-        """Append lines, unless the file has reached its bound."""
+        """Append lines; those of user code only while the file has not reached its bound."""
         path.parent.mkdir(parents=True, exist_ok=True)
         text = "".join(json.dumps(asdict(Line(now(), message, user, datum))) + "\n" for message in messages)
         with path.open("ab") as stream:
-            if stream.tell() < MOST_BYTES:
-                stream.write(text.encode())
-                if stream.tell() >= MOST_BYTES:
-                    last = Line(now(), f"the log has reached {MOST_BYTES} bytes; what follows is not kept")
-                    stream.write(json.dumps(asdict(last)).encode() + b"\n")
+            before = stream.tell()
+            if user and before >= MOST_BYTES:
+                return
+            stream.write(text.encode())
+            if before < MOST_BYTES <= stream.tell():
+                last = Line(now(), f"the log has reached {MOST_BYTES} bytes; what user code writes is no longer kept")
+                stream.write(json.dumps(asdict(last)).encode() + b"\n")
         self.wake()
 
     def wake(self) -> None:

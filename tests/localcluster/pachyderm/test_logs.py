@@ -44,11 +44,15 @@ def test_a_log_is_bounded_and_says_so(tmp_path: Path, monkeypatch: pytest.Monkey
     store = Logs(tmp_path)
     path = store.path(1, 7)
     for number in range(1000):
-        store.write(path, f"line {number}")
+        store.write(path, f"line {number}", user=True)
+    store.write(path, "errored")
     messages = _messages(path)
     assert messages[0] == "line 0"
-    assert messages[-1] == "the log has reached 10000 bytes; what follows is not kept"
-    assert sum("not kept" in message for message in messages) == 1
+    assert messages[-2:] == [
+        "the log has reached 10000 bytes; what user code writes is no longer kept",
+        "errored",
+    ]
+    assert sum("no longer kept" in message for message in messages) == 1
     assert path.stat().st_size < 11_000
 
 
