@@ -236,6 +236,7 @@ def test_what_is_no_batch_is_refused_with_the_reason(pfs: Pfs, files: dict[str, 
         batch.read(put_batch(pfs, files), classes=10)
 
 
+@pytest.mark.slow
 def test_each_batch_gets_a_report_of_its_own_and_drift_is_no_failure(pfs: Pfs) -> None:
     images, labels = generated(400, seed=7)
     put_batch(pfs, {"fresh/images.npy": npy(images), "fresh/labels.npy": npy(labels)})
