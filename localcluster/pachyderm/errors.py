@@ -2,9 +2,12 @@
 
 PachdError (UNKNOWN, as upstream sends whatever has no code)
 ├── NotFound                what a call names is not there (said so for a repo and a commit set)
-│   └── ProjectNotFound, BranchNotFound, CommitNotFound, FileNotFound
+│   └── ProjectNotFound, BranchNotFound, CommitNotFound, ParentNotFound, FileNotFound
 ├── AlreadyExists           what a call would create is there
+├── ProjectInUse            a project that is to go still has repos
+├── ProvenanceCycle         a branch would be computed from itself
 ├── CommitFinished          a write to, or a second finish of, a finished commit
+├── NotFinished             what is asked for cannot be told of an open commit
 ├── InvalidArgument         a message lacks what the call needs
 ├── BadSpec                 a pipeline's specification has an unknown field or a wrong type
 ├── Unimplemented           a part of an otherwise served call
@@ -14,6 +17,7 @@ PachdError (UNKNOWN, as upstream sends whatever has no code)
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import ClassVar
 
 
@@ -27,6 +31,13 @@ class NotFound(PachdError):
     """Something named in the call does not exist."""
 
     code = "NOT_FOUND"
+
+
+class ParentNotFound(NotFound):
+    """There is no such commit to start a new one on; `missing` says what was not found."""
+
+    def __init__(self, missing: NotFound) -> None:
+        super().__init__(f"parent commit not found: {missing}")
 
 
 class ProjectNotFound(NotFound):
@@ -46,8 +57,8 @@ class BranchNotFound(NotFound):
 class CommitNotFound(NotFound):
     """The repo has no such commit, nor one that belongs to the commit set."""
 
-    def __init__(self, repo: object, commit: str, *, parent: bool = False) -> None:
-        super().__init__(f"{'parent ' if parent else ''}commit {repo}@{commit} not found")
+    def __init__(self, repo: object, commit: str) -> None:
+        super().__init__(f"commit {repo}@{commit} not found")
 
 
 class FileNotFound(NotFound):
@@ -63,11 +74,39 @@ class AlreadyExists(PachdError):
     code = "ALREADY_EXISTS"
 
 
+class ProjectInUse(PachdError):
+    """A project that is to go still has repos."""
+
+    code = "FAILED_PRECONDITION"
+
+    def __init__(self, project: str, repos: Iterable[object]) -> None:
+        still = "\n".join(f"repo {repo} still exists" for repo in repos)
+        super().__init__(f"cannot delete project {project}: {still}")
+
+
+class ProvenanceCycle(PachdError):
+    """A branch would be computed from itself."""
+
+    code = "INTERNAL"
+
+    def __init__(self, upstream: object, branch: object) -> None:
+        super().__init__(f"cycle detected because {upstream} is already in the subvenance of {branch}")
+
+
 class CommitFinished(PachdError):
     """A write to, or a second finish of, a finished commit."""
 
     def __init__(self, commit: object) -> None:
         super().__init__(f"commit {commit} has already finished")
+
+
+class NotFinished(PachdError):
+    """What is asked for cannot be told of an open commit."""
+
+    code = "UNAVAILABLE"
+
+    def __init__(self, commit: object) -> None:
+        super().__init__(f"commit {commit} not finished")
 
 
 class InvalidArgument(PachdError):

@@ -7,10 +7,10 @@ from collections.abc import Iterator
 from betterproto.lib.google.protobuf import Empty
 from pachyderm_sdk.api import pfs
 
-from localcluster.pachyderm.errors import InvalidArgument
+from localcluster.pachyderm.errors import InvalidArgument, NotFinished
 from localcluster.pachyderm.servicer import wire
 from localcluster.pachyderm.servicer.session import Session
-from localcluster.pachyderm.state import commit_sets, commits, history, repos
+from localcluster.pachyderm.state import commit_sets, commits, history, repos, trees
 from localcluster.pachyderm.state.commits import CommitState, Origin
 from localcluster.pachyderm.state.database import Transaction
 from localcluster.pachyderm.state.names import CommitName
@@ -67,8 +67,24 @@ def list_commit(request: pfs.ListCommitRequest, session: Session) -> Iterator[pf
             reverse=request.reverse,
             number=request.number,
         )
-        infos = [wire.commit_info(tx, commit) for commit in found]
+        infos = [wire.listed_commit_info(tx, commit) for commit in found]
     yield from infos
+
+
+def find_commits(request: pfs.FindCommitsRequest, session: Session) -> Iterator[pfs.FindCommitsResponse]:
+    """The commits of a line that changed one path, then the oldest one looked at."""
+    with session.read() as tx:
+        line = commits.history(tx, commits.resolve(tx, wire.commit_name(request.start)))
+        found = 0
+        for searched, commit in enumerate(line):
+            if commit.finished is None:
+                raise NotFinished(commit)
+            if trees.changed(tx, commit, request.file_path):
+                found += 1
+                yield pfs.FindCommitsResponse(found_commit=wire.commit_message(commit), commits_searched=searched)
+            if found == request.limit != 0:
+                break
+    yield pfs.FindCommitsResponse(last_searched_commit=wire.commit_message(commit), commits_searched=searched + 1)
 
 
 def subscribe_commit(request: pfs.SubscribeCommitRequest, session: Session) -> Iterator[pfs.CommitInfo]:
@@ -96,7 +112,7 @@ def subscribe_commit(request: pfs.SubscribeCommitRequest, session: Session) -> I
 
 def inspect_commit_set(request: pfs.InspectCommitSetRequest, session: Session) -> Iterator[pfs.CommitInfo]:
     with session.read() as tx:
-        found = commit_sets.get(tx, request.commit_set.id)
+        found = commit_sets.with_provenance(tx, commit_sets.get(tx, request.commit_set.id))
     for commit in found:
         info = _in_state(session, commit.number, CommitState.FINISHED if request.wait else CommitState.STARTED)
         if info is None:
@@ -108,7 +124,8 @@ def list_commit_set(request: pfs.ListCommitSetRequest, session: Session) -> Iter
     with session.read() as tx:
         infos = [
             pfs.CommitSetInfo(
-                commit_set=pfs.CommitSet(id=found[0].id), commits=[wire.commit_info(tx, commit) for commit in found]
+                commit_set=pfs.CommitSet(id=found[0].id),
+                commits=[wire.commit_info(tx, commit) for commit in commit_sets.with_provenance(tx, found)],
             )
             for found in commit_sets.list_sets(tx, request.project.name)
         ]

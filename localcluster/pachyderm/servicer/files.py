@@ -15,7 +15,7 @@ from localcluster.pachyderm.errors import PachdError, Unimplemented
 from localcluster.pachyderm.servicer import wire
 from localcluster.pachyderm.servicer.session import Session
 from localcluster.pachyderm.servicer.uploads import Upload
-from localcluster.pachyderm.state import commits, files, history
+from localcluster.pachyderm.state import commits, files, history, trees
 from localcluster.pachyderm.state.commits import Commit
 from localcluster.pachyderm.state.database import Transaction
 from localcluster.pachyderm.state.files import Node
@@ -40,7 +40,7 @@ def modify_file(requests: Iterator[pfs.ModifyFileRequest], session: Session) -> 
 
 
 def _open(tx: Transaction, file: pfs.File) -> Commit:
-    return commits.resolve(tx, wire.commit_name(file.commit))
+    return trees.readable(tx, wire.commit_name(file.commit))
 
 
 def get_file(request: pfs.GetFileRequest, session: Session) -> Iterator[bytes]:
@@ -120,7 +120,7 @@ def _page(found: list[Node], request: pfs.ListFileRequest | pfs.WalkFileRequest)
 
 def glob_file(request: pfs.GlobFileRequest, session: Session) -> Iterator[bytes]:
     with session.read() as tx:
-        commit = commits.resolve(tx, wire.commit_name(request.commit))
+        commit = trees.readable(tx, wire.commit_name(request.commit))
         found = files.glob(tx, commit, request.pattern)
     yield from wire.file_infos(commit, found)
 
@@ -140,7 +140,6 @@ def diff_file(request: pfs.DiffFileRequest, session: Session) -> Iterator[pfs.Di
                 tx,
                 (new, request.new_file.path or "/"),
                 (old, source.path or "/") if old else None,
-                shallow=request.shallow,
             )
         )
     for after, before in pairs:

@@ -49,7 +49,10 @@ def create_repo(request: pfs.CreateRepoRequest, session: Session) -> Empty:
 
 def inspect_repo(request: pfs.InspectRepoRequest, session: Session) -> pfs.RepoInfo:
     with session.read() as tx:
-        return wire.repo_info(tx, repos.get(tx, wire.repo_name(request.repo)))
+        repo = repos.get(tx, wire.repo_name(request.repo))
+        info = wire.repo_info(tx, repo)
+    info.details = pfs.RepoInfoDetails(size_bytes=repo.size)
+    return info
 
 
 def list_repo(request: pfs.ListRepoRequest, session: Session) -> Iterator[pfs.RepoInfo]:

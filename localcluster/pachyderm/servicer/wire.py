@@ -9,9 +9,9 @@ from betterproto import encode_varint
 from pachyderm_sdk.api import pfs
 
 from localcluster.pachyderm.errors import InvalidArgument
-from localcluster.pachyderm.state import branches, commits
+from localcluster.pachyderm.state import branches, commits, trees
 from localcluster.pachyderm.state.branches import Branch
-from localcluster.pachyderm.state.commits import Commit
+from localcluster.pachyderm.state.commits import Commit, Origin
 from localcluster.pachyderm.state.database import Transaction
 from localcluster.pachyderm.state.files import Node
 from localcluster.pachyderm.state.names import DEFAULT_PROJECT, USER, CommitName, RepoName
@@ -75,8 +75,15 @@ def branch_message(branch: Branch) -> pfs.Branch:
 
 
 def commit_message(commit: Commit) -> pfs.Commit:
-    """A reference to a commit; upstream clears the branch in everything it sends."""
+    """A reference to a commit; upstream clears the branch in most of what it sends."""
     return pfs.Commit(repo=repo_message(commit.repo), id=commit.id)
+
+
+def relative_message(commit: Commit) -> pfs.Commit:
+    """A reference to a commit's child or provenance, in which upstream leaves the branch that it was made on."""
+    message = commit_message(commit)
+    message.branch = pfs.Branch(repo=message.repo, name=commit.branch)
+    return message
 
 
 def repo_info(tx: Transaction, repo: Repo) -> pfs.RepoInfo:
@@ -87,7 +94,6 @@ def repo_info(tx: Transaction, repo: Repo) -> pfs.RepoInfo:
         size_bytes_upper_bound=repo.size,
         description=repo.description,
         branches=[branch_message(branch) for branch in branches.list_branches(tx, repo.name)],
-        details=pfs.RepoInfoDetails(size_bytes=repo.size),
     )
 
 
@@ -104,17 +110,24 @@ def branch_info(tx: Transaction, branch: Branch) -> pfs.BranchInfo:
     )
 
 
+def listed_commit_info(tx: Transaction, commit: Commit) -> pfs.CommitInfo:
+    """A commit as ListCommit has it: with the bound of its size."""
+    info = commit_info(tx, commit)
+    info.size_bytes_upper_bound = trees.bound(tx, commit)
+    return info
+
+
 def commit_info(tx: Transaction, commit: Commit) -> pfs.CommitInfo:
-    """A commit as listed."""
+    """A commit as inspected."""
     relations = commits.relations(tx, commit)
     info = pfs.CommitInfo(
         commit=commit_message(commit),
         origin=pfs.CommitOrigin(kind=pfs.OriginKind(commit.origin)),
         description=commit.description,
-        child_commits=[commit_message(child) for child in relations.children],
+        child_commits=[relative_message(child) for child in relations.children],
         started=time(commit.started),
-        direct_provenance=[commit_message(upstream) for upstream in relations.provenance],
-        direct_subvenance=[commit_message(downstream) for downstream in relations.subvenance],
+        direct_provenance=[relative_message(upstream) for upstream in relations.provenance],
+        direct_subvenance=[relative_message(downstream) for downstream in relations.subvenance],
         error=commit.error,
         created_at=time(commit.started),
         updated_at=time(commit.finished or commit.started),
@@ -123,7 +136,7 @@ def commit_info(tx: Transaction, commit: Commit) -> pfs.CommitInfo:
         info.parent_commit = commit_message(relations.parent)
     if commit.finished is not None:
         info.finishing = info.finished = time(commit.finished)
-        info.size_bytes_upper_bound = commit.size
+    if commit.finished is not None or commit.origin is Origin.USER:
         info.details = pfs.CommitInfoDetails(size_bytes=commit.size)
     return info
 
@@ -131,10 +144,12 @@ def commit_info(tx: Transaction, commit: Commit) -> pfs.CommitInfo:
 def file_infos(commit: Commit, nodes: Iterable[Node]) -> Iterator[bytes]:
     """FileInfo messages already encoded; what those of a commit share is encoded once."""
     in_commit = bytes(pfs.File(commit=commit_message(commit)))
+    datum = bytes(pfs.File(datum="default")) if commit.origin is Origin.USER else b""
     committed = bytes(pfs.FileInfo(committed=time(commit.finished)))
     for node in nodes:
         kind = pfs.FileType.DIR if node.is_directory else pfs.FileType.FILE
-        file = _delimited(1, in_commit + _delimited(2, node.path.encode()))
+        place = in_commit + _delimited(2, node.path.encode())
+        file = _delimited(1, place if node.is_directory else place + datum)
         yield file + bytes(pfs.FileInfo(file_type=kind, size_bytes=node.size, hash=node.hash)) + committed
 
 

@@ -6,7 +6,7 @@ import sqlite3
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from localcluster.pachyderm.errors import BranchNotFound, PachdError
+from localcluster.pachyderm.errors import BranchNotFound, PachdError, ProvenanceCycle
 from localcluster.pachyderm.state import commits, jobs, repos
 from localcluster.pachyderm.state.commits import Commit, Origin
 from localcluster.pachyderm.state.database import Transaction, now
@@ -144,16 +144,35 @@ def create(
     tx.executemany("INSERT INTO branch_provenance VALUES (?, ?)", [(branch.number, number) for number in wanted])
     if changed or head is not None:
         propagate(tx, branch, commit_id)
+    _check_repos(tx, branch)
     return get(tx, repo_name, name)
 
 
+def _check_repos(tx: Transaction, branch: Branch) -> None:
+    """Refuse two branches of one repo that are computed from each other's relatives, however far."""
+    reached = {branch.number: branch}
+    waiting = [branch]
+    while waiting:
+        at = waiting.pop()
+        for other in provenance(tx, at) + subvenance(tx, at):
+            if other.number not in reached:
+                reached[other.number] = other
+                waiting.append(other)
+    repos_reached = [other.repo for other in reached.values()]
+    for repo in repos_reached:
+        if repos_reached.count(repo) > 1:
+            raise PachdError(f'multiple branches from the same repo, "{repo}", cannot participate in a DAG')
+
+
 def _source(tx: Transaction, repo: Repo, name: str, upstream: RepoName, branch_name: str, commit_id: str) -> Branch:
+    if upstream == repo.name:
+        raise PachdError(f"repo {upstream} cannot be in the provenance of its own branch")
     upstream_repo = repos.get(tx, upstream)
     source = find(tx, upstream_repo, branch_name)
     if source is None:
         return _advance(tx, upstream_repo, branch_name, None, [], commit_id)
     if any((b.repo, b.name) == (repo.name, name) for b in (source, *provenance(tx, source))):
-        raise PachdError(f'branch "{name}" cannot be in its own provenance')
+        raise ProvenanceCycle(source, f"{repo.name}@{name}")
     return source
 
 

@@ -6,12 +6,13 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from localcluster.pachyderm.blobs import Blob, Blobs, digest
-from localcluster.pachyderm.errors import FileNotFound
-from localcluster.pachyderm.state import commits, trees
+from localcluster.pachyderm.state import trees
 from localcluster.pachyderm.state.commits import Commit
 from localcluster.pachyderm.state.database import Transaction
 from localcluster.pachyderm.state.names import CommitName, clean_path
 from localcluster.pachyderm.state.trees import Entry, Tree
+
+EMPTY = digest().digest()
 
 MOST_PIECES = 64
 """A file appended to more often than this becomes one new blob."""
@@ -42,11 +43,28 @@ class Copy:
     append: bool
 
 
+@dataclass(frozen=True)
+class Copied:
+    """A copy whose source has been read: the files to put."""
+
+    files: list[Entry]
+    append: bool
+
+
 Change = Append | Delete | Copy
+Ready = Append | Delete | Copied
 
 
-def apply(tx: Transaction, blobs: Blobs, commit: Commit, changes: Iterable[Change]) -> None:
-    """Apply the changes to an open commit.  Raises FileNotFound where a copy has no source."""
+def with_sources(tx: Transaction, asked: Iterable[Change]) -> list[Ready]:
+    """The changes with each copy's files, as they are before any of the changes; what is not there is no file.
+
+    Raises NotFound where a source has no such commit, PachdError where it cannot be read yet.
+    """
+    return [_copied(tx, change) if isinstance(change, Copy) else change for change in asked]
+
+
+def apply(tx: Transaction, blobs: Blobs, commit: Commit, changes: Iterable[Ready]) -> None:
+    """Apply the changes to an open commit."""
     tree = Tree(tx, commit.number)
     for change in changes:
         match change:
@@ -59,16 +77,16 @@ def apply(tx: Transaction, blobs: Blobs, commit: Commit, changes: Iterable[Chang
                     doomed = [entry.path for entry in tree.files(clean_path(path))]
                 for victim in doomed:
                     trees.remove(tx, commit, victim)
-            case Copy(path, _, _, append):
-                for entry in _copied(tx, change):
+            case Copied(files, append):
+                for entry in files:
                     if not append:
                         trees.remove(tx, commit, entry.path)
                     _append(tx, blobs, commit, tree, entry)
 
 
 def content_hash(blob_id: bytes) -> bytes:
-    """A file's hash, as upstream's for files under 1 MB: BLAKE2b-256 of the BLAKE2b-256 of its content."""
-    return digest(blob_id).digest()
+    """A file's hash from its content's, as upstream's for files under 1 MB: the hash of that hash; empty, its own."""
+    return blob_id if blob_id == EMPTY else digest(blob_id).digest()
 
 
 def _append(tx: Transaction, blobs: Blobs, commit: Commit, tree: Tree, new: Entry) -> None:
@@ -92,13 +110,12 @@ def _append(tx: Transaction, blobs: Blobs, commit: Commit, tree: Tree, new: Entr
         trees.put(tx, commit, Entry(new.path, pieces, old.size + new.size, content_hash(whole)))
 
 
-def _copied(tx: Transaction, change: Copy) -> list[Entry]:
-    source = commits.resolve(tx, change.source)
+def _copied(tx: Transaction, change: Copy) -> Copied:
+    source = trees.readable(tx, change.source)
     tree = Tree(tx, source.number)
     origin, target = clean_path(change.source_path), clean_path(change.path)
     entry = tree.file(origin)
     found = [entry] if entry else tree.files(origin)
-    if not found:
-        raise FileNotFound(origin, source.repo, source.id)
     cut = len(origin.rstrip("/"))
-    return [Entry(clean_path(target + e.path[cut:]), e.pieces, e.size, e.hash) for e in found]
+    files = [Entry(clean_path(target + e.path[cut:]), e.pieces, e.size, e.hash) for e in found]
+    return Copied(files, change.append)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import takewhile
 
 from localcluster.pachyderm.errors import NotFound, PachdError
 from localcluster.pachyderm.state import branches, commits, jobs, repos, trees
@@ -17,6 +18,17 @@ def get(tx: Transaction, commit_set: str) -> list[Commit]:
     if not found:
         raise NotFound(f"no commits found for commitset {commit_set}")
     return found
+
+
+def with_provenance(tx: Transaction, found: Sequence[Commit]) -> list[Commit]:
+    """The commits and all that they were computed from, also of other sets; upstream first."""
+    return commits.select(
+        tx,
+        "WHERE c.number IN (WITH RECURSIVE upstream(number) AS ("  # noqa: S608
+        f" SELECT number FROM commits WHERE number IN ({','.join(str(commit.number) for commit in found)})"
+        " UNION SELECT p.upstream FROM commit_provenance p JOIN upstream u ON p.commit_number = u.number)"
+        " SELECT number FROM upstream) ORDER BY c.number",
+    )
 
 
 def list_sets(tx: Transaction, project: str) -> list[list[Commit]]:
@@ -40,6 +52,8 @@ def list_commits(
 ) -> list[Commit]:
     """Commits of a repo (of all repos: None), newest first; with `to` its line back to `since`, which is left out."""
     if to and to.reference:
+        if reverse:
+            raise PachdError("cannot use 'Reverse' while also using 'From' or 'To'")
         found = commits.history(tx, commits.resolve(tx, to))
     elif since and since.reference:
         raise PachdError("cannot use `from` commit without `to` commit")
@@ -48,10 +62,8 @@ def list_commits(
     else:
         found = commits.select(tx, "ORDER BY c.number DESC")
     if since and since.reference:
-        first = commits.resolve(tx, since)
-        if first.number not in {commit.number for commit in found}:
-            raise PachdError(f"commit {first} is not an ancestor of the `to` commit")
-        found = [commit for commit in found if commit.number > first.number]
+        first = commits.resolve(tx, since).number
+        found = list(takewhile(lambda commit: commit.number != first, found))
     found = [
         commit
         for commit in found
@@ -63,7 +75,10 @@ def list_commits(
 
 
 def squash(tx: Transaction, doomed: Sequence[Commit]) -> None:
-    """Remove commits and hand their changes to their children.  Raises PachdError where one has no child."""
+    """Remove commits and hand their changes to their children; a branch at one goes back to the parent.
+
+    Raises PachdError where one has no child or an open one.
+    """
     for commit in doomed:
         if not commits.relations(tx, commit).children:
             raise PachdError(
@@ -71,9 +86,10 @@ def squash(tx: Transaction, doomed: Sequence[Commit]) -> None:
                 f" use the drop operation instead: {commit}"
             )
     for commit in _stopped(tx, doomed):
-        children = commits.relations(tx, commit).children
+        for child in commits.relations(tx, commit).children:
+            if child.finished is None:
+                raise PachdError(f"cannot squash until child commit {child} is finished")
         trees.hand_down(tx, commit, _heirs(tx, commit))
-        tx.execute("UPDATE branches SET head=? WHERE head=?", (children[0].number, commit.number))
         _remove(tx, commit)
 
 
@@ -90,13 +106,6 @@ def drop(tx: Transaction, doomed: Sequence[Commit]) -> None:
         if {child.number for child in commits.relations(tx, commit).children} - numbers:
             raise PachdError(f"cannot drop a commit that has children: {commit}")
     for commit in _stopped(tx, doomed):
-        repo = repos.get(tx, commit.repo)
-        for (name,) in tx.execute("SELECT name FROM branches WHERE head=?", (commit.number,)).fetchall():
-            if commit.parent is None:
-                head = branches.empty_head(tx, repo, name, new_commit_id())
-            else:
-                head = commits.get(tx, commit.parent)
-            branches.set_head(tx, repo, name, head)
         _remove(tx, commit)
 
 
@@ -111,13 +120,25 @@ def _stopped(tx: Transaction, doomed: Sequence[Commit]) -> list[Commit]:
 
 
 def _remove(tx: Transaction, commit: Commit) -> None:
+    headed = tx.execute("SELECT name FROM branches WHERE head=?", (commit.number,)).fetchall()
+    if headed:
+        repo = repos.get(tx, commit.repo)
+        if commit.parent is None:
+            head = branches.empty_head(tx, repo, headed[0]["name"], new_commit_id())
+        else:
+            head = commits.get(tx, commit.parent)
+        for (name,) in headed:
+            branches.set_head(tx, repo, name, head)
     tx.execute("UPDATE commits SET parent=? WHERE parent=?", (commit.parent, commit.number))
     tx.execute("DELETE FROM commits WHERE number=?", (commit.number,))
 
 
 def whole_set(tx: Transaction, commit_set: str) -> list[Commit]:
-    """The commits of a set that is to go.  Raises PachdError where commits of other sets were computed from it."""
-    found = get(tx, commit_set)
+    """The commits of a set that is to go; none where there is no such set.
+
+    Raises PachdError where commits of other sets were computed from it.
+    """
+    found = commits.in_set(tx, commit_set)
     later = {c.id for commit in found for c in commits.relations(tx, commit).subvenance} - {commit_set}
     if later:
         raise PachdError(

@@ -6,7 +6,7 @@ import sqlite3
 from dataclasses import dataclass
 from enum import IntEnum
 
-from localcluster.pachyderm.errors import BranchNotFound, CommitNotFound
+from localcluster.pachyderm.errors import BranchNotFound, CommitNotFound, PachdError
 from localcluster.pachyderm.state import repos
 from localcluster.pachyderm.state.database import Transaction, now
 from localcluster.pachyderm.state.names import Ancestry, CommitName, RepoName, is_commit_id, parse_ancestry
@@ -94,28 +94,34 @@ def insert(
     return get(tx, number)
 
 
-def resolve(tx: Transaction, name: CommitName, *, parent: bool = False) -> Commit:
+def resolve(tx: Transaction, name: CommitName) -> Commit:
     """The commit that a caller means by an id or a branch, either with `^n` or `.n`; no name at all means an error.
 
     An id that the repo lacks stands for the commit of this repo in the provenance of the commit set with that id.
-    Raises NotFound (repo), BranchNotFound or CommitNotFound (which says "parent commit" where `parent` is true).
+    Raises NotFound (repo), BranchNotFound, CommitNotFound, and PachdError where the line of ancestors is too short.
     """
     repo = repos.get(tx, name.repo)
     ancestry = parse_ancestry(name.reference) if name.reference else Ancestry("")
-    commit = _base(tx, repo, ancestry.base, parent=parent)
-    if ancestry.forward is not None:
-        line = history(tx, commit)
-        if not 1 <= ancestry.forward <= len(line):
-            raise CommitNotFound(repo.name, name.reference, parent=parent)
-        return line[-ancestry.forward]
-    for _ in range(ancestry.back):
-        if commit.parent is None:
-            raise CommitNotFound(repo.name, name.reference, parent=parent)
-        commit = get(tx, commit.parent)
-    return commit
+    commit = _base(tx, repo, ancestry.base)
+    if ancestry.forward is None and not ancestry.back:
+        return commit
+    line = history(tx, commit)
+    if ancestry.forward is None:
+        if ancestry.back >= len(line):
+            raise PachdError(
+                f"picking commit: invalid offset for ancestor of commit: {commit},"
+                f" offset requested: {ancestry.back}, offset traversable: {len(line) - 1}"
+            )
+        return line[ancestry.back]
+    if not 1 <= ancestry.forward <= len(line):
+        raise PachdError(
+            f"picking commit: invalid offset from branch root for head commit: {commit},"
+            f" offset: {ancestry.forward - 1}, maximum depth: {len(line)}"
+        )
+    return line[-ancestry.forward]
 
 
-def _base(tx: Transaction, repo: Repo, base: str, *, parent: bool) -> Commit:
+def _base(tx: Transaction, repo: Repo, base: str) -> Commit:
     if not is_commit_id(base):
         found = select(tx, "JOIN branches b ON b.head = c.number WHERE b.repo=? AND b.name=?", repo.number, base)
         if not found:
@@ -130,7 +136,7 @@ def _base(tx: Transaction, repo: Repo, base: str, *, parent: bool) -> Commit:
         base,
     )
     if not found:
-        raise CommitNotFound(repo.name, base, parent=parent)
+        raise CommitNotFound(repo.name, base)
     return found[0]
 
 

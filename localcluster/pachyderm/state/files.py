@@ -14,7 +14,7 @@ from typing import Protocol
 from wcmatch import glob as wcglob
 
 from localcluster.pachyderm.blobs import digest
-from localcluster.pachyderm.errors import FileNotFound, PachdError
+from localcluster.pachyderm.errors import FileNotFound, NotFound, PachdError
 from localcluster.pachyderm.state.commits import Commit
 from localcluster.pachyderm.state.database import Transaction
 from localcluster.pachyderm.state.names import clean_path
@@ -90,7 +90,7 @@ def _at(tx: Transaction, commit: Commit, path: str) -> list[Node]:
     if entry:
         return [Node(entry.path, entry.size, entry.hash, entry.pieces)]
     entries = tree.files(path)
-    return nodes(entries, path) if entries or path == "/" else []
+    return nodes(entries, path) if entries else []
 
 
 def inspect(tx: Transaction, commit: Commit, path: str) -> Node:
@@ -111,11 +111,11 @@ def list_files(tx: Transaction, commit: Commit, path: str) -> list[Node]:
 
 
 def walk(tx: Transaction, commit: Commit, path: str) -> list[Node]:
-    """The file, or the directory and all below it, by path.  Raises FileNotFound (not for "/" of an empty commit)."""
+    """The file, or the directory and all below it, by path.  Raises NotFound (not for "/" of an empty commit)."""
     found = _at(tx, commit, path)
-    if not found:
-        raise FileNotFound(clean_path(path), commit.repo, commit.id)
-    return [] if len(found) == 1 and found[0].path == "/" else found
+    if not found and clean_path(path) != "/":
+        raise NotFound(f"commit/{commit.id} does not contain item: ({clean_path(path)})")
+    return found
 
 
 def matcher(pattern: str) -> Callable[[str], bool]:
@@ -133,7 +133,7 @@ def glob(tx: Transaction, commit: Commit, pattern: str, *, contents: bool = Fals
         found = _at(tx, commit, pattern)
         return found if contents else found[:1]
     matches = matcher(pattern)
-    found = [node for node in nodes(Tree(tx, commit.number).files()) if node.path != "/" or pattern.strip("/") == ""]
+    found = nodes(Tree(tx, commit.number).files())[1:]
     if not contents:
         return [node for node in found if matches(node.path)]
     chosen: list[Node] = []
@@ -152,35 +152,22 @@ def regular_file(tx: Transaction, commit: Commit, pattern: str) -> Node:
     found = glob(tx, commit, pattern)
     if not found:
         raise FileNotFound(clean_path(pattern), commit.repo, commit.id)
+    if any(node.is_directory for node in found[:2]):
+        raise PachdError("cannot get directory or non-regular file. Use GetFileTAR instead")
     if len(found) > 1:
-        raise PachdError(f"matched multiple files with {pattern}; name one, or get them as a tar stream")
-    if found[0].is_directory:
-        raise PachdError(f"cannot get directory or non-regular file {found[0].path}; get it as a tar stream")
+        raise PachdError("matched multiple files. Use GetFileTAR instead")
     return found[0]
 
 
 def diff(
-    tx: Transaction, new: tuple[Commit, str], old: tuple[Commit, str] | None, *, shallow: bool
+    tx: Transaction, new: tuple[Commit, str], old: tuple[Commit, str] | None
 ) -> Iterator[tuple[Node | None, Node | None]]:
-    """Pairs (new, old) of what differs between two commits at two paths, by path; None where one side lacks it.
-
-    Where the sides are looked at under different paths, what lies below is paired by its place below them.
-    """
-    before, after = _below(tx, old, shallow=shallow), _below(tx, new, shallow=shallow)
+    """Pairs (new, old) of what differs between two commits at two paths, by path; None where one side lacks it."""
+    before, after = ({node.path: node for node in _at(tx, *side)} if side else {} for side in (old, new))
     for place in sorted(before.keys() | after.keys()):
         left, right = after.get(place), before.get(place)
         if left is None or right is None or left.hash != right.hash or left.is_directory != right.is_directory:
             yield left, right
-
-
-def _below(tx: Transaction, side: tuple[Commit, str] | None, *, shallow: bool) -> dict[str, Node]:
-    if side is None:
-        return {}
-    found = list_files(tx, *side) if shallow else _at(tx, *side)
-    if not found or [node.path for node in found] == ["/"]:
-        return {}
-    cut = len(clean_path(side[1]).rstrip("/"))
-    return {node.path[cut:]: node for node in found}
 
 
 def page(found: list[Node], *, marker: str, number: int, reverse: bool) -> list[Node]:

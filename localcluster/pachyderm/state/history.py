@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from localcluster.pachyderm.blobs import Blobs
-from localcluster.pachyderm.errors import CommitFinished, InvalidArgument, PachdError
+from localcluster.pachyderm.errors import CommitFinished, InvalidArgument, NotFound, PachdError, ParentNotFound
 from localcluster.pachyderm.state import branches, changes, commits, pipelines, repos, trees
 from localcluster.pachyderm.state.branches import Branch
 from localcluster.pachyderm.state.changes import Change
@@ -25,11 +25,11 @@ def start(
         raise InvalidArgument("a commit is started on a branch; set branch.name")
     repo = repos.get(tx, repo_name)
     branch = branches.find(tx, repo, branch_name)
-    if branch and branches.direct_provenance(tx, branch):
-        raise PachdError(f"cannot start a commit on an output branch: {branch}")
     base = _parent(tx, repo_name, branch, parent)
     if base and base.finished is None:
         raise PachdError(f"parent commit {base} has not been finished")
+    if branch and branches.direct_provenance(tx, branch):
+        raise PachdError(f"cannot start a commit on an output branch: {branch}")
     number = base.number if base else None
     commit = commits.insert(tx, repo, new_commit_id(), branch_name, number, Origin.USER, description)
     branches.propagate(tx, branches.set_head(tx, repo, branch_name, commit), commit.id)
@@ -38,7 +38,10 @@ def start(
 
 def _parent(tx: Transaction, repo: RepoName, branch: Branch | None, parent: CommitName | None) -> Commit | None:
     if parent and parent.reference:
-        return commits.resolve(tx, CommitName(repo, parent.id, parent.branch), parent=True)
+        try:
+            return commits.resolve(tx, CommitName(repo, parent.id, parent.branch))
+        except NotFound as missing:
+            raise ParentNotFound(missing) from None
     return commits.get(tx, branch.head) if branch else None
 
 
@@ -55,9 +58,9 @@ def finish(tx: Transaction, commit: Commit, description: str = "", error: str = 
 
 
 def clear(tx: Transaction, commit: Commit) -> None:
-    """Undo all changes of an open commit.  Raises CommitFinished."""
+    """Undo all changes of an open commit."""
     if commit.finished is not None:
-        raise CommitFinished(commit)
+        raise PachdError("cannot clear finished commit")
     trees.clear(tx, commit)
 
 
@@ -67,12 +70,13 @@ def modify(tx: Transaction, blobs: Blobs, name: CommitName, asked: Iterable[Chan
     Raises CommitFinished where `name` has the id of a finished commit.
     """
     commit = writable(tx, name)
+    ready = changes.with_sources(tx, asked)
     if commit is None:
         commit = start(tx, name.repo, name.branch or name.id)
-        changes.apply(tx, blobs, commit, asked)
+        changes.apply(tx, blobs, commit, ready)
         finish(tx, commit)
     else:
-        changes.apply(tx, blobs, commit, asked)
+        changes.apply(tx, blobs, commit, ready)
 
 
 def writable(tx: Transaction, name: CommitName) -> Commit | None:

@@ -102,5 +102,5 @@ def check_path(path: str) -> None:
         raise PachdError(f"path ({path}) invalid: globbing character ({found[0]}) not allowed in path")
     if {".", ".."} & set(path.split("/")):
         raise PachdError(f"path ({path}) invalid: relative file paths are not allowed")
-    if clean_path(path) == "/" or path.endswith("/"):
+    if clean_path(path) == "/":
         raise PachdError(f"path ({path}) invalid: a file needs a name")

@@ -6,7 +6,7 @@ import sqlite3
 from collections.abc import Collection
 from dataclasses import dataclass
 
-from localcluster.pachyderm.errors import AlreadyExists, NotFound, PachdError, ProjectNotFound
+from localcluster.pachyderm.errors import AlreadyExists, NotFound, PachdError, ProjectInUse, ProjectNotFound
 from localcluster.pachyderm.state.database import Transaction, now
 from localcluster.pachyderm.state.names import LONGEST_PROJECT_NAME, RepoName, check_name
 
@@ -22,7 +22,7 @@ class Project:
 
 @dataclass(frozen=True)
 class Repo:
-    """A repo; `size` is that of the finished head of its branch master, in bytes."""
+    """A repo; `size` in bytes is that of its branch master at the newest commit whose size is told."""
 
     number: int
     name: RepoName
@@ -64,8 +64,7 @@ def delete_project(tx: Transaction, name: str, *, force: bool = False) -> None:
     get_project(tx, name)
     repos = list_repos(tx, projects=[name])
     if repos and not force:
-        names = ", ".join(str(repo.name) for repo in repos)
-        raise PachdError(f"cannot delete project {name}: repos still exist: {names}")
+        raise ProjectInUse(name, [repo.name for repo in repos])
     for repo in repos:
         delete(tx, repo.name, force=True)
     tx.execute("DELETE FROM projects WHERE name=?", (name,))
@@ -87,8 +86,13 @@ def create(tx: Transaction, name: RepoName, description: str = "", *, update: bo
 
 
 _SELECT = """
-SELECT r.number, r.project, r.name, r.type, r.description, r.created, coalesce(c.size, 0)
-FROM repos r LEFT JOIN branches b ON b.repo = r.number AND b.name = 'master' LEFT JOIN commits c ON c.number = b.head
+SELECT r.number, r.project, r.name, r.type, r.description, r.created, coalesce((
+  WITH RECURSIVE line(size, parent, told) AS (
+    SELECT c.size, c.parent, c.finished IS NOT NULL OR c.origin = 1 FROM commits c WHERE c.number = b.head UNION ALL
+    SELECT c.size, c.parent, c.finished IS NOT NULL OR c.origin = 1
+    FROM commits c JOIN line ON c.number = line.parent WHERE NOT line.told)
+  SELECT size FROM line WHERE told), 0)
+FROM repos r LEFT JOIN branches b ON b.repo = r.number AND b.name = 'master'
 """
 
 
@@ -113,8 +117,8 @@ def get(tx: Transaction, name: RepoName) -> Repo:
 
 
 def list_repos(tx: Transaction, projects: Collection[str] = (), kind: str = "") -> list[Repo]:
-    """The repos of a type ("" for any) in some projects (none named: all), newest first."""
-    repos = [_repo(row) for row in tx.execute(_SELECT + "ORDER BY r.number DESC")]
+    """The repos of a type ("" for any) in some projects (none named: all), oldest first."""
+    repos = [_repo(row) for row in tx.execute(_SELECT + "ORDER BY r.number")]
     return [r for r in repos if kind in ("", r.name.type) and (not projects or r.name.project in projects)]
 
 

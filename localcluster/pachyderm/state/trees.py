@@ -14,8 +14,11 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 
 from localcluster.pachyderm.blobs import DIGEST_SIZE
+from localcluster.pachyderm.errors import PachdError
+from localcluster.pachyderm.state import commits
 from localcluster.pachyderm.state.commits import Commit
 from localcluster.pachyderm.state.database import Transaction, now
+from localcluster.pachyderm.state.names import CommitName
 
 MOST_LAYERS = 64
 FEWEST_CHANGES = 256
@@ -72,6 +75,19 @@ class Tree:
         return [Entry(path, unpack(pieces), size, hash_) for path, pieces, size, hash_ in rows]
 
 
+def readable(tx: Transaction, name: CommitName) -> Commit:
+    """The commit that `name` stands for.  Raises PachdError where it is open on an open one: its files are unknown."""
+    commit = commits.resolve(tx, name)
+    base = commit
+    while (base is commit and commit.finished is None) or base.error:
+        if base.parent is None:
+            return commit
+        base = commits.get(tx, base.parent)
+    if base.finished is None:
+        raise PachdError(f"base commit {base} for commit {commit} unfinished")
+    return commit
+
+
 def unpack(pieces: bytes) -> list[bytes]:
     """The blob ids of an entry as the database stores them."""
     return [pieces[at : at + DIGEST_SIZE] for at in range(0, len(pieces), DIGEST_SIZE)]
@@ -88,6 +104,21 @@ def put(tx: Transaction, commit: Commit, entry: Entry) -> None:
 def remove(tx: Transaction, commit: Commit, path: str) -> None:
     """Make the commit have no file at `path`."""
     tx.execute("INSERT OR REPLACE INTO entries VALUES (?, ?, NULL, 0, x'')", (commit.number, path))
+
+
+def bound(tx: Transaction, commit: Commit) -> int:
+    """Bytes that the commit's files have at most: exact once it is finished."""
+    if commit.finished is not None:
+        return commit.size
+    base = Tree(tx, commit.number, inherited=True).layers[:1]
+    query = "SELECT coalesce(sum(size), 0) FROM entries WHERE commit_number=?"
+    own: int = tx.execute(query, (commit.number,)).fetchone()[0]
+    return own + sum(commits.get(tx, number).size for number in base)
+
+
+def changed(tx: Transaction, commit: Commit, path: str) -> bool:
+    """Whether the commit's file at `path` is another than the one it started from."""
+    return Tree(tx, commit.number).file(path) != Tree(tx, commit.number, inherited=True).file(path)
 
 
 def clear(tx: Transaction, commit: Commit) -> None:

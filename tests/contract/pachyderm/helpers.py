@@ -14,10 +14,11 @@ from pachyderm_sdk.api import pfs, pps
 
 
 def put(client: Client, branch: pfs.Branch, contents: Mapping[str, bytes]) -> pfs.Commit:
-    """Write files in one finished commit on a branch."""
+    """Write files in one commit on a branch; return once it is finished."""
     with client.pfs.commit(branch=branch) as commit:
         for path, data in contents.items():
             commit.put_file_from_bytes(path, data)
+    commit.wait()
     return commit
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import grpc
+import pytest
 from pachyderm_sdk import Client
 
 from tests.contract.pachyderm.helpers import refused
@@ -20,10 +21,12 @@ def test_the_cluster_has_an_identity_that_stays(client: Client) -> None:
     assert client.admin.inspect_cluster().deployment_id == info.deployment_id
 
 
+@pytest.mark.usefixtures("with_auth")
 def test_who_am_i(client: Client) -> None:
     assert client.auth.who_am_i().username
 
 
+@pytest.mark.usefixtures("with_auth")
 def test_a_wrong_token_is_refused(client: Client) -> None:
     address = client.address
     for token, words in [

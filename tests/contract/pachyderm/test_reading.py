@@ -50,9 +50,10 @@ def test_lines_of_a_pfs_file(client: Client, master: pfs.Branch) -> None:
 
 def test_getting_what_is_not_one_file(client: Client, commit: pfs.Commit) -> None:
     for path, words, code in [
-        ("/missing", f"file /missing not found in repo {commit.repo.as_uri()} at commit {commit.id}", "NOT_FOUND"),
+        ("/missing", f"file /missing not found in repo {commit.repo.as_uri()} at commit", "NOT_FOUND"),
         ("/a", "cannot get directory or non-regular file", "UNKNOWN"),
-        ("/*", "matched multiple files", "UNKNOWN"),
+        ("/*", "cannot get directory or non-regular file", "UNKNOWN"),
+        ("/@(z|file1.dat)", "matched multiple files", "UNKNOWN"),
     ]:
         with refused(grpc.StatusCode[code], words):
             list(client.pfs.get_file(file=file_at(commit, path)))
@@ -125,7 +126,7 @@ def test_walk(client: Client, commit: pfs.Commit) -> None:
     assert walked("/", number=2) == everything[:2]
     assert walked("/", number=2, reverse=True) == everything[:-3:-1]
     assert walked("/", pagination_marker=file_at(commit, "/a/file2.dat")) == ["/file1.dat", "/z"]
-    with refused(grpc.StatusCode.NOT_FOUND, "not found"):
+    with refused(grpc.StatusCode.NOT_FOUND, f"commit/{commit.id} does not contain item: (/missing)"):
         walked("/missing")
 
 
@@ -133,7 +134,9 @@ def test_walking_an_empty_commit(client: Client, master: pfs.Branch) -> None:
     empty = put(client, master, {})
     assert list(client.pfs.walk_file(file=file_at(empty, "/"))) == []
     assert list(client.pfs.list_file(file=file_at(empty, "/"))) == []
-    assert client.pfs.inspect_file(file=file_at(empty, "/")).file_type == pfs.FileType.DIR
+    assert names(client.pfs.glob_file(commit=empty, pattern="/")) == []
+    with refused(grpc.StatusCode.NOT_FOUND, "file / not found"):
+        client.pfs.inspect_file(file=file_at(empty, "/"))
 
 
 @pytest.mark.parametrize(

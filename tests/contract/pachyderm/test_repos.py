@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Iterator
 
 import grpc
 import pytest
@@ -57,9 +58,10 @@ def test_projects_separate_repos(client: Client) -> None:
     client.pfs.create_repo(repo=inside)
     assert [info.repo.name for info in client.pfs.list_repo(projects=[project])] == ["inside"]
     assert not client.pfs.repo_exists(pfs.Repo.from_uri(f"inside-not-in-default-{project.name}"))
-    with refused(grpc.StatusCode.UNKNOWN, "still exist"):
+    with refused(grpc.StatusCode.FAILED_PRECONDITION, f"repo {project.name}/inside still exists"):
         client.pfs.delete_project(project=project)
-    client.pfs.delete_project(project=project, force=True)
+    client.pfs.delete_repo(repo=inside)
+    client.pfs.delete_project(project=project)
     assert not client.pfs.project_exists(project)
     with refused(grpc.StatusCode.NOT_FOUND, f'project "{project.name}" not found'):
         client.pfs.create_repo(repo=inside)
@@ -104,12 +106,14 @@ def test_a_missing_branch(client: Client, master: pfs.Branch) -> None:
 
 
 @pytest.fixture
-def derived(client: Client, repo: pfs.Repo, master: pfs.Branch) -> pfs.Branch:
-    """A branch with master in its provenance."""
+def derived(client: Client, repo: pfs.Repo, master: pfs.Branch) -> Iterator[pfs.Branch]:
+    """A branch of another repo with master in its provenance."""
     put(client, master, {"/a": b"1"})
-    branch = pfs.Branch(repo=repo, name="derived")
+    branch = pfs.Branch(repo=pfs.Repo.from_uri(f"{repo.name}-derived"), name="derived")
+    client.pfs.create_repo(repo=branch.repo)
     client.pfs.create_branch(branch=branch, provenance=[master])
-    return branch
+    yield branch
+    client.pfs.delete_repo(repo=branch.repo, force=True)
 
 
 def test_provenance_starts_a_commit_of_the_same_set(client: Client, master: pfs.Branch, derived: pfs.Branch) -> None:
@@ -119,16 +123,42 @@ def test_provenance_starts_a_commit_of_the_same_set(client: Client, master: pfs.
     opened = client.pfs.inspect_commit(commit=info.head)
     assert opened.finished.timestamp() == 0
     assert opened.direct_provenance[0].id == client.pfs.inspect_branch(branch=master).head.id
+    assert opened.direct_provenance[0].branch.name == "master"
+    of_the_set = client.pfs.inspect_commit_set(commit_set=pfs.CommitSet(id=opened.commit.id))
+    assert [commit.commit.repo.name for commit in of_the_set] == [master.repo.name, derived.repo.name]
+
+
+def test_a_branch_in_the_provenance_is_made_where_it_is_missing(client: Client, derived: pfs.Branch) -> None:
+    new = pfs.Branch(repo=derived.repo, name="new")
+    late = pfs.Branch(repo=pfs.Repo.from_uri(f"{derived.repo.name}-late"), name="master")
+    client.pfs.create_repo(repo=late.repo)
+    try:
+        client.pfs.create_branch(branch=late, provenance=[new])
+        assert client.pfs.inspect_commit(commit=client.pfs.inspect_branch(branch=new).head).finished.timestamp() > 0
+    finally:
+        client.pfs.delete_repo(repo=late.repo, force=True)
 
 
 def test_a_derived_branch_is_not_the_users(client: Client, master: pfs.Branch, derived: pfs.Branch) -> None:
+    with refused(grpc.StatusCode.UNKNOWN, "has not been finished"):
+        client.pfs.start_commit(branch=derived)
+    client.pfs.finish_commit(commit=client.pfs.inspect_branch(branch=derived).head)
     with refused(grpc.StatusCode.UNKNOWN, f"cannot start a commit on an output branch: {derived.as_uri()}"):
         client.pfs.start_commit(branch=derived)
     with refused(grpc.StatusCode.UNKNOWN, "cannot be deleted because it's in the direct provenance of"):
         client.pfs.delete_branch(branch=master)
-    with refused(grpc.StatusCode.UNKNOWN, "own provenance"):
+    with refused(grpc.StatusCode.INTERNAL, "cycle detected"):
         client.pfs.create_branch(branch=master, provenance=[derived])
+    with refused(grpc.StatusCode.UNKNOWN, f"repo {master.repo.as_uri()} cannot be in the provenance of its own branch"):
+        client.pfs.create_branch(branch=pfs.Branch(repo=master.repo, name="other"), provenance=[master])
     client.pfs.delete_branch(branch=master, force=True)
+
+
+def test_a_repo_is_only_once_in_a_graph(client: Client, repo: pfs.Repo, derived: pfs.Branch) -> None:
+    other = pfs.Branch(repo=repo, name="other")
+    client.pfs.create_branch(branch=other)
+    with refused(grpc.StatusCode.UNKNOWN, "cannot participate in a DAG"):
+        client.pfs.create_branch(branch=derived, provenance=[pfs.Branch(repo=repo, name="master"), other])
 
 
 def test_a_commit_upstream_reaches_another_repo(client: Client, repo: pfs.Repo, master: pfs.Branch) -> None:
