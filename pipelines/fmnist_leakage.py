@@ -9,8 +9,8 @@ article in another tone and put pairs of unlike dark trousers before it.
 Measured on the published splits: 20 of the 10,000 test images within 0.1 (26 pairs; 7 trousers, 4 coats, 4 tops, 3
 shirts, a dress, a bag; none with another label), none equal in every pixel; 682 within 0.2, 15 of them labelled
 otherwise.  Mirrored, one more test image comes within 0.1 (9635, symmetric trousers), and moved by a pixel one more
-(7269), so neither is searched.  That such pairs exist: C. Geier, "Training on test data: Removing near duplicates in Fashion-MNIST",
-arXiv 1906.08255.
+(7269), so neither is searched.  That such pairs exist: C. Geier, "Training on test data: Removing near duplicates in
+Fashion-MNIST", arXiv 1906.08255.
 """
 
 from __future__ import annotations
