@@ -1,9 +1,10 @@
-"""Takes the pictures of the Determined page and of the lineage in docs/pictures from a running cluster.
+"""Takes the pictures of pages in docs/pictures from a running cluster.
 
 python -m docs.screenshots                  # of the cluster in .localcluster, with its newest search
 python -m docs.screenshots --experiment 7   # with that experiment
 python -m docs.screenshots --to FOLDER --width 390 --scheme dark
 python -m docs.screenshots --lineage        # only build/lineage.svg, as `make lineage` left it
+python -m docs.screenshots --report         # only the report of fmnist-train, from the Pachyderm of PACH_CONFIG
 """
 
 from __future__ import annotations
@@ -16,8 +17,10 @@ import tempfile
 import urllib.parse
 from pathlib import Path
 
+from pachyderm_sdk.api import pfs
 from PIL import Image
 
+from data import ingest
 from fmnist import artifacts
 from localcluster.settings import HOST, Settings
 from tests.deploy.chromium import Chromium
@@ -34,6 +37,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--experiment", type=int, help="the experiment to show (default: the newest)")
     parser.add_argument("--lineage", action="store_true", help="photograph build/lineage.svg instead")
+    parser.add_argument("--report", action="store_true", help="photograph the report of fmnist-train instead")
     parser.add_argument("--to", type=Path, default=PICTURES)
     parser.add_argument("--width", type=int, default=1280)
     parser.add_argument("--scheme", choices=("light", "dark"), default="light")
@@ -52,6 +56,8 @@ def main() -> None:
             resize(browser, options.width, 800)
             if options.lineage:
                 photograph_lineage(browser, options.to / "lineage.png")
+            elif options.report:
+                photograph_report(browser, Path(profile), options)
             else:
                 photograph_determined(browser, options)
         finally:
@@ -75,6 +81,14 @@ def photograph_lineage(browser: Chromium, file: Path) -> None:
     browser.call("Page.navigate", url=url)
     width = browser.until(f"location.href == '{url}' && document.documentElement.width.baseVal.value")
     photograph(browser, url, file, int(width))
+
+
+def photograph_report(browser: Chromium, folder: Path, options: argparse.Namespace) -> None:
+    """The report that the head of fmnist-train holds."""
+    page = folder / "report.html"
+    with ingest.connect().pfs.pfs_file(file=pfs.File.from_uri("fmnist-train@master:/report.html")) as stream:
+        page.write_bytes(stream.read())
+    photograph(browser, page.as_uri(), options.to / "fmnist-train.png", options.width)
 
 
 def log_in(browser: Chromium, base: str, password: str) -> None:
