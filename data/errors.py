@@ -2,7 +2,6 @@
 
 DataError
 ├── ChecksumMismatch     a file is not the published one
-├── InvalidIdx           a stream is not an IDX file of the expected kind
 ├── SourceUnavailable    one place does not have the data set, or cannot be reached
 ├── NoSource             no place has it: the message lists what was tried
 ├── IngestError          Pachyderm did not take the files
@@ -18,10 +17,6 @@ class DataError(Exception):
 
 class ChecksumMismatch(DataError):
     """A file is not the published one."""
-
-
-class InvalidIdx(DataError):
-    """A stream is not an IDX file of the expected kind."""
 
 
 class SourceUnavailable(DataError):

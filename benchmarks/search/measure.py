@@ -1,15 +1,14 @@
-"""What a search found and what it saved: `python -m benchmarks.search.measure --search ID --const ID --data FOLDER`.
+"""What a search found and what it saved: `python -m benchmarks.search.measure --search ID --const ID`.
 
 Reads two finished experiments from the Determined master through its SDK: the search of adaptive.yaml and, to compare
-with, one of const.yaml.  FOLDER holds the four published files; the best model of each experiment is evaluated once on
-the test split.  Results go to results.json beside this file; README.md and rungs.png are made from it.
+with, one of const.yaml.  The best model of each experiment is evaluated once on the validated test split, which comes
+from the Pachyderm of PACH_CONFIG.  Results go to results.json beside this file; README.md and rungs.png are made of it.
 """
 
 from __future__ import annotations
 
 import argparse
 import dataclasses
-import io
 import json
 import sys
 import tempfile
@@ -22,12 +21,12 @@ from determined.experimental.client import Experiment
 
 from benchmarks.hardware import hardware
 from benchmarks.search import report
-from data.catalog import TEST
-from data.idx import read_images, read_labels
+from data import ingest, validated
 from fmnist import registry
 from fmnist.model import curves
 from fmnist.test import serving
 from fmnist.test.evaluation import Evaluation
+from fmnist.test.gate import TEST_DATA
 
 HERE = Path(__file__).resolve().parent
 
@@ -37,18 +36,18 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.search.measure", description=__doc__)
     parser.add_argument("--search", type=int, required=True, help="id of the finished experiment of adaptive.yaml")
     parser.add_argument("--const", type=int, required=True, help="id of the finished experiment of const.yaml")
-    parser.add_argument("--data", type=Path, required=True, help="folder with the four published files")
     arguments = parser.parse_args()
     client = registry.connect()
     search = client.get_experiment(arguments.search)
     config = search.config or {}
+    split = validated.read(ingest.connect(), TEST_DATA)
     results = {
         "hardware": hardware(),
         "searcher": config["searcher"],
         "epochs": config["hyperparameters"]["epochs"],
         "trials": [dataclasses.asdict(curve) for curve in curves.read(search)],
-        "winner": best(search, arguments.data),
-        "const": best(client.get_experiment(arguments.const), arguments.data),
+        "winner": best(search, split),
+        "const": best(client.get_experiment(arguments.const), split),
     }
     (HERE / "results.json").write_text(json.dumps(results, indent=2) + "\n")
     report.write(HERE)
@@ -64,16 +63,14 @@ def seconds(experiment: int) -> float:
     return float(round((ended - began).total_seconds(), 1))
 
 
-def best(experiment: Experiment, data: Path) -> dict[str, Any]:
+def best(experiment: Experiment, split: validated.ValidatedSplit) -> dict[str, Any]:
     """The experiment's best servable checkpoint and its accuracy on the test split."""
     checkpoint = next((c for c in experiment.list_checkpoints() if "metrics" in (c.metadata or {})), None)
     if checkpoint is None or checkpoint.training is None:
         raise SystemExit(f"experiment {experiment.id} has no final checkpoint")
     with tempfile.TemporaryDirectory() as folder:
         model = serving.load(Path(checkpoint.download(folder)))
-        images = read_images(io.BytesIO((data / TEST.images.name).read_bytes()))
-        labels = read_labels(io.BytesIO((data / TEST.labels.name).read_bytes()))
-        accuracy = Evaluation(model.predict(images), labels, model.labels).accuracy
+        accuracy = Evaluation(model.predict(split.images), split.labels, model.labels).accuracy
     return {
         "trial": checkpoint.training.trial_id,
         "hyperparameters": checkpoint.training.hparams,

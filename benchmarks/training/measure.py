@@ -1,13 +1,13 @@
-"""Time and accuracy of the const.yaml recipe: `python -m benchmarks.training.measure --data FOLDER --seeds 1 2 3`.
+"""Time and accuracy of the const.yaml recipe: `python -m benchmarks.training.measure --seeds 1 2 3`.
 
-FOLDER holds the four published files.  Each seed is a whole training off the cluster (start-up, validation and export
-included); its exported model is evaluated once on the test split.  Results go to results.json beside this file.
+Reads both validated splits from the Pachyderm of PACH_CONFIG (make data).  Each seed is a whole training off the
+cluster (start-up, validation and export included); its exported model is evaluated once on the test split.  Results go
+to results.json beside this file.
 """
 
 from __future__ import annotations
 
 import argparse
-import io
 import json
 import os
 import platform
@@ -23,10 +23,10 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.hardware import hardware
-from data.catalog import TEST
-from data.idx import read_images, read_labels
+from data import ingest, validated
 from fmnist.test import serving
 from fmnist.test.evaluation import Evaluation
+from fmnist.test.gate import TEST_DATA
 
 HERE = Path(__file__).resolve().parent
 SOURCE = HERE.parents[1] / "fmnist" / "model" / "src"
@@ -35,13 +35,13 @@ SOURCE = HERE.parents[1] / "fmnist" / "model" / "src"
 def main() -> int:
     """Run all seeds one after the other and write the results."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.training.measure", description=__doc__)
-    parser.add_argument("--data", type=Path, required=True, help="folder with the four published files")
     parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3, 4, 5])
     parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="override a hyperparameter")
     arguments = parser.parse_args()
+    split = validated.read(ingest.connect(), TEST_DATA)
     runs = []
     for seed in arguments.seeds:
-        runs.append(run(arguments.data.absolute(), seed, arguments.set))
+        runs.append(run(split, seed, arguments.set))
         print(json.dumps(runs[-1]), flush=True)
     accuracies = [entry["test_accuracy"] for entry in runs]
     results = {
@@ -58,11 +58,11 @@ def main() -> int:
     return 0
 
 
-def run(data: Path, seed: int, overrides: list[str]) -> dict[str, Any]:
+def run(split: validated.ValidatedSplit, seed: int, overrides: list[str]) -> dict[str, Any]:
     """One training and one look at the test split; `load` is the machine's load average when it started."""
     with tempfile.TemporaryDirectory() as checkpoints:
         options = [f"--set={override}" for override in overrides]
-        command = [sys.executable, "train.py", f"--data={data}", f"--checkpoints={checkpoints}", f"--seed={seed}"]
+        command = [sys.executable, "train.py", f"--checkpoints={checkpoints}", f"--seed={seed}"]
         load, before, started = os.getloadavg()[0], resource.getrusage(resource.RUSAGE_CHILDREN), time.monotonic()
         done = subprocess.run([*command, *options], cwd=SOURCE, capture_output=True, text=True, check=False)
         seconds, after = time.monotonic() - started, resource.getrusage(resource.RUSAGE_CHILDREN)
@@ -70,9 +70,7 @@ def run(data: Path, seed: int, overrides: list[str]) -> dict[str, Any]:
         if done.returncode != 0 or found is None:
             raise SystemExit(f"training failed:\n{done.stdout[-3000:]}\n{done.stderr[-3000:]}")
         model = serving.load(Path(checkpoints) / found[1])
-    images = read_images(io.BytesIO((data / TEST.images.name).read_bytes()))
-    labels = read_labels(io.BytesIO((data / TEST.labels.name).read_bytes()))
-    result = Evaluation(model.predict(images), labels, model.labels)
+    result = Evaluation(model.predict(split.images), split.labels, model.labels)
     return {
         "seed": seed,
         "seconds": round(seconds, 1),

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import io
 import json
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
-from data import idx, sources
+from data import sources
 from data.catalog import CLASS_NAMES, Split
+from pipelines import idx
 from tests.conftest import npy
 
 Bytes = npt.NDArray[np.uint8]
@@ -19,8 +19,11 @@ Bytes = npt.NDArray[np.uint8]
 def published(split: Split) -> tuple[Bytes, Bytes]:
     """Images and labels as published.  Raises NoSource where no source has them: these tests never pass without."""
     _, files = sources.find(None, sources.cache_directory(), print)
-    images, labels = (io.BytesIO(files[file.name]) for file in split.files)
-    return idx.read_images(images), idx.read_labels(labels)
+    _, images = idx.read(split.images.name, files[split.images.name], dimensions=3)
+    _, labels = idx.read(split.labels.name, files[split.labels.name], dimensions=1)
+    assert images is not None
+    assert labels is not None
+    return images, labels
 
 
 def generated(count: int, seed: int) -> tuple[Bytes, Bytes]:
