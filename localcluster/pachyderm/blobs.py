@@ -49,7 +49,7 @@ class BlobWriter:
         self._path = Path(name)
         self._stream: IO[bytes] = os.fdopen(descriptor, "wb", buffering=0)
 
-    def write(self, data: bytes) -> None:
+    def write(self, data: bytes | memoryview) -> None:
         """Append `data` to the upload."""
         view = memoryview(data)
         while view:

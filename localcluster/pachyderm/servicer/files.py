@@ -6,13 +6,14 @@ import io
 import tarfile
 from collections.abc import Iterator
 
-import betterproto
+from betterproto import which_one_of
 from betterproto.lib.google.protobuf import Empty
 from pachyderm_sdk.api import pfs
 
 from localcluster.pachyderm.blobs import Blobs
 from localcluster.pachyderm.errors import PachdError, Unimplemented
 from localcluster.pachyderm.servicer import wire
+from localcluster.pachyderm.servicer.content import Content
 from localcluster.pachyderm.servicer.session import Session
 from localcluster.pachyderm.servicer.uploads import Upload
 from localcluster.pachyderm.state import commits, files, history, trees
@@ -24,8 +25,9 @@ MESSAGE = 2 * 1024 * 1024
 """Bytes of content in one message; larger ones were measured to be no faster."""
 
 
-def modify_file(requests: Iterator[pfs.ModifyFileRequest], session: Session) -> Empty | None:
-    kind, commit = betterproto.which_one_of(next(requests, pfs.ModifyFileRequest()), "body")
+def modify_file(requests: Iterator[Content | pfs.ModifyFileRequest], session: Session) -> Empty | None:
+    first = next(requests, None)
+    kind, commit = ("", None) if first is None or isinstance(first, Content) else which_one_of(first, "body")
     if kind != "set_commit":
         raise PachdError("first message must be a commit")
     name = wire.commit_name(commit)

@@ -12,6 +12,7 @@ from typing import Any
 import grpc
 
 from localcluster.pachyderm.errors import PachdError, Unauthenticated, Unimplemented
+from localcluster.pachyderm.servicer import content
 from localcluster.pachyderm.servicer.calls import CALLS, Call, Kind
 from localcluster.pachyderm.servicer.session import CallerGone, Session
 from localcluster.pachyderm.state.store import Store
@@ -57,7 +58,7 @@ class _Handlers(grpc.GenericRpcHandler):  # type: ignore[type-arg]
         if call.kind is Kind.SERVER_STREAM:
             return grpc.unary_stream_rpc_method_handler(self._streaming(call), decode, bytes)
         if call.kind is Kind.CLIENT_STREAM:
-            return grpc.stream_unary_rpc_method_handler(self._unary(call), decode, bytes)
+            return grpc.stream_unary_rpc_method_handler(self._unary(call), content.decode, bytes)
         return grpc.unary_unary_rpc_method_handler(self._unary(call), decode, bytes)
 
     def _unary(self, call: Call) -> Callable[[Any, grpc.ServicerContext], Any]:

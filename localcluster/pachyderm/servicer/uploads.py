@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from http.client import HTTPException
 from types import TracebackType
+from urllib.error import HTTPError
+from urllib.parse import urlsplit
+from urllib.request import urlopen
 
 import betterproto
 from pachyderm_sdk.api import pfs
 
-from localcluster.pachyderm.blobs import Blobs, BlobWriter
+from localcluster.pachyderm.blobs import CHUNK, Blobs, BlobWriter
 from localcluster.pachyderm.errors import InvalidArgument, PachdError, Unimplemented
 from localcluster.pachyderm.servicer import wire
+from localcluster.pachyderm.servicer.content import Content
 from localcluster.pachyderm.state.changes import Append, Change, Copy, Delete
 from localcluster.pachyderm.state.names import check_path
+
+SILENCE = 60.0
+"""Seconds that a web server may send nothing."""
 
 
 class Upload:
@@ -33,15 +41,21 @@ class Upload:
         if self._writer:
             self._writer.abandon()
 
-    def receive(self, requests: Iterable[pfs.ModifyFileRequest]) -> list[Change]:
+    def receive(self, requests: Iterable[Content | pfs.ModifyFileRequest]) -> list[Change]:
         """Read the stream to its end; the bytes of all changes returned are on disk.
 
-        Raises PachdError on a path or a message that the upstream refuses, Unimplemented on a URL.
+        Raises PachdError on a path, a message or a URL that the upstream refuses, Unimplemented on URLs of other kinds.
         """
         for request in requests:
+            if isinstance(request, Content):
+                self._add(request.path, request.data)
+                continue
             match betterproto.which_one_of(request, "body"):
                 case "add_file", add:
-                    self._add(add)
+                    self._add(add.path, add.raw or b"")
+                    if betterproto.which_one_of(add, "source")[0] == "url":
+                        for data in _download(add.url.url):
+                            self._add(add.path, data)
                 case "delete_file", delete:
                     self._end_file()
                     self._changes.append(Delete(delete.path))
@@ -58,20 +72,32 @@ class Upload:
         self._blobs.sync(change.blob for change in self._changes if isinstance(change, Append))
         return self._changes
 
-    def _add(self, add: pfs.AddFile) -> None:
-        kind, data = betterproto.which_one_of(add, "source")
-        if kind == "url":
-            raise Unimplemented(
-                "pfs_v2.API/ModifyFile: putting a file from a URL is not served by this pachd;"
-                " download it and put the file"
-            )
-        if self._writer is None or add.path != self._path:
+    def _add(self, path: str, data: bytes | memoryview) -> None:
+        if self._writer is None or path != self._path:
             self._end_file()
-            check_path(add.path)
-            self._writer, self._path = self._blobs.writer(), add.path
-        self._writer.write(data or b"")
+            check_path(path)
+            self._writer, self._path = self._blobs.writer(), path
+        self._writer.write(data)
 
     def _end_file(self) -> None:
         if self._writer:
             self._changes.append(Append(self._path, self._writer.store()))
             self._writer = None
+
+
+def _download(url: str) -> Iterator[bytes]:
+    if urlsplit(url).scheme not in ("http", "https"):
+        raise Unimplemented(
+            f"pfs_v2.API/ModifyFile: putting a file from {url!r} is not served by this pachd, only from http and https;"
+            " download it and put the file"
+        )
+    try:
+        with urlopen(url, timeout=SILENCE) as response:  # noqa: S310
+            while data := response.read(CHUNK):
+                yield data
+            if response.length:
+                raise PachdError(f'Get "{url}": unexpected EOF, {response.length} bytes are missing')
+    except HTTPError as error:
+        raise PachdError(f'error retrieving content from "{url}": {error.code} {error.reason}') from None
+    except (OSError, HTTPException) as error:
+        raise PachdError(f'Get "{url}": {getattr(error, "reason", error)}') from None

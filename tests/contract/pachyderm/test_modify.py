@@ -5,7 +5,9 @@ from __future__ import annotations
 import io
 import os
 from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from threading import Thread
 
 import grpc
 import pytest
@@ -13,6 +15,8 @@ from pachyderm_sdk import Client
 from pachyderm_sdk.api import pfs
 
 from tests.contract.pachyderm.helpers import file_at, names, put, read, refused
+
+WEB_SIZE = 3_000_000
 
 
 def test_put_overwrites_and_append_appends(client: Client, master: pfs.Branch) -> None:
@@ -101,6 +105,44 @@ def test_a_branch_write_goes_into_the_open_commit(client: Client, master: pfs.Br
         client.pfs.modify_file(_stream(master, pfs.ModifyFileRequest(add_file=pfs.AddFile(path="/a", raw=b"1"))))
     assert len(list(client.pfs.list_commit(repo=master.repo))) == 1
     assert read(client, f"{master.as_uri()}:/a") == b"1"
+
+
+class _Web(BaseHTTPRequestHandler):
+    """`/whole` and `/torn` (which promises more than it sends); nothing else."""
+
+    def do_GET(self) -> None:
+        if self.path not in ("/whole", "/torn"):
+            self.send_error(404)
+            return
+        self.send_response(200)
+        self.send_header("Content-Length", str(WEB_SIZE))
+        self.end_headers()
+        self.wfile.write(bytes(WEB_SIZE if self.path == "/whole" else WEB_SIZE // 2))
+
+    def log_message(self, *_: object) -> None:
+        """Say nothing."""
+
+
+@pytest.fixture
+def web() -> Iterator[str]:
+    """The address of a web server."""
+    with ThreadingHTTPServer(("127.0.0.1", 0), _Web) as server:
+        Thread(target=server.serve_forever).start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+
+
+def test_a_file_from_a_web_server(client: Client, master: pfs.Branch, web: str) -> None:
+    with client.pfs.commit(branch=master) as commit:
+        commit.put_file_from_url(path="/web", url=f"{web}/whole")
+        for address, words in [
+            (f"{web}/missing", f'error retrieving content from "{web}/missing": 404'),
+            (f"{web}/torn", "unexpected EOF"),
+        ]:
+            with refused(grpc.StatusCode.UNKNOWN, words):
+                commit.put_file_from_url(path="/no", url=address)
+    assert read(client, f"{master.as_uri()}:/web") == bytes(WEB_SIZE)
+    assert names(client.pfs.list_file(file=file_at(commit, "/"))) == ["/web"]
 
 
 @pytest.mark.parametrize(

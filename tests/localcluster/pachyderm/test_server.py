@@ -48,8 +48,9 @@ def test_parts_that_are_not_served_name_the_call(shared: LocalPachd) -> None:
     branch = pfs.Branch.from_uri("parts@master")
     client.pfs.create_repo(repo=branch.repo)
     with client.pfs.commit(branch=branch) as commit:
-        with refused(grpc.StatusCode.UNIMPLEMENTED, "pfs_v2.API/ModifyFile: putting a file from a URL"):
-            commit.put_file_from_url(path="/a", url="http://127.0.0.1/a")
+        for url in ("s3://bucket/a", "file:///etc/passwd"):
+            with refused(grpc.StatusCode.UNIMPLEMENTED, f"pfs_v2.API/ModifyFile: putting a file from '{url}'"):
+                commit.put_file_from_url(path="/a", url=url)
         with refused(grpc.StatusCode.UNIMPLEMENTED, "pfs_v2.API/GetFile: writing to a URL"):
             list(client.pfs.get_file(file=pfs.File(commit=commit, path="/a"), url="s3://bucket/a"))
     with refused(grpc.StatusCode.UNIMPLEMENTED, "pfs_v2.API/CreateBranch: branch triggers"):
