@@ -37,7 +37,7 @@ from localcluster.pachyderm.state.store import Store
 from localcluster.pachyderm.state.trees import Entry, Tree
 
 SHOWN_LINES = 10
-LONGEST_SHOWN = 300
+LONGEST_SHOWN = 1000
 """How much of a failed datum's log the job's reason repeats: lines, and characters of each."""
 
 
@@ -77,9 +77,9 @@ class JobRun:
         except Interrupted:
             if self._interruption.late():
                 timeout = f"job timed out: it ran longer than its job_timeout of {self._spec.job_timeout:g}s"
-                self._end(JobState.KILLED, timeout)
+                self.end(JobState.KILLED, timeout)
         except (PachdError, OSError) as error:
-            self._end(JobState.FAILURE, str(error))
+            self.end(JobState.FAILURE, str(error))
 
     def _run(self) -> None:
         if not self._begin():
@@ -237,7 +237,8 @@ class JobRun:
             ]
         )
 
-    def _end(self, state: JobState, reason: str) -> None:
+    def end(self, state: JobState, reason: str) -> None:
+        """End the job with a reason that its user reads."""
         self.say(f"ending job as {state.name.lower()} with reason: {reason}")
         with self._store.database.write() as tx:
             jobs.finish(tx, self.job, state, reason)

@@ -10,7 +10,7 @@ from localcluster.pachyderm.pipelines import sandbox
 from localcluster.pachyderm.pipelines.job import JobRun
 from localcluster.pachyderm.state import jobs, pipelines
 from localcluster.pachyderm.state.database import Transaction
-from localcluster.pachyderm.state.jobs import Job
+from localcluster.pachyderm.state.jobs import Job, JobState
 from localcluster.pachyderm.state.pipelines import Pipeline
 from localcluster.pachyderm.state.store import Store
 
@@ -92,11 +92,18 @@ class Master:
         job = run.job
         path = self._store.logs.path(job.pipeline)
         self._store.logs.write(path, f"starting job {job}")
-        run.run()
-        with self._store.database.read() as tx:
-            now = jobs.reload(tx, job)
-        state = "deleted" if now is None else now.state.name.lower()
-        self._store.logs.write(path, f"job {job}: {state}")
-        # After a defect, which would have raised above, the job is left alone until pachd is started again.
-        del self._running[job.pipeline]
-        self._store.database.wake()
+        try:
+            run.run()
+        except Exception as error:
+            run.end(
+                JobState.FAILURE,
+                f"a defect of pachd, {type(error).__name__}: {error}; its log has more (make logs SERVICE=pachyderm)",
+            )
+            raise
+        finally:
+            with self._store.database.read() as tx:
+                now = jobs.reload(tx, job)
+            state = "deleted" if now is None else now.state.name.lower()
+            self._store.logs.write(path, f"job {job}: {state}")
+            del self._running[job.pipeline]
+            self._store.database.wake()
