@@ -131,13 +131,12 @@ def commit_info(tx: Transaction, commit: Commit) -> pfs.CommitInfo:
         error=commit.error,
         created_at=time(commit.started),
         updated_at=time(commit.finished or commit.started),
+        details=pfs.CommitInfoDetails(size_bytes=commit.size),
     )
     if relations.parent:
         info.parent_commit = commit_message(relations.parent)
     if commit.finished is not None:
         info.finishing = info.finished = time(commit.finished)
-    if commit.finished is not None or commit.origin is Origin.USER:
-        info.details = pfs.CommitInfoDetails(size_bytes=commit.size)
     return info
 
 

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Protocol
 
+from bracex import expand
 from wcmatch import glob as wcglob
 
 from localcluster.pachyderm.blobs import digest
@@ -20,7 +21,7 @@ from localcluster.pachyderm.state.database import Transaction
 from localcluster.pachyderm.state.names import clean_path
 from localcluster.pachyderm.state.trees import Entry, Tree
 
-_GLOB = wcglob.GLOBSTAR | wcglob.EXTGLOB | wcglob.BRACE | wcglob.DOTGLOB | wcglob.FORCEUNIX
+_GLOB = wcglob.GLOBSTAR | wcglob.EXTGLOB | wcglob.DOTGLOB | wcglob.FORCEUNIX
 
 _CROSSING = re.compile(r"(?<![/*])\*\*(?!\*)|(?<!\*)\*\*(?![/*]|$)")
 """`**` that is only a part of a path element: it crosses directories for pachd, but not for wcmatch."""
@@ -123,8 +124,9 @@ def matcher(pattern: str) -> Callable[[str], bool]:
     pattern = _CROSSING.sub("{*,*/**/*}", "/" + pattern.lstrip("/"))
     if pattern != "/":
         pattern = pattern.rstrip("/")
-    compiled = wcglob.compile(pattern, flags=_GLOB)
-    return lambda path: bool(compiled.match(path if path == "/" else path.rstrip("/")))
+    patterns = [one for one in expand(pattern, keep_escapes=True) if "//" not in one]
+    compiled = [wcglob.compile(one, flags=_GLOB) for one in patterns]
+    return lambda path: any(one.match(path if path == "/" else path.rstrip("/")) for one in compiled)
 
 
 def glob(tx: Transaction, commit: Commit, pattern: str, *, contents: bool = False) -> list[Node]:

@@ -22,7 +22,7 @@ class Project:
 
 @dataclass(frozen=True)
 class Repo:
-    """A repo; `size` in bytes is that of its branch master at the newest commit whose size is told."""
+    """A repo; `size` is that of the finished head of its branch master, in bytes."""
 
     number: int
     name: RepoName
@@ -86,13 +86,8 @@ def create(tx: Transaction, name: RepoName, description: str = "", *, update: bo
 
 
 _SELECT = """
-SELECT r.number, r.project, r.name, r.type, r.description, r.created, coalesce((
-  WITH RECURSIVE line(size, parent, told) AS (
-    SELECT c.size, c.parent, c.finished IS NOT NULL OR c.origin = 1 FROM commits c WHERE c.number = b.head UNION ALL
-    SELECT c.size, c.parent, c.finished IS NOT NULL OR c.origin = 1
-    FROM commits c JOIN line ON c.number = line.parent WHERE NOT line.told)
-  SELECT size FROM line WHERE told), 0)
-FROM repos r LEFT JOIN branches b ON b.repo = r.number AND b.name = 'master'
+SELECT r.number, r.project, r.name, r.type, r.description, r.created, coalesce(c.size, 0)
+FROM repos r LEFT JOIN branches b ON b.repo = r.number AND b.name = 'master' LEFT JOIN commits c ON c.number = b.head
 """
 
 

@@ -47,6 +47,12 @@ class LocalPachd:
         """What the process wrote so far."""
         return (self.settings.home / "pachd.log").read_text()
 
+    @property
+    def pid(self) -> int:
+        """The process's id; it runs."""
+        assert self._process
+        return self._process.pid
+
     def start(self) -> None:
         """Return once it serves."""
         deadline = time.monotonic() + START_DEADLINE

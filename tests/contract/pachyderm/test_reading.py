@@ -162,6 +162,7 @@ def test_walking_an_empty_commit(client: Client, master: pfs.Branch) -> None:
         ("/{z,file1.dat}", ["/file1.dat", "/z"]),
         ("/@(z|a.txt)", ["/a.txt", "/z"]),
         ("/!(z|a*)", ["/file1.dat"]),
+        ("{/z,/a.txt}", []),
         ("/nothing*", []),
         ("/missing", []),
     ],

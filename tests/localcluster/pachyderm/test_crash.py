@@ -132,20 +132,21 @@ def test_an_open_commit_goes_on_after_a_restart(pachd: LocalPachd) -> None:
     assert [info.file.path for info in listed] == ["/after", "/before"]
 
 
-def _write_until_killed(pachd: LocalPachd, acknowledged: dict[str, str], seed: int) -> None:
+def _write_until_killed(client: Client, sent: dict[str, str], acknowledged: set[str], seed: int) -> None:
     """Commit files of random sizes; a file is acknowledged once its commit's finish has returned."""
-    client, draw = pachd.client(), random.Random(seed)
+    draw = random.Random(seed)
     number = 0
     while True:
         path = f"/{seed}-{number}"
         number += 1
         data = draw.randbytes(draw.choice([0, 10, 5_000, 3_000_000]))
+        sent[path] = hashlib.blake2b(data).hexdigest()
         try:
             with client.pfs.commit(branch=BRANCH) as commit:
                 commit.put_file_from_bytes(path, data)
         except (grpc.RpcError, ConnectionError):
             return
-        acknowledged[path] = hashlib.blake2b(data).hexdigest()
+        acknowledged.add(path)
 
 
 def _finish_what_is_open(client: Client) -> None:
@@ -156,11 +157,13 @@ def _finish_what_is_open(client: Client) -> None:
 
 
 def _crash(pachd: LocalPachd, rounds: int) -> None:
-    pachd.client().pfs.create_repo(repo=BRANCH.repo)
-    acknowledged: dict[str, str] = {}
+    client = pachd.client()
+    client.pfs.create_repo(repo=BRANCH.repo)
+    sent: dict[str, str] = {}
+    acknowledged: set[str] = set()
     draw = random.Random(7)
     for seed in range(rounds):
-        writer = threading.Thread(target=_write_until_killed, args=(pachd, acknowledged, seed))
+        writer = threading.Thread(target=_write_until_killed, args=(client, sent, acknowledged, seed))
         writer.start()
         time.sleep(draw.uniform(0.05, 0.6))
         pachd.kill()
@@ -174,7 +177,8 @@ def _crash(pachd: LocalPachd, rounds: int) -> None:
         content = client.pfs.pfs_file(info.file).read()
         found[info.file.path] = hashlib.blake2b(content).hexdigest()
     assert acknowledged
-    assert acknowledged.items() <= found.items()
+    assert acknowledged <= found.keys()
+    assert found.items() <= sent.items(), "a file is torn"
     assert list(client.pfs.fsck()) == []
     pachd.kill()
     store = Store(pachd.state)

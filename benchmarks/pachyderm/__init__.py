@@ -1,0 +1,1 @@
+"""How fast files go in and out of the local pachd."""
