@@ -1,1 +1,1 @@
-"""Pipelines: what a specification says, and running what it asks for."""
+"""Running pipelines: from the datums of a job to its output commit."""

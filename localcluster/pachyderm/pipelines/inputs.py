@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from localcluster.pachyderm.blobs import digest
-from localcluster.pachyderm.pipelines.spec import Cross, Input, Pfs
+from localcluster.pachyderm.specs.spec import Cross, Input, Pfs
 from localcluster.pachyderm.state import files
 from localcluster.pachyderm.state.commits import Commit
 from localcluster.pachyderm.state.database import Transaction

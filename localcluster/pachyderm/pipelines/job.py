@@ -13,10 +13,11 @@ from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
+from localcluster.pachyderm import logs
+from localcluster.pachyderm.clock import now
 from localcluster.pachyderm.errors import PachdError
-from localcluster.pachyderm.pipelines import inputs, logs, meta
+from localcluster.pachyderm.pipelines import inputs, meta
 from localcluster.pachyderm.pipelines.sandbox import Sandbox
-from localcluster.pachyderm.pipelines.spec import Pfs
 from localcluster.pachyderm.pipelines.worker import (
     BEGINNING,
     ERRORED,
@@ -26,10 +27,11 @@ from localcluster.pachyderm.pipelines.worker import (
     Source,
     Worker,
 )
+from localcluster.pachyderm.specs.spec import Pfs
 from localcluster.pachyderm.state import commits, datums, jobs, trees
 from localcluster.pachyderm.state.changes import content_hash
 from localcluster.pachyderm.state.commits import Commit
-from localcluster.pachyderm.state.database import Transaction, now
+from localcluster.pachyderm.state.database import Transaction
 from localcluster.pachyderm.state.datums import Datum, DatumInput, DatumState
 from localcluster.pachyderm.state.jobs import Job, JobState
 from localcluster.pachyderm.state.pipelines import Pipeline

@@ -9,11 +9,11 @@ import base64
 import json
 from typing import Any
 
-from localcluster.pachyderm.pipelines.spec import Pfs
+from localcluster.pachyderm.names import RepoName
+from localcluster.pachyderm.specs.spec import Pfs
 from localcluster.pachyderm.state.commits import Commit
 from localcluster.pachyderm.state.datums import Datum, DatumInput, DatumState
 from localcluster.pachyderm.state.jobs import Job
-from localcluster.pachyderm.state.names import RepoName
 
 _STATES = {DatumState.FAILED: "FAILED", DatumState.RECOVERED: "RECOVERED"}
 

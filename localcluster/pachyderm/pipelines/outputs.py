@@ -8,9 +8,9 @@ from pathlib import Path
 
 from localcluster.pachyderm.blobs import CHUNK, Blob, Blobs
 from localcluster.pachyderm.errors import PachdError
+from localcluster.pachyderm.names import check_path
 from localcluster.pachyderm.pipelines.sandbox import PFS
 from localcluster.pachyderm.state.changes import content_hash
-from localcluster.pachyderm.state.names import check_path
 from localcluster.pachyderm.state.trees import Entry
 
 MOST_LINKS = 40

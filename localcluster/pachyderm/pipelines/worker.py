@@ -13,7 +13,7 @@ from localcluster.pachyderm.blobs import Blobs
 from localcluster.pachyderm.errors import PachdError
 from localcluster.pachyderm.pipelines import outputs
 from localcluster.pachyderm.pipelines.sandbox import Command, Outcome, Process, Sandbox, base_environment, new_place
-from localcluster.pachyderm.pipelines.spec import Spec
+from localcluster.pachyderm.specs.spec import Spec
 from localcluster.pachyderm.state.datums import Datum, DatumInput, DatumState, Stats
 from localcluster.pachyderm.state.trees import Entry
 

@@ -8,12 +8,12 @@ from betterproto.lib.google.protobuf import Empty
 from pachyderm_sdk.api import pfs
 
 from localcluster.pachyderm.errors import InvalidArgument, NotFinished
+from localcluster.pachyderm.names import CommitName
 from localcluster.pachyderm.servicer import wire
 from localcluster.pachyderm.servicer.session import Session
 from localcluster.pachyderm.state import commit_sets, commits, history, repos, trees
 from localcluster.pachyderm.state.commits import CommitState, Origin
 from localcluster.pachyderm.state.database import Transaction
-from localcluster.pachyderm.state.names import CommitName
 
 
 def start_commit(request: pfs.StartCommitRequest, session: Session) -> pfs.Commit:

@@ -8,16 +8,17 @@ from typing import TypeVar
 from betterproto.lib.google.protobuf import Empty
 from pachyderm_sdk.api import pps, transaction
 
+from localcluster.pachyderm.clock import now
 from localcluster.pachyderm.errors import PachdError, Unimplemented
+from localcluster.pachyderm.names import DEFAULT_PROJECT, CommitName, new_commit_id
 from localcluster.pachyderm.pipelines import inputs
-from localcluster.pachyderm.pipelines import spec as specs
 from localcluster.pachyderm.servicer import pps_wire, wire
 from localcluster.pachyderm.servicer.session import Session
+from localcluster.pachyderm.specs import spec as specs
 from localcluster.pachyderm.state import commits, datums, jobs, pipelines
-from localcluster.pachyderm.state.database import Transaction, now
+from localcluster.pachyderm.state.database import Transaction
 from localcluster.pachyderm.state.datums import Datum
 from localcluster.pachyderm.state.jobs import Job
-from localcluster.pachyderm.state.names import DEFAULT_PROJECT, CommitName, new_commit_id
 
 T = TypeVar("T")
 

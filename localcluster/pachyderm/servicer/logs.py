@@ -9,13 +9,13 @@ from datetime import timedelta
 
 from pachyderm_sdk.api import pps
 
+from localcluster.pachyderm import logs
+from localcluster.pachyderm.clock import now
 from localcluster.pachyderm.errors import PachdError, Unimplemented
-from localcluster.pachyderm.pipelines import logs
-from localcluster.pachyderm.pipelines.logs import Line
+from localcluster.pachyderm.logs import Line
 from localcluster.pachyderm.servicer import pps_wire, wire
 from localcluster.pachyderm.servicer.session import Session
 from localcluster.pachyderm.state import datums, jobs, pipelines
-from localcluster.pachyderm.state.database import now
 from localcluster.pachyderm.state.jobs import Job
 from localcluster.pachyderm.state.pipelines import Pipeline
 

@@ -9,12 +9,12 @@ from betterproto.lib.google.protobuf import Empty
 from pachyderm_sdk.api import pps
 
 from localcluster.pachyderm.errors import BadSpec, NotFound, PachdError
-from localcluster.pachyderm.pipelines import spec as specs
+from localcluster.pachyderm.names import SPEC, CommitName
 from localcluster.pachyderm.servicer import pps_wire, wire
 from localcluster.pachyderm.servicer.session import Session
+from localcluster.pachyderm.specs import spec as specs
 from localcluster.pachyderm.state import commits, pipelines
 from localcluster.pachyderm.state.database import Transaction
-from localcluster.pachyderm.state.names import SPEC, CommitName
 from localcluster.pachyderm.state.pipelines import Pipeline
 
 

@@ -13,13 +13,13 @@ from typing import Any, TypeVar
 from pachyderm_sdk.api import pfs, pps
 
 from localcluster.pachyderm.errors import InvalidArgument, Unimplemented
-from localcluster.pachyderm.pipelines import spec as specs
+from localcluster.pachyderm.names import DEFAULT_PROJECT, META, SPEC, RepoName
 from localcluster.pachyderm.servicer import wire
+from localcluster.pachyderm.specs import spec as specs
 from localcluster.pachyderm.state import commits, datums, jobs, pipelines
 from localcluster.pachyderm.state.database import Transaction
 from localcluster.pachyderm.state.datums import Datum, DatumInput, Stats
 from localcluster.pachyderm.state.jobs import Job
-from localcluster.pachyderm.state.names import DEFAULT_PROJECT, META, SPEC, RepoName
 from localcluster.pachyderm.state.pipelines import Pipeline
 
 T = TypeVar("T", pps.PipelineInfoDetails, pps.JobInfoDetails)

@@ -8,10 +8,10 @@ from betterproto.lib.google.protobuf import Empty
 from pachyderm_sdk.api import pfs
 
 from localcluster.pachyderm.errors import Unimplemented
+from localcluster.pachyderm.names import DEFAULT_PROJECT
 from localcluster.pachyderm.servicer import wire
 from localcluster.pachyderm.servicer.session import Session
 from localcluster.pachyderm.state import branches, commits, repos
-from localcluster.pachyderm.state.names import DEFAULT_PROJECT
 
 
 def create_project(request: pfs.CreateProjectRequest, session: Session) -> Empty:

@@ -14,10 +14,10 @@ from pachyderm_sdk.api import pfs
 
 from localcluster.pachyderm.blobs import CHUNK, Blobs, BlobWriter
 from localcluster.pachyderm.errors import InvalidArgument, PachdError, Unimplemented
+from localcluster.pachyderm.names import check_path
 from localcluster.pachyderm.servicer import wire
 from localcluster.pachyderm.servicer.content import Content
 from localcluster.pachyderm.state.changes import Append, Change, Copy, Delete
-from localcluster.pachyderm.state.names import check_path
 
 SILENCE = 60.0
 """Seconds that a web server may send nothing."""

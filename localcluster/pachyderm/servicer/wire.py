@@ -9,12 +9,12 @@ from betterproto import encode_varint
 from pachyderm_sdk.api import pfs
 
 from localcluster.pachyderm.errors import InvalidArgument
+from localcluster.pachyderm.names import DEFAULT_PROJECT, USER, CommitName, RepoName
 from localcluster.pachyderm.state import branches, commits, trees
 from localcluster.pachyderm.state.branches import Branch
 from localcluster.pachyderm.state.commits import Commit, Origin
 from localcluster.pachyderm.state.database import Transaction
 from localcluster.pachyderm.state.files import Node
-from localcluster.pachyderm.state.names import DEFAULT_PROJECT, USER, CommitName, RepoName
 from localcluster.pachyderm.state.repos import Project, Repo
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)

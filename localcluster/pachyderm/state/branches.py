@@ -6,11 +6,12 @@ import sqlite3
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from localcluster.pachyderm.clock import now
 from localcluster.pachyderm.errors import BranchNotFound, PachdError, ProvenanceCycle
+from localcluster.pachyderm.names import RepoName, check_name, is_commit_id, new_commit_id
 from localcluster.pachyderm.state import commits, jobs, repos
 from localcluster.pachyderm.state.commits import Commit, Origin
-from localcluster.pachyderm.state.database import Transaction, now
-from localcluster.pachyderm.state.names import RepoName, check_name, is_commit_id, new_commit_id
+from localcluster.pachyderm.state.database import Transaction
 from localcluster.pachyderm.state.repos import Repo
 
 

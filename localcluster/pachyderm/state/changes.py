@@ -6,10 +6,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from localcluster.pachyderm.blobs import Blob, Blobs, digest
+from localcluster.pachyderm.names import CommitName, clean_path
 from localcluster.pachyderm.state import trees
 from localcluster.pachyderm.state.commits import Commit
 from localcluster.pachyderm.state.database import Transaction
-from localcluster.pachyderm.state.names import CommitName, clean_path
 from localcluster.pachyderm.state.trees import Entry, Tree
 
 EMPTY = digest().digest()

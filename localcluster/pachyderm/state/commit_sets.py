@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from itertools import takewhile
 
 from localcluster.pachyderm.errors import NotFound, PachdError
+from localcluster.pachyderm.names import SPEC, CommitName, RepoName, new_commit_id
 from localcluster.pachyderm.state import branches, commits, jobs, repos, trees
 from localcluster.pachyderm.state.commits import Commit, Origin
 from localcluster.pachyderm.state.database import Transaction
-from localcluster.pachyderm.state.names import SPEC, CommitName, RepoName, new_commit_id
 
 
 def get(tx: Transaction, commit_set: str) -> list[Commit]:

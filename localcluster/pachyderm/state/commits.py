@@ -6,10 +6,11 @@ import sqlite3
 from dataclasses import dataclass
 from enum import IntEnum
 
+from localcluster.pachyderm.clock import now
 from localcluster.pachyderm.errors import BranchNotFound, CommitNotFound, PachdError
+from localcluster.pachyderm.names import Ancestry, CommitName, RepoName, is_commit_id, parse_ancestry
 from localcluster.pachyderm.state import repos
-from localcluster.pachyderm.state.database import Transaction, now
-from localcluster.pachyderm.state.names import Ancestry, CommitName, RepoName, is_commit_id, parse_ancestry
+from localcluster.pachyderm.state.database import Transaction
 from localcluster.pachyderm.state.repos import Repo
 
 

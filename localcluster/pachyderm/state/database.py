@@ -10,7 +10,6 @@ import fcntl
 import os
 import sqlite3
 import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -94,11 +93,6 @@ CREATE TABLE IF NOT EXISTS result_entries (
   path TEXT NOT NULL, pieces BLOB NOT NULL, size INTEGER NOT NULL, hash BLOB NOT NULL,
   PRIMARY KEY (result, path)) WITHOUT ROWID;
 """
-
-
-def now() -> int:
-    """The time as pachd stores it: microseconds since 1970-01-01T00:00:00Z."""
-    return time.time_ns() // 1000
 
 
 class Database:

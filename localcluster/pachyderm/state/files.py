@@ -16,9 +16,9 @@ from wcmatch import glob as wcglob
 
 from localcluster.pachyderm.blobs import digest
 from localcluster.pachyderm.errors import FileNotFound, NotFound, PachdError
+from localcluster.pachyderm.names import clean_path
 from localcluster.pachyderm.state.commits import Commit
 from localcluster.pachyderm.state.database import Transaction
-from localcluster.pachyderm.state.names import clean_path
 from localcluster.pachyderm.state.trees import Entry, Tree
 
 _GLOB = wcglob.GLOBSTAR | wcglob.EXTGLOB | wcglob.DOTGLOB | wcglob.FORCEUNIX

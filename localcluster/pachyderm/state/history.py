@@ -6,12 +6,12 @@ from collections.abc import Iterable
 
 from localcluster.pachyderm.blobs import Blobs
 from localcluster.pachyderm.errors import CommitFinished, InvalidArgument, NotFound, PachdError, ParentNotFound
+from localcluster.pachyderm.names import CommitName, RepoName, is_commit_id, new_commit_id
 from localcluster.pachyderm.state import branches, changes, commits, pipelines, repos, trees
 from localcluster.pachyderm.state.branches import Branch
 from localcluster.pachyderm.state.changes import Change
 from localcluster.pachyderm.state.commits import Commit, Origin
 from localcluster.pachyderm.state.database import Transaction
-from localcluster.pachyderm.state.names import CommitName, RepoName, is_commit_id, new_commit_id
 
 
 def start(

@@ -6,11 +6,12 @@ import sqlite3
 from dataclasses import dataclass
 from enum import IntEnum
 
+from localcluster.pachyderm.clock import now
 from localcluster.pachyderm.errors import NotFound, PachdError
+from localcluster.pachyderm.names import USER
 from localcluster.pachyderm.state import commits, datums, trees
 from localcluster.pachyderm.state.commits import Commit
-from localcluster.pachyderm.state.database import Transaction, now
-from localcluster.pachyderm.state.names import USER
+from localcluster.pachyderm.state.database import Transaction
 
 
 class JobState(IntEnum):

@@ -8,13 +8,14 @@ from dataclasses import dataclass
 from enum import IntEnum
 from functools import lru_cache
 
+from localcluster.pachyderm.clock import now
 from localcluster.pachyderm.errors import AlreadyExists, NotFound, PachdError
-from localcluster.pachyderm.pipelines import spec as specs
-from localcluster.pachyderm.pipelines.spec import Spec
+from localcluster.pachyderm.names import META, SPEC, USER, RepoName, new_commit_id, parse_ancestry
+from localcluster.pachyderm.specs import spec as specs
+from localcluster.pachyderm.specs.spec import Spec
 from localcluster.pachyderm.state import branches, commits, jobs, repos, trees
 from localcluster.pachyderm.state.commits import Origin
-from localcluster.pachyderm.state.database import Transaction, now
-from localcluster.pachyderm.state.names import META, SPEC, USER, RepoName, new_commit_id, parse_ancestry
+from localcluster.pachyderm.state.database import Transaction
 
 SPEC_BRANCH = "master"
 

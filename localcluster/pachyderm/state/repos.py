@@ -6,9 +6,10 @@ import sqlite3
 from collections.abc import Collection
 from dataclasses import dataclass
 
+from localcluster.pachyderm.clock import now
 from localcluster.pachyderm.errors import AlreadyExists, NotFound, PachdError, ProjectInUse, ProjectNotFound
-from localcluster.pachyderm.state.database import Transaction, now
-from localcluster.pachyderm.state.names import LONGEST_PROJECT_NAME, RepoName, check_name
+from localcluster.pachyderm.names import LONGEST_PROJECT_NAME, RepoName, check_name
+from localcluster.pachyderm.state.database import Transaction
 
 
 @dataclass(frozen=True)

@@ -7,10 +7,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from localcluster.pachyderm.blobs import Blobs
-from localcluster.pachyderm.pipelines.logs import Logs
+from localcluster.pachyderm.clock import now
+from localcluster.pachyderm.logs import Logs
+from localcluster.pachyderm.names import DEFAULT_PROJECT
 from localcluster.pachyderm.state import jobs, trees
-from localcluster.pachyderm.state.database import Database, now
-from localcluster.pachyderm.state.names import DEFAULT_PROJECT
+from localcluster.pachyderm.state.database import Database
 
 
 class Store:

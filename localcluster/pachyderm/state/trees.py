@@ -14,11 +14,12 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 
 from localcluster.pachyderm.blobs import DIGEST_SIZE
+from localcluster.pachyderm.clock import now
 from localcluster.pachyderm.errors import PachdError
+from localcluster.pachyderm.names import CommitName
 from localcluster.pachyderm.state import commits
 from localcluster.pachyderm.state.commits import Commit
-from localcluster.pachyderm.state.database import Transaction, now
-from localcluster.pachyderm.state.names import CommitName
+from localcluster.pachyderm.state.database import Transaction
 
 MOST_LAYERS = 64
 FEWEST_CHANGES = 256

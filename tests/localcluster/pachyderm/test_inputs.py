@@ -14,13 +14,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from localcluster.pachyderm.blobs import Blob
+from localcluster.pachyderm.names import CommitName, RepoName
 from localcluster.pachyderm.pipelines import inputs
-from localcluster.pachyderm.pipelines.spec import Cross, Input, Pfs, Union
+from localcluster.pachyderm.specs.spec import Cross, Input, Pfs, Union
 from localcluster.pachyderm.state import commits, history, repos
 from localcluster.pachyderm.state.changes import Append
 from localcluster.pachyderm.state.commits import Commit
 from localcluster.pachyderm.state.datums import Datum
-from localcluster.pachyderm.state.names import CommitName, RepoName
 from localcluster.pachyderm.state.store import Store
 
 REPOS = ("one", "two", "three")

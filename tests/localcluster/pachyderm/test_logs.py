@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from localcluster.pachyderm.pipelines import logs
-from localcluster.pachyderm.pipelines.logs import Logs
+from localcluster.pachyderm import logs
+from localcluster.pachyderm.logs import Logs
 
 
 def _messages(path: Path, offset: int = 0) -> list[str]:

@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from localcluster.pachyderm.pipelines import spec
+from localcluster.pachyderm.names import RepoName
 from localcluster.pachyderm.pipelines.job import JobRun
 from localcluster.pachyderm.pipelines.master import Master
+from localcluster.pachyderm.specs import spec
 from localcluster.pachyderm.state import jobs, pipelines, repos
 from localcluster.pachyderm.state.database import Transaction
 from localcluster.pachyderm.state.jobs import Job, JobState
-from localcluster.pachyderm.state.names import RepoName
 from localcluster.pachyderm.state.store import Store
 
 

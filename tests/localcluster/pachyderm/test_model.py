@@ -15,11 +15,11 @@ from pachyderm_sdk import Client
 from pachyderm_sdk.api import pfs
 
 from localcluster.pachyderm.blobs import Blobs, digest
+from localcluster.pachyderm.names import CommitName, RepoName
 from localcluster.pachyderm.state import commit_sets, commits, files, history, repos, trees
 from localcluster.pachyderm.state.changes import Append, Change, Copy, Delete, content_hash
 from localcluster.pachyderm.state.commits import Commit
 from localcluster.pachyderm.state.database import Transaction
-from localcluster.pachyderm.state.names import CommitName, RepoName
 from localcluster.pachyderm.state.store import Store
 from tests.contract.pachyderm.pachd import LocalPachd
 

@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from pachyderm_sdk.api import pps
 
 from localcluster.pachyderm.errors import BadSpec, PachdError, Unimplemented
-from localcluster.pachyderm.pipelines import spec as specs
-from localcluster.pachyderm.pipelines.schema import canonical, json_name
-from localcluster.pachyderm.pipelines.spec import Cross, Pfs, Union
+from localcluster.pachyderm.specs import spec as specs
+from localcluster.pachyderm.specs.schema import canonical, json_name
+from localcluster.pachyderm.specs.spec import Cross, Pfs, Union
 
 NAMES = st.text("abcxyz019-_", min_size=1, max_size=20).filter(lambda name: name[0].isalnum())
 TEXTS = st.text(max_size=20)

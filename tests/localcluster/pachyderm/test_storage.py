@@ -8,9 +8,7 @@ from hypothesis import strategies as st
 
 from localcluster.pachyderm.blobs import Blob
 from localcluster.pachyderm.errors import DataLoss, PachdError
-from localcluster.pachyderm.state import commits, files, history, repos, trees
-from localcluster.pachyderm.state.changes import Append, Delete
-from localcluster.pachyderm.state.names import (
+from localcluster.pachyderm.names import (
     Ancestry,
     CommitName,
     RepoName,
@@ -20,6 +18,8 @@ from localcluster.pachyderm.state.names import (
     new_commit_id,
     parse_ancestry,
 )
+from localcluster.pachyderm.state import commits, files, history, repos, trees
+from localcluster.pachyderm.state.changes import Append, Delete
 from localcluster.pachyderm.state.store import Store
 
 REPO = RepoName("default", "data")

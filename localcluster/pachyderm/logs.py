@@ -13,7 +13,7 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from localcluster.pachyderm.state.database import now
+from localcluster.pachyderm.clock import now
 
 MOST_BYTES = 64 * 1024 * 1024
 MASTER = "master"

@@ -14,8 +14,8 @@ from typing import Any
 from pachyderm_sdk.api import pps
 
 from localcluster.pachyderm.errors import BadSpec, PachdError, Unimplemented
-from localcluster.pachyderm.pipelines.schema import canonical
-from localcluster.pachyderm.state.names import DEFAULT_PROJECT, USER, RepoName, check_name, clean_path
+from localcluster.pachyderm.names import DEFAULT_PROJECT, USER, RepoName, check_name, clean_path
+from localcluster.pachyderm.specs.schema import canonical
 
 _RESOURCES = {"cpu": 1, "memory": "256Mi", "disk": "1Gi"}
 

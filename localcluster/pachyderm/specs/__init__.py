@@ -1,0 +1,1 @@
+"""What a pipeline specification says, and refusing one that says something else."""
