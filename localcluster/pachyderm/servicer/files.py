@@ -70,10 +70,8 @@ def _no_url(request: pfs.GetFileRequest) -> None:
 
 
 def _tar(blobs: Blobs, commit: Commit, nodes: list[Node]) -> Iterator[bytes]:
-    """A tar stream with absolute names, as upstream's; "/" itself is left out."""
+    """A tar stream with absolute names, as upstream's."""
     for node in nodes:
-        if node.path == "/":
-            continue
         header = tarfile.TarInfo(node.path)
         header.mode = 0
         header.mtime = (commit.finished or commit.started) // 1_000_000

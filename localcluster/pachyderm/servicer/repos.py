@@ -49,10 +49,7 @@ def create_repo(request: pfs.CreateRepoRequest, session: Session) -> Empty:
 
 def inspect_repo(request: pfs.InspectRepoRequest, session: Session) -> pfs.RepoInfo:
     with session.read() as tx:
-        repo = repos.get(tx, wire.repo_name(request.repo))
-        info = wire.repo_info(tx, repo)
-    info.details = pfs.RepoInfoDetails(size_bytes=repo.size)
-    return info
+        return wire.repo_info(tx, repos.get(tx, wire.repo_name(request.repo)))
 
 
 def list_repo(request: pfs.ListRepoRequest, session: Session) -> Iterator[pfs.RepoInfo]:
@@ -61,7 +58,7 @@ def list_repo(request: pfs.ListRepoRequest, session: Session) -> Iterator[pfs.Re
         if size := request.page.page_size:
             found.sort(key=lambda repo: repo.name)
             found = found[request.page.page_index * size :][:size]
-        infos = [wire.repo_info(tx, repo) for repo in found]
+        infos = [wire.listed_repo_info(tx, repo) for repo in found]
     yield from infos
 
 

@@ -86,14 +86,22 @@ def relative_message(commit: Commit) -> pfs.Commit:
     return message
 
 
+def listed_repo_info(tx: Transaction, repo: Repo) -> pfs.RepoInfo:
+    """A repo as ListRepo has it: with the bound of its size instead of its size."""
+    info = repo_info(tx, repo)
+    info.details = pfs.RepoInfoDetails()
+    info.size_bytes_upper_bound = repo.size
+    return info
+
+
 def repo_info(tx: Transaction, repo: Repo) -> pfs.RepoInfo:
-    """A repo as listed."""
+    """A repo as inspected."""
     return pfs.RepoInfo(
         repo=repo_message(repo.name),
         created=time(repo.created),
-        size_bytes_upper_bound=repo.size,
         description=repo.description,
         branches=[branch_message(branch) for branch in branches.list_branches(tx, repo.name)],
+        details=pfs.RepoInfoDetails(size_bytes=repo.size),
     )
 
 

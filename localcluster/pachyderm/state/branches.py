@@ -139,7 +139,7 @@ def create(
         branch = set_head(tx, repo, name, head)
     changed = branch is None or bool(wanted and wanted != before)
     if changed:
-        branch = _advance(tx, repo, name, branch.head if branch else None, sources, commit_id)
+        branch = advance(tx, repo, name, branch.head if branch else None, sources, commit_id)
     assert branch is not None
     tx.execute("DELETE FROM branch_provenance WHERE branch=?", (branch.number,))
     tx.executemany("INSERT INTO branch_provenance VALUES (?, ?)", [(branch.number, number) for number in wanted])
@@ -171,7 +171,7 @@ def _source(tx: Transaction, repo: Repo, name: str, upstream: RepoName, branch_n
     upstream_repo = repos.get(tx, upstream)
     source = find(tx, upstream_repo, branch_name)
     if source is None:
-        return _advance(tx, upstream_repo, branch_name, None, [], commit_id)
+        return advance(tx, upstream_repo, branch_name, None, [], commit_id)
     if any((b.repo, b.name) == (repo.name, name) for b in (source, *provenance(tx, source))):
         raise ProvenanceCycle(source, f"{repo.name}@{name}")
     return source
@@ -192,10 +192,10 @@ def propagate(tx: Transaction, branch: Branch, commit_id: str) -> None:
     for downstream in subvenance(tx, branch):
         if commits.get(tx, downstream.head).id != commit_id:
             repo = repos.get(tx, downstream.repo)
-            _advance(tx, repo, downstream.name, downstream.head, direct_provenance(tx, downstream), commit_id)
+            advance(tx, repo, downstream.name, downstream.head, direct_provenance(tx, downstream), commit_id)
 
 
-def _advance(
+def advance(
     tx: Transaction, repo: Repo, name: str, parent: int | None, sources: Sequence[Branch], commit_id: str
 ) -> Branch:
     """Give a branch a new head: an open one where it is computed from others, and the job that is to fill it."""

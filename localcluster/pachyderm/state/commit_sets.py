@@ -124,7 +124,9 @@ def _remove(tx: Transaction, commit: Commit) -> None:
     if headed:
         repo = repos.get(tx, commit.repo)
         if commit.parent is None:
-            head = branches.empty_head(tx, repo, headed[0]["name"], new_commit_id())
+            first = branches.get(tx, commit.repo, headed[0]["name"])
+            sources = branches.direct_provenance(tx, first)
+            head = commits.get(tx, branches.advance(tx, repo, first.name, None, sources, new_commit_id()).head)
         else:
             head = commits.get(tx, commit.parent)
         for (name,) in headed:

@@ -75,6 +75,7 @@ def test_a_tar_stream_of_a_directory_or_a_glob(client: Client, commit: pfs.Commi
             return [member.name for member in archive]
 
     assert members("/a") == ["a", "a/b", "a/b/file3.dat", "a/file2.dat"]
+    assert members("/")[:2] == ["", "a.txt"]
     assert members("/*.dat") == ["file1.dat"]
     assert members("/a/*") == ["a/b", "a/b/file3.dat", "a/file2.dat"]
     with pytest.raises((ValueError, tarfile.TarError)):
