@@ -25,7 +25,19 @@ def test_every_make_target_that_a_document_names_exists() -> None:
 
 
 def test_every_stage_is_explained_in_the_readme() -> None:
-    for target in ("demo", "data", "train", "search", "register", "gate", "image", "deploy", "predict", "test"):
+    for target in (
+        "demo",
+        "data",
+        "train",
+        "search",
+        "register",
+        "gate",
+        "image",
+        "deploy",
+        "predict",
+        "lineage",
+        "test",
+    ):
         assert f"make {target}" in README
 
 
@@ -41,7 +53,7 @@ def test_every_top_level_folder_is_listed() -> None:
     assert packages - set(re.findall(r"^ {4}([a-z]+)/", block, flags=re.MULTILINE)) == set()
 
 
-@pytest.mark.parametrize("name", ["main", "serving", "tools", "uv"])
+@pytest.mark.parametrize("name", ["main", "serving", "tools", "uv", "pipelines"])
 def test_every_direct_dependency_is_explained(name: str) -> None:
     reasons = (REPOSITORY / "docs" / "dependencies.md").read_text()
     for line in (REPOSITORY / "requirements" / f"{name}.in").read_text().splitlines():
