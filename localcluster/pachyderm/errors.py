@@ -27,6 +27,11 @@ class PachdError(Exception):
     code: ClassVar[str] = "UNKNOWN"
 
 
+def defect(error: Exception) -> str:
+    """What a user reads where pachd itself went wrong."""
+    return f"a defect of pachd, {type(error).__name__}: {error}; its log has more (make logs SERVICE=pachyderm)"
+
+
 class NotFound(PachdError):
     """Something named in the call does not exist."""
 

@@ -6,6 +6,7 @@ import logging
 import threading
 from dataclasses import dataclass
 
+from localcluster.pachyderm.errors import defect
 from localcluster.pachyderm.pipelines import sandbox
 from localcluster.pachyderm.pipelines.job import JobRun
 from localcluster.pachyderm.state import jobs, pipelines
@@ -95,10 +96,7 @@ class Master:
         try:
             run.run()
         except Exception as error:
-            run.end(
-                JobState.FAILURE,
-                f"a defect of pachd, {type(error).__name__}: {error}; its log has more (make logs SERVICE=pachyderm)",
-            )
+            run.end(JobState.FAILURE, defect(error))
             raise
         finally:
             with self._store.database.read() as tx:

@@ -17,13 +17,16 @@ from localcluster.pachyderm.state import commits, pipelines
 from localcluster.pachyderm.state.database import Transaction
 from localcluster.pachyderm.state.pipelines import Pipeline
 
+SHOWN = 1000
+"""Characters of a specification that an error repeats."""
+
 
 def create_pipeline_v2(request: pps.CreatePipelineV2Request, session: Session) -> pps.CreatePipelineV2Response:
     text = request.create_pipeline_request_json
     try:
         document = json.loads(text)
-    except ValueError as error:
-        raise BadSpec(f"could not parse {text} as Create Pipeline Request message: {error}") from None
+    except (ValueError, RecursionError) as error:
+        raise BadSpec(f"could not parse {text[:SHOWN]} as Create Pipeline Request message: {error}") from None
     effective = specs.message(document)
     effective.update, effective.reprocess = request.update, request.reprocess
     if not request.dry_run:

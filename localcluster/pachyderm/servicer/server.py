@@ -11,7 +11,7 @@ from typing import Any
 
 import grpc
 
-from localcluster.pachyderm.errors import PachdError, Unauthenticated, Unimplemented
+from localcluster.pachyderm.errors import PachdError, Unauthenticated, Unimplemented, defect
 from localcluster.pachyderm.servicer import content
 from localcluster.pachyderm.servicer.calls import CALLS, Call, Kind
 from localcluster.pachyderm.servicer.session import CallerGone, Session
@@ -94,6 +94,9 @@ class _Handlers(grpc.GenericRpcHandler):  # type: ignore[type-arg]
         except (CallerGone, grpc.RpcError):
             log.info("%s: the caller went away; nothing was changed", call.name)
             context.abort(grpc.StatusCode.CANCELLED, "the caller went away")
+        except Exception as error:
+            log.exception("%s: a defect of pachd", call.name)
+            context.abort(grpc.StatusCode.INTERNAL, defect(error))
 
     def _authenticate(self, context: grpc.ServicerContext) -> None:
         token = dict(context.invocation_metadata()).get("authn-token")

@@ -14,10 +14,19 @@ import betterproto
 
 from localcluster.pachyderm.errors import BadSpec
 
-_DURATION = re.compile(r"-?\d+(\.\d{1,9})?s")
-_INTEGER = re.compile(r"-?\d+")
-_INTEGERS = {"int32", "int64", "uint32", "uint64"}
+_DURATION = re.compile(r"-?\d{1,12}(\.\d{1,9})?s")
+_INTEGER = re.compile(r"-?\d{1,20}")
+_INTEGERS = {
+    "int32": range(-(2**31), 2**31),
+    "int64": range(-(2**63), 2**63),
+    "uint32": range(2**32),
+    "uint64": range(2**64),
+}
 _FLOATS = {"float", "double"}
+_LONGEST = 315_576_000_000
+"""Seconds of a Duration at most, either way (google/protobuf/duration.proto)."""
+_DEEPEST = 100
+"""Objects within each other; a specification needs five, and what reads it recurses."""
 
 
 def canonical(kind: type[betterproto.Message], document: object, path: str = "") -> dict[str, Any]:
@@ -25,6 +34,8 @@ def canonical(kind: type[betterproto.Message], document: object, path: str = "")
 
     Raises BadSpec naming the path of what `kind` has no field for or what has the wrong type.
     """
+    if path.count(".") >= _DEEPEST:
+        raise BadSpec(f"exceeded max recursion depth: more than {_DEEPEST} objects within each other")
     if not isinstance(document, dict):
         raise BadSpec(f"syntax error: unexpected token {document!r} for {path or 'the document'}, which is an object")
     message = kind()._betterproto
@@ -70,15 +81,22 @@ def _single(message: Any, name: str, value: object, path: str) -> Any:
     if meta.proto_type != betterproto.TYPE_MESSAGE:
         return _scalar(meta.proto_type, value, path)
     kind = message.cls_by_field[name]
-    if kind is timedelta and not (isinstance(value, str) and _DURATION.fullmatch(value)):
-        raise BadSpec(f'invalid google.protobuf.Duration value {value!r} for {path}: write seconds, as in "90s"')
+    if kind is timedelta:
+        _check_duration(value, path)
     return value if kind in (timedelta, datetime) else canonical(kind, value, path)
+
+
+def _check_duration(value: object, path: str) -> None:
+    if not (isinstance(value, str) and _DURATION.fullmatch(value)):
+        raise BadSpec(f'invalid google.protobuf.Duration value {value!r} for {path}: write seconds, as in "90s"')
+    if abs(float(value.rstrip("s"))) > _LONGEST:
+        raise BadSpec(f"google.protobuf.Duration value out of range for {path}: {value}")
 
 
 def _scalar(kind: str, value: object, path: str) -> Any:
     if kind in _INTEGERS:
         number = _INTEGER.fullmatch(str(value)) if isinstance(value, int | str) else None
-        accepted = number is not None and not (kind.startswith("u") and number[0].startswith("-"))
+        accepted = number is not None and int(number[0]) in _INTEGERS[kind]
     elif kind in _FLOATS:
         accepted = isinstance(value, int | float)
     elif kind == betterproto.TYPE_ENUM:

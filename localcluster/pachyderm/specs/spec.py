@@ -7,6 +7,7 @@ containers; they are kept and shown, and change nothing.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -14,9 +15,11 @@ from typing import Any
 from pachyderm_sdk.api import pps
 
 from localcluster.pachyderm.errors import BadSpec, PachdError, Unimplemented
+from localcluster.pachyderm.globs import matcher
 from localcluster.pachyderm.names import DEFAULT_PROJECT, USER, RepoName, check_name, clean_path
 from localcluster.pachyderm.specs.schema import canonical
 
+_DIRECTORY = re.compile(r"[^/=\0]{1,255}")
 _RESOURCES = {"cpu": 1, "memory": "256Mi", "disk": "1Gi"}
 
 DEFAULTS: dict[str, Any] = {
@@ -170,7 +173,7 @@ def parse(document: object) -> Spec:
         ),
         input=parse_input(request.input),
         output_branch=request.output_branch,
-        datum_tries=request.datum_tries or int(DEFAULTS["datumTries"]),
+        datum_tries=max(request.datum_tries or int(DEFAULTS["datumTries"]), 1),
         datum_timeout=request.datum_timeout.total_seconds() or None,
         job_timeout=request.job_timeout.total_seconds() or None,
         parallelism=request.parallelism_spec.constant or 1,
@@ -244,6 +247,9 @@ def _pfs(node: pps.PfsInput, path: str) -> Pfs:
         raise PachdError("input cannot come from a commit; use a branch with head pointing to the commit")
     if node.name in ("out", ".env"):
         raise PachdError(f"input cannot be named {node.name} (at {path}): set another name")
+    if not _DIRECTORY.fullmatch(node.name) or node.name in (".", ".."):
+        raise PachdError(f"input cannot be named {node.name!r} (at {path}): it is a directory of /pfs and a variable")
+    matcher(node.glob)  # refuses a glob that would fail each job
     _refuse(node, _UNSERVED_PFS, f"{path}.")
     repo = RepoName(node.project, node.repo, node.repo_type)
     return Pfs(node.name, repo, node.branch, node.glob, node.lazy, node.empty_files)

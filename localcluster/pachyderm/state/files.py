@@ -6,25 +6,17 @@ A directory's hash is the BLAKE2b-256 of its children's hashes in walk order, it
 from __future__ import annotations
 
 import posixpath
-import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Protocol
 
-from bracex import expand
-from wcmatch import glob as wcglob
-
 from localcluster.pachyderm.blobs import digest
 from localcluster.pachyderm.errors import FileNotFound, NotFound, PachdError
+from localcluster.pachyderm.globs import is_glob, matcher
 from localcluster.pachyderm.names import clean_path
 from localcluster.pachyderm.state.commits import Commit
 from localcluster.pachyderm.state.database import Transaction
 from localcluster.pachyderm.state.trees import Entry, Tree
-
-_GLOB = wcglob.GLOBSTAR | wcglob.EXTGLOB | wcglob.DOTGLOB | wcglob.FORCEUNIX
-
-_CROSSING = re.compile(r"(?<![/*])\*\*(?!\*)|(?<!\*)\*\*(?![/*]|$)")
-"""`**` that is only a part of a path element: it crosses directories for pachd, but not for wcmatch."""
 
 
 @dataclass(frozen=True)
@@ -119,19 +111,9 @@ def walk(tx: Transaction, commit: Commit, path: str) -> list[Node]:
     return found
 
 
-def matcher(pattern: str) -> Callable[[str], bool]:
-    """A test by Pachyderm's globs: `*`, `**`, `?`, `[a-z]`, `[^a]`, `{a,b}` and `@( ) *( ) +( ) ?( ) !( )`."""
-    pattern = _CROSSING.sub("{*,*/**/*}", "/" + pattern.lstrip("/"))
-    if pattern != "/":
-        pattern = pattern.rstrip("/")
-    patterns = [one for one in expand(pattern, keep_escapes=True) if "//" not in one]
-    compiled = [wcglob.compile(one, flags=_GLOB) for one in patterns]
-    return lambda path: any(one.match(path if path == "/" else path.rstrip("/")) for one in compiled)
-
-
 def glob(tx: Transaction, commit: Commit, pattern: str, *, contents: bool = False) -> list[Node]:
     """The files and directories that match, by path; with `contents` also all that lies in matched directories."""
-    if not set(pattern) & set("*?[]{}!()@+^"):
+    if not is_glob(pattern):
         found = _at(tx, commit, pattern)
         return found if contents else found[:1]
     matches = matcher(pattern)

@@ -128,11 +128,14 @@ def test_putting_and_reading_files(data: Pachctl, tmp_path: Path) -> None:
 
 
 def test_changing_files(data: Pachctl) -> None:
-    data("copy", "file", "data@master:/top.txt", "data@master:/copied")
-    data("delete", "file", "data@master:/top.txt")
-    data("delete", "file", "-r", "data@master:/sub/")
+    for change in (
+        ("copy", "file", "data@master:/top.txt", "data@master:/copied"),
+        ("delete", "file", "data@master:/top.txt"),
+        ("delete", "file", "-r", "data@master:/sub/"),
+    ):
+        data(*change)
+        data("wait", "commit", "data@master")
     assert data("list", "file", "data@master").splitlines()[1:] == ["4B /copied"]
-    data("wait", "commit", "data@master")
     difference = data("diff", "file", "data@master:/", "data@master^:/", "--name-only")
     assert difference.splitlines() == ["OP SIZE NAME", "+ 4B /", "- 9B /", "- 5B /sub/", "- 5B /sub/leaf.txt"]
     assert "D" in data("find", "commit", "data@master:/top.txt")

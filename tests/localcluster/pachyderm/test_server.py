@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 import grpc
@@ -15,6 +16,7 @@ from pachyderm_sdk.api import pfs
 
 from localcluster.errors import LocalClusterError
 from localcluster.pachyderm import service
+from localcluster.pachyderm.servicer import server
 from localcluster.pachyderm.servicer.calls import CALLS
 from localcluster.pachyderm.state.store import Store
 from tests.contract.pachyderm.helpers import refused
@@ -84,6 +86,24 @@ def test_an_empty_message_is_the_clients_mistake_and_no_crash(shared: LocalPachd
     refusals = ("INVALID_ARGUMENT", "NOT_FOUND", "UNKNOWN", "UNIMPLEMENTED")
     assert set(codes.values()) <= {grpc.StatusCode.OK, *(grpc.StatusCode[name] for name in refusals)}, codes
     assert "Traceback" not in shared.log
+
+
+def test_a_defect_is_said_to_be_one(
+    tmp_path: Path, free_port: Callable[[], int], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def broken(*_: object) -> None:
+        raise ZeroDivisionError("by nought")
+
+    call = next(call for call in CALLS if call.method == "GetVersion")
+    monkeypatch.setattr(server, "CALLS", [replace(call, handler=broken)])
+    address = f"127.0.0.1:{free_port()}"
+    pachd = server.serve(Store(tmp_path), "token", address)
+    try:
+        with refused(grpc.StatusCode.INTERNAL, "a defect of pachd, ZeroDivisionError: by nought; its log has more"):
+            Client.from_pachd_address(address).get_version()
+    finally:
+        pachd.stop(None).wait()
+    assert "Traceback" in caplog.text
 
 
 def test_the_configuration_is_the_clients_own(tmp_path: Path) -> None:

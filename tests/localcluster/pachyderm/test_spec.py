@@ -53,6 +53,7 @@ DOCUMENTS = st.fixed_dictionaries(
         "output_branch": NAMES,
     },
 )
+MINIMAL = {"pipeline": {"name": "p"}, "transform": {"cmd": ["true"]}, "input": {"pfs": {"repo": "a", "glob": "/"}}}
 
 
 def numbered(document: Any) -> Any:
@@ -170,6 +171,48 @@ def test_the_tree_of_inputs() -> None:
     ids=lambda value: value if isinstance(value, str) else "",
 )
 def test_what_is_not_served_is_named(change: dict[str, Any], field: str) -> None:
-    document = {"pipeline": {"name": "p"}, "transform": {"cmd": ["true"]}, "input": {"pfs": {"repo": "a", "glob": "/"}}}
     with pytest.raises(Unimplemented, match=field.replace("[", r"\[")):
-        specs.parse(document | change)
+        specs.parse(MINIMAL | change)
+
+
+@pytest.mark.parametrize("name", ["..", ".", "out", ".env", "a/b", "../../up", "/etc", "x=y", "n\0l", "n" * 300])
+def test_an_input_is_one_directory_below_pfs(name: str) -> None:
+    with pytest.raises(PachdError, match="input cannot be named"):
+        specs.parse(MINIMAL | {"input": {"pfs": {"repo": "a", "glob": "/", "name": name}}})
+
+
+@pytest.mark.parametrize("glob", ["/" + "{a,b}" * 25, "/{1..100000000}", "/" + "{a," * 2000])
+def test_a_glob_without_bounds_is_refused(glob: str) -> None:
+    with pytest.raises(PachdError, match="cannot compile glob"):
+        specs.parse(MINIMAL | {"input": {"pfs": {"repo": "a", "glob": glob}}})
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"datum_timeout": "315576000001s"},
+        {"datum_timeout": "9" * 400 + "s"},
+        {"job_timeout": "-1000000000000s"},
+        {"datum_tries": 10**30},
+        {"datum_tries": str(2**63)},
+        {"parallelism_spec": {"constant": 2**64}},
+        {"parallelism_spec": {"constant": -1}},
+        {"transform": {"cmd": ["x"], "accept_return_code": [10**20]}},
+    ],
+    ids=lambda change: next(iter(change)),
+)
+def test_numbers_out_of_their_types_range_are_refused(change: dict[str, Any]) -> None:
+    with pytest.raises(BadSpec, match=r"invalid|out of range"):
+        specs.parse(MINIMAL | change)
+
+
+def test_a_datum_is_tried_at_least_once() -> None:
+    assert specs.parse(MINIMAL | {"datum_tries": -1}).datum_tries == 1
+
+
+def test_deep_nesting_is_refused() -> None:
+    tree: dict[str, Any] = {"pfs": {"repo": "a", "glob": "/"}}
+    for _ in range(300):
+        tree = {"cross": [tree]}
+    with pytest.raises(BadSpec, match="exceeded max recursion depth"):
+        specs.parse(MINIMAL | {"input": tree})
