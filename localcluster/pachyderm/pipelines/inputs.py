@@ -8,15 +8,20 @@ pipeline's salt (src/server/worker/common/common.go).
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from localcluster.pachyderm.blobs import digest
+from localcluster.pachyderm.errors import PachdError
 from localcluster.pachyderm.specs.spec import Cross, Input, Pfs
 from localcluster.pachyderm.state import files
 from localcluster.pachyderm.state.commits import Commit
 from localcluster.pachyderm.state.database import Transaction
 from localcluster.pachyderm.state.datums import Datum, DatumInput
+
+MOST_DATUMS = 100_000
+"""Of a job; they are in memory when it begins, and a cross grows faster than its author may think."""
 
 _NO_FILES = digest().digest()
 
@@ -37,7 +42,7 @@ class _Found:
 
 
 def find(tx: Transaction, tree: Input, commit_of: Callable[[Pfs], Commit], salt: str) -> list[Datum]:
-    """The datums of an input, in the order in which they are worked on."""
+    """The datums of an input, in the order in which they are worked on.  Raises PachdError where they are too many."""
     found = sorted(_find(tx, tree, commit_of), key=lambda datum: (datum.index, datum.id))
     return [
         Datum(place, each.id, _hash(each, salt), tuple(part.file for part in each.parts))
@@ -47,13 +52,21 @@ def find(tx: Transaction, tree: Input, commit_of: Callable[[Pfs], Commit], salt:
 
 def _find(tx: Transaction, node: Input, commit_of: Callable[[Pfs], Commit]) -> list[_Found]:
     if isinstance(node, Pfs):
-        return [_numbered(index, (part,)) for index, part in enumerate(_files(tx, node, commit_of(node)))]
+        files = _files(tx, node, commit_of(node))
+        _bound(len(files))
+        return [_numbered(index, (part,)) for index, part in enumerate(files)]
     children = [_find(tx, child, commit_of) for child in node.inputs]
     if isinstance(node, Cross):
         sides = [sorted(child, key=lambda datum: datum.id) for child in children]
+        _bound(math.prod(map(len, sides)))
         combinations = enumerate(itertools.product(*sides))
         return [_numbered(index, tuple(p for side in sides for p in side.parts)) for index, sides in combinations]
     return list({datum.id: datum for datum in reversed([*itertools.chain(*children)])}.values())
+
+
+def _bound(number: int) -> None:
+    if number > MOST_DATUMS:
+        raise PachdError(f"the input has {number} datums; the local cluster's pachd takes at most {MOST_DATUMS} a job")
 
 
 def _files(tx: Transaction, source: Pfs, commit: Commit) -> list[_Part]:

@@ -26,6 +26,8 @@ SYS_PIVOT_ROOT = {"x86_64": 155, "aarch64": 41}
 SIGKILL, SIGPIPE, SIGXFSZ = 9, 13, 25
 REAPING = 1000
 """Milliseconds after which processes that lost their parent and ended are looked for."""
+LONGEST_ERROR = 1000
+"""Characters; the system's own words repeat the command."""
 
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -144,8 +146,8 @@ def main() -> None:
                 return
             _enter(f"{place}/root", f"{place}/pfs")
         answer = _run(argv, environment, directory, control)
-    except (OSError, KeyError) as error:
-        answer = {"error": str(error)}
+    except (OSError, KeyError, ValueError) as error:  # ValueError: a null byte, or a name that no variable may have
+        answer = {"error": str(error)[:LONGEST_ERROR]}
     if not isolate:
         _kill_descendants()
     try:

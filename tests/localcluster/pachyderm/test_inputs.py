@@ -14,6 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from localcluster.pachyderm.blobs import Blob
+from localcluster.pachyderm.errors import PachdError
 from localcluster.pachyderm.names import CommitName, RepoName
 from localcluster.pachyderm.pipelines import inputs
 from localcluster.pachyderm.specs.spec import Cross, Input, Pfs, Union
@@ -137,3 +138,9 @@ def test_the_salt_changes_every_hash_and_no_id(salts: list[str]) -> None:
         before, after = (heads.find(_pfs("one"), salt) for salt in salts)
     assert [datum.id for datum in before] == [datum.id for datum in after]
     assert not {datum.hash for datum in before} & {datum.hash for datum in after}
+
+
+def test_a_cross_without_bounds_is_refused() -> None:
+    sides = tuple(_pfs("one", name=f"i{number}") for number in range(40))
+    with _heads({"one": ["a", "b"]}) as heads, pytest.raises(PachdError, match=f"the input has {2**40} datums"):
+        heads.find(Cross(sides))

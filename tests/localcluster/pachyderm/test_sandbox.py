@@ -88,6 +88,24 @@ def test_how_a_command_ends(any_sandbox: Sandbox, place: Path) -> None:
     assert str(missing) == 'exec: "no-such-program": executable file not found in $PATH'
 
 
+@pytest.mark.parametrize("argv", [[""], ["sh", "\0"], ["sh", "\ud800"], ["/etc"], ["x" * 200_000]], ids=range(5))
+def test_what_cannot_be_started_says_why(any_sandbox: Sandbox, place: Path, argv: list[str]) -> None:
+    outcome, written = _run(any_sandbox, place, argv)
+    assert outcome is not None
+    assert outcome.exit is None
+    assert 0 < len(str(outcome)) <= 1000
+    assert "launcher" not in str(outcome) + written
+
+
+@pytest.mark.parametrize("name", ["A=B", "", "A\0"])
+def test_a_variable_that_cannot_be_says_so(any_sandbox: Sandbox, place: Path, name: str) -> None:
+    written = bytearray()
+    outcome = any_sandbox.start(Command(["true"], None, PATH | {name: "x"}), place).wait(written.extend, None)
+    assert outcome is not None
+    assert outcome.exit is None
+    assert "launcher" not in str(outcome) + written.decode()
+
+
 def _alive(mark: str) -> list[int]:
     found = []
     for entry in Path("/proc").glob("[0-9]*/cmdline"):
