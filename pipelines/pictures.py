@@ -57,15 +57,6 @@ def levels(counts: npt.ArrayLike, caption: str) -> Picture:
     return drawn(figure, caption)
 
 
-def bars(names: Sequence[str], values: npt.ArrayLike, caption: str, *, label: str = "") -> Picture:
-    """One bar a name."""
-    figure, axes = chart(6.4, 2.8)
-    axes.bar(range(len(names)), np.asarray(values), color=BLUE)
-    axes.set_xticks(range(len(names)), names, rotation=35, ha="right")
-    axes.set_ylabel(label)
-    return drawn(figure, caption)
-
-
 def chart(width: float, height: float) -> tuple[Figure, mpl.axes.Axes]:
     """An empty chart of that size in inches, drawn in the page's ink on a clear ground."""
     figure = Figure(figsize=(width, height), layout="constrained")
