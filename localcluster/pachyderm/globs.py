@@ -9,6 +9,7 @@ from bracex import ExpansionLimitException, expand
 from wcmatch import glob as wcglob
 
 from localcluster.pachyderm.errors import PachdError
+from localcluster.pachyderm.names import GLOBBING
 
 _FLAGS = wcglob.GLOBSTAR | wcglob.EXTGLOB | wcglob.DOTGLOB | wcglob.FORCEUNIX
 
@@ -18,7 +19,7 @@ _CROSSING = re.compile(r"(?<![/*])\*\*(?!\*)|(?<!\*)\*\*(?![/*]|$)")
 
 def is_glob(pattern: str) -> bool:
     """Whether the pattern may match anything but the path that it spells."""
-    return bool(set(pattern) & set("*?[]{}!()@+^"))
+    return not GLOBBING.isdisjoint(pattern)
 
 
 def matcher(pattern: str) -> Callable[[str], bool]:

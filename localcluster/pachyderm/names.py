@@ -18,7 +18,8 @@ _NAME = re.compile(r"[a-zA-Z0-9_-]+")
 _COMMIT_ID = re.compile(r"[\da-f]{12}4[\da-f]{19}")
 _ANCESTRY = re.compile(r"(?P<base>[^\^.]+)(?:(?P<carets>\^+)(?P<back>\d*)|\.(?P<forward>\d+))?")
 _PRINTABLE = re.compile(r"[ -~]*")
-_GLOBBING = re.compile(r"[*?\[\]{}!()@+^]")
+GLOBBING = frozenset("*?[]{}!()@+^")
+"""What makes a path a glob, and may not be in a file's path."""
 
 
 @dataclass(frozen=True, order=True)
@@ -98,8 +99,8 @@ def check_path(path: str) -> None:
     """Raise PachdError unless a file may be put at `path`."""
     if not _PRINTABLE.fullmatch(path):
         raise PachdError(f"path ({path}) invalid: only printable ASCII characters allowed")
-    if found := _GLOBBING.search(path):
-        raise PachdError(f"path ({path}) invalid: globbing character ({found[0]}) not allowed in path")
+    if found := next((character for character in path if character in GLOBBING), ""):
+        raise PachdError(f"path ({path}) invalid: globbing character ({found}) not allowed in path")
     if {".", ".."} & set(path.split("/")):
         raise PachdError(f"path ({path}) invalid: relative file paths are not allowed")
     if clean_path(path) == "/":

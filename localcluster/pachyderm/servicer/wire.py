@@ -153,7 +153,7 @@ def commit_info(tx: Transaction, commit: Commit) -> pfs.CommitInfo:
 
 
 def file_infos(commit: Commit, nodes: Iterable[Node]) -> Iterator[bytes]:
-    """FileInfo messages already encoded, which betterproto takes five times as long for; what all share only once."""
+    """FileInfo messages already encoded, which betterproto would take longer for; what all share only once."""
     in_commit = bytes(pfs.File(commit=commit_message(commit)))
     datum = bytes(pfs.File(datum="default")) if commit.origin is Origin.USER else b""
     committed = bytes(pfs.FileInfo(committed=time(commit.finished)))
