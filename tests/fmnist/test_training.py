@@ -64,10 +64,12 @@ def test_the_temperature_minimises_the_loss() -> None:
     )
 
 
+SMALL = {"epochs": 3, "batch_size": 50, "width": 8, "validation_images": 200, "shift": 1, "learning_rate": 0.01}
+
+
 def trial(data: Path, checkpoints: Path, *more: str) -> list[str]:
     """The command of a small trial off the cluster: 2,000 images, 3 epochs."""
-    overrides = {"epochs": 3, "batch_size": 50, "width": 8, "validation_images": 200, "shift": 1, "learning_rate": 0.01}
-    options = [f"--set={name}={value}" for name, value in overrides.items()]
+    options = [f"--set={name}={value}" for name, value in SMALL.items()]
     return [sys.executable, "train.py", "--data", str(data), "--checkpoints", str(checkpoints), *options, *more]
 
 
@@ -100,7 +102,15 @@ def final(log: str, checkpoints: Path) -> Path:
 def test_a_trial_ends_with_a_complete_serving_folder(finished: tuple[str, Path]) -> None:
     log, checkpoints = finished
     folder = final(log, checkpoints) / "serving"
-    subprocess.run(["sha256sum", "--check", "--strict", "SHA256SUMS"], cwd=folder, check=True, capture_output=True)
+    for manifest in (folder, folder.parent):
+        subprocess.run(
+            ["sha256sum", "--check", "--strict", "SHA256SUMS"], cwd=manifest, check=True, capture_output=True
+        )
+    listed = {line.split()[1] for line in (folder.parent / "SHA256SUMS").read_text().splitlines()}
+    # Determined writes its metadata.json after the manifest.
+    there = {str(path.relative_to(folder.parent)) for path in folder.parent.rglob("*") if path.is_file()}
+    assert there - listed == {"SHA256SUMS", "metadata.json"}
+    assert any(name.startswith("model_checkpoint.data") for name in listed)
     assert json.loads((folder / "labels.json").read_text()) == CONST["data"]["labels"]
     metadata = json.loads((folder / "metadata.json").read_text())
     assert metadata["metrics"]["validation_accuracy"] > 0.9
@@ -108,6 +118,9 @@ def test_a_trial_ends_with_a_complete_serving_folder(finished: tuple[str, Path])
     described = json.loads((folder.parent / "metadata.json").read_text())
     assert described["provenance"] == metadata["provenance"]
     assert described["metrics"] == metadata["metrics"]
+    assert described["temperature"] == metadata["temperature"] > 0
+    assert described["hyperparameters"] == metadata["hyperparameters"] == {**SETTINGS, **SMALL}
+    assert set(metadata["software"]) == {"python", "tensorflow"}
     assert described["steps_completed"] == 3 * 36 + 1
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import platform
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -92,10 +93,15 @@ def write(
     labels: Sequence[str],
     parameters: int,
     preprocessing: str,
+    temperature: float,
+    hyperparameters: Mapping[str, Any],
     provenance: Mapping[str, Any],
     metrics: Mapping[str, float],
 ) -> None:
-    """Write `model.tflite`, `labels.json`, `metadata.json` and `SHA256SUMS` into the new folder `folder`."""
+    """Write `model.tflite`, `labels.json`, `metadata.json` and `SHA256SUMS` into the new folder `folder`.
+
+    `temperature` is told for the record; it lives inside the graph.
+    """
     metadata = {
         "format_version": 1,
         "model": {
@@ -107,6 +113,9 @@ def write(
         "input": {"dtype": "uint8", "shape": [None, SIDE, SIDE], "range": [0, 255]},
         "output": {"dtype": "float32", "shape": [None, len(labels)], "meaning": "probabilities"},
         "preprocessing": preprocessing,
+        "temperature": temperature,
+        "hyperparameters": dict(hyperparameters),
+        "software": {"python": platform.python_version(), "tensorflow": tf.__version__},
         "provenance": dict(provenance),
         "metrics": dict(metrics),
     }
@@ -118,8 +127,14 @@ def write(
     folder.mkdir(parents=True)
     for name, data in files.items():
         (folder / name).write_bytes(data)
-    sums = "".join(f"{hashlib.sha256(data).hexdigest()}  {name}\n" for name, data in files.items())
-    (folder / "SHA256SUMS").write_text(sums)
+    write_sums(folder)
+
+
+def write_sums(folder: Path) -> None:
+    """Write `SHA256SUMS` over all files below `folder`, in the format of `sha256sum --check`."""
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    lines = (f"{hashlib.sha256(path.read_bytes()).hexdigest()}  {path.relative_to(folder)}\n" for path in files)
+    (folder / "SHA256SUMS").write_text("".join(lines))
 
 
 def _log_softmax(logits: Floats, temperature: float) -> npt.NDArray[np.float64]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 import tempfile
 import time
@@ -200,11 +201,13 @@ class Training:
         export.check(content, self._validation_examples.images, export.probabilities(logits, temperature))
         progress = {"epochs": self._task.hyperparameters.epochs, "batches": steps}
         self._core.train.report_metrics("validation", steps, {**metrics, **progress})
+        hyperparameters = dataclasses.asdict(self._task.hyperparameters)
         metadata = {
             "steps_completed": steps,
             "provenance": dict(self._task.provenance),
             "metrics": metrics,
             "temperature": temperature,
+            "hyperparameters": hyperparameters,
         }
         with tempfile.TemporaryDirectory() as temporary:
             folder = Path(temporary)
@@ -214,9 +217,12 @@ class Training:
                 labels=self._task.class_names,
                 parameters=network.parameter_count(self._model),
                 preprocessing=PREPROCESSING,
+                temperature=temperature,
+                hyperparameters=hyperparameters,
                 provenance=self._task.provenance,
                 metrics=metrics,
             )
             self._model.save_weights(str(folder / "model_checkpoint"))
+            export.write_sums(folder)
             uuid = self._core.checkpoint.upload(folder, metadata)
         log.info("final checkpoint %s: %s, temperature %.3f", uuid, metrics, temperature)
