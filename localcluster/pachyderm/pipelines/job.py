@@ -9,8 +9,7 @@ from __future__ import annotations
 import os
 import time
 from collections import deque
-from collections.abc import Iterable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Executor, ThreadPoolExecutor
 from functools import partial
 
 from localcluster.pachyderm import logs
@@ -28,7 +27,7 @@ from localcluster.pachyderm.pipelines.worker import (
     Worker,
 )
 from localcluster.pachyderm.specs.spec import Pfs
-from localcluster.pachyderm.state import commits, datums, jobs, trees
+from localcluster.pachyderm.state import commits, datums, jobs, results, trees
 from localcluster.pachyderm.state.changes import content_hash
 from localcluster.pachyderm.state.commits import Commit
 from localcluster.pachyderm.state.database import Transaction
@@ -86,23 +85,20 @@ class JobRun:
     def _run(self) -> None:
         if not self._begin():
             return
-        with self._store.database.read() as tx:
-            waiting = [datum for datum in datums.of_job(tx, self.job.number) if datum.state is DatumState.STARTING]
-        worker = self._worker()
         at_once = min(self._spec.parallelism, len(os.sched_getaffinity(0)))
         with ThreadPoolExecutor(at_once, f"{self._pipeline}") as pool:
-            for _ in pool.map(partial(self._process, worker), waiting):
-                pass
-        self._interruption.check()
+            if self._work(pool, self._new()):
+                self._work(pool, self._changed())
         self._conclude()
 
     def _begin(self) -> bool:
-        """Find out the job's datums, and which of them are done already; False where the job cannot run."""
+        """Find out the job's datums; False where the job cannot run."""
         with self._store.database.write() as tx:
-            self._output(tx)
-            if failed := [commit.repo.name for commit in jobs.failed_inputs(tx, self.job)]:
-                upstream = ", ".join(failed)
-                reason = f"unrunnable because the following upstream pipelines failed: {upstream}"
+            for number in (self._output(tx).number, self.job.meta):
+                if number is not None:
+                    trees.clear(tx, commits.get(tx, number))
+            if failed := [source.name for source in self._spec.inputs() if self._commit(tx, source).error]:
+                reason = f"unrunnable because the following upstream pipelines failed: {', '.join(failed)}"
                 self.say(f"marking job unrunnable with reason: {reason}")
                 jobs.finish(tx, self.job, JobState.UNRUNNABLE, reason)
                 return False
@@ -111,14 +107,39 @@ class JobRun:
             jobs.set_state(tx, self.job, JobState.RUNNING)
             found = inputs.find(tx, self._spec.input, partial(self._commit, tx), self._pipeline.salt)
             datums.plan(tx, self.job.number, found)
+        self.say(f"started processing job: {len(found)} datums")
+        return True
+
+    def _work(self, pool: Executor, wanted: list[Datum]) -> bool:
+        """Process those of the datums that are still to do; whether all of them went well."""
+        waiting = [datum for datum in wanted if datum.state is DatumState.STARTING]
+        states = [datum.state for datum in wanted] + [*pool.map(partial(self._process, self._worker()), waiting)]
+        self._interruption.check()
+        return DatumState.FAILED not in states
+
+    def _new(self) -> list[Datum]:
+        """The datums that the base job did not have; upstream, too, looks at the others only once these succeeded."""
+        with self._store.database.read() as tx:
+            base = jobs.base(tx, self.job)
+            known = datums.ids(tx, base.number) if base else set()
+            return [datum for datum in datums.of_job(tx, self.job.number) if datum.id not in known]
+
+    def _changed(self) -> list[Datum]:
+        """The datums that the base job had with other content; what the job inherits of them and of others goes."""
+        with self._store.database.write() as tx:
+            output = self._output(tx)
             base = None if self._spec.reprocess_every_job else jobs.base(tx, self.job)
             done = datums.succeeded(tx, base.number) if base else set()
             for datum in datums.of_job(tx, self.job.number):
                 if datum.state is DatumState.STARTING and datum.hash in done:
                     datums.set_state(tx, self.job.number, datum, DatumState.SKIPPED, 0, datum.stats)
-            counts, _ = datums.summary(tx, self.job.number)
-        self.say(f"started processing job: {counts.total} datums, {counts.skipped} of them skipped")
-        return True
+            all_datums = datums.of_job(tx, self.job.number)
+            skipped = {meta.path(datum.id) for datum in all_datums if datum.state is DatumState.SKIPPED}
+            results.remove_outdated(tx, self.job.pipeline, output, all_datums)
+            if self.job.meta is not None:
+                trees.keep(tx, commits.get(tx, self.job.meta), skipped)
+        self.say(f"skipping {len(skipped)} of the datums")
+        return [datum for datum in all_datums if datum.state is DatumState.STARTING]
 
     def _commit(self, tx: Transaction, source: Pfs) -> Commit:
         """The commit of the job's provenance that an input stands for.  Raises PachdError where it was deleted."""
@@ -151,7 +172,7 @@ class JobRun:
         }
         return Worker(self._spec, self._store.blobs, self._sandbox, self._store.scratch, variables, self._interruption)
 
-    def _process(self, worker: Worker, datum: Datum) -> None:
+    def _process(self, worker: Worker, datum: Datum) -> DatumState:
         with self._store.database.read() as tx:
             sources = [
                 Source(file, commit.id, _entries(tx, commit.number, file.path), source.empty_files)
@@ -165,8 +186,9 @@ class JobRun:
         with self._store.database.write() as tx:
             self._output(tx)
             if result.state is DatumState.SUCCESS:
-                datums.save_result(tx, self.job.pipeline, datum.hash, result.entries)
+                results.save(tx, self.job.pipeline, datum.hash, result.entries)
             datums.set_state(tx, self.job.number, datum, result.state, result.tries, result.stats)
+        return result.state
 
     def _conclude(self) -> None:
         with self._store.database.read() as tx:
@@ -175,20 +197,17 @@ class JobRun:
             records = {
                 meta.path(datum.id): meta.record(self.job, datum, [self._origin(tx, f) for f in datum.inputs], image)
                 for datum in all_datums
-                if datum.state is not DatumState.SKIPPED
+                if datum.state not in (DatumState.SKIPPED, DatumState.STARTING)
             }
         written = self._store_records(records)
         failed = next((datum for datum in all_datums if datum.state is DatumState.FAILED), None)
         reason = self._failure(failed) if failed else ""
         with self._store.database.write() as tx:
-            output = self._output(tx)
-            kept = {meta.path(datum.id) for datum in all_datums}
+            self._output(tx)
             if self.job.meta is not None:
-                _change(tx, commits.get(tx, self.job.meta), written, kept)
-            if not reason:
-                reason = self._fill(tx, output, all_datums)
+                trees.write(tx, commits.get(tx, self.job.meta), written)
+            reason = jobs.finish(tx, self.job, JobState.FAILURE if reason else JobState.SUCCESS, reason)
             self.say(f"failing job with reason: {reason}" if reason else "job successful, closing commits")
-            jobs.finish(tx, self.job, JobState.FAILURE if reason else JobState.SUCCESS, reason)
 
     def _store_records(self, records: dict[str, bytes]) -> list[Entry]:
         found, stored = [], []
@@ -200,22 +219,6 @@ class JobRun:
             found.append(Entry(path, [blob.id], blob.size, content_hash(blob.id)))
         self._store.blobs.sync(stored)
         return found
-
-    def _fill(self, tx: Transaction, output: Commit, all_datums: Iterable[Datum]) -> str:
-        """Make the results of the datums the content of the output commit; why that cannot be, or ""."""
-        origin: dict[str, str] = {}
-        found: list[Entry] = []
-        for datum in all_datums:
-            for entry in datums.result(tx, self.job.pipeline, datum.hash) or []:
-                if other := origin.get(entry.path):
-                    return (
-                        f"duplicate path output by different datums ({entry.path} from {other} and"
-                        f" {entry.path} from {datum.id})"
-                    )
-                origin[entry.path] = datum.id
-                found.append(entry)
-        _change(tx, output, found, origin.keys())
-        return ""
 
     def _failure(self, datum: Datum) -> str:
         """What the user reads first: which datum failed and how, what it said last, and where there is more."""
@@ -252,14 +255,3 @@ def _entries(tx: Transaction, commit: int, path: str) -> list[Entry]:
         return tree.files(path.rstrip("/") or "/")
     entry = tree.file(path)
     return [entry] if entry else []
-
-
-def _change(tx: Transaction, commit: Commit, wanted: Iterable[Entry], kept: Iterable[str]) -> None:
-    """Record what of `wanted` differs from what the commit inherits, and that all but the `kept` paths are gone."""
-    trees.clear(tx, commit)
-    before = {entry.path: entry for entry in Tree(tx, commit.number, inherited=True).files()}
-    for path in before.keys() - set(kept):
-        trees.remove(tx, commit, path)
-    for entry in wanted:
-        if before.get(entry.path) != entry:
-            trees.put(tx, commit, entry)

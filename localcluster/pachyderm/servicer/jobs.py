@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import TypeVar
 
 from betterproto.lib.google.protobuf import Empty
@@ -17,7 +18,7 @@ from localcluster.pachyderm.servicer.session import Session
 from localcluster.pachyderm.specs import spec as specs
 from localcluster.pachyderm.state import commits, datums, jobs, pipelines
 from localcluster.pachyderm.state.database import Transaction
-from localcluster.pachyderm.state.datums import Datum
+from localcluster.pachyderm.state.datums import Datum, DatumState
 from localcluster.pachyderm.state.jobs import Job
 
 T = TypeVar("T")
@@ -174,10 +175,22 @@ def inspect_datum(request: pps.InspectDatumRequest, session: Session) -> pps.Dat
         raise PachdError("must specify a datum")
     with session.read() as tx:
         job = _get(tx, request.datum.job)
-        datum = datums.get(tx, job.number, request.datum.id)
+        datum = next((datum for datum in _datums(tx, job) if datum.id == request.datum.id), None)
         if datum is None:
             raise PachdError(f"datum {request.datum.id} not found in job {job}")
         return pps_wire.datum_info(tx, job, datum)
+
+
+def _datums(tx: Transaction, job: Job) -> list[Datum]:
+    """A job's datums as its meta commit has them: those that were worked on, and of the others what the base had."""
+    base = jobs.base(tx, job)
+    known = datums.ids(tx, base.number) if base else set()
+    every = datums.of_job(tx, job.number)
+    return [
+        replace(datum, state=DatumState.SKIPPED) if datum.state is DatumState.STARTING else datum
+        for datum in every
+        if datum.state is not DatumState.STARTING or datum.id in known
+    ]
 
 
 def list_datum(request: pps.ListDatumRequest, session: Session) -> Iterator[pps.DatumInfo]:
@@ -187,7 +200,7 @@ def list_datum(request: pps.ListDatumRequest, session: Session) -> Iterator[pps.
         raise PachdError("number must be > 0 when reverse is set")
     with session.read() as tx:
         job = None if request.input else _get(tx, request.job)
-        every = datums.of_job(tx, job.number) if job else _would_be(tx, request.input)
+        every = _datums(tx, job) if job else _would_be(tx, request.input)
         asked = sorted((d for d in every if _asked(d, request)), key=lambda datum: datum.id, reverse=request.reverse)
         infos = [pps_wire.datum_info(tx, job, datum) for datum in asked]
     yield from infos[: request.number] if request.number else infos

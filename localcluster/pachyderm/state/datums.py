@@ -1,4 +1,4 @@
-"""Datums: what a job works on, how each went, and the results that let a later job skip it."""
+"""Datums: what a job works on, and how each went."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from dataclasses import asdict, dataclass
 from enum import IntEnum
 
 from localcluster.pachyderm.state.database import Transaction
-from localcluster.pachyderm.state.trees import Entry, unpack
 
 
 class DatumState(IntEnum):
@@ -98,10 +97,9 @@ def of_job(tx: Transaction, job: int) -> list[Datum]:
     return [_datum(row) for row in tx.execute(f"SELECT {_COLUMNS} FROM datums WHERE job=? ORDER BY place", (job,))]  # noqa: S608
 
 
-def get(tx: Transaction, job: int, datum_id: str) -> Datum | None:
-    """The datum of a job, or None."""
-    row = tx.execute(f"SELECT {_COLUMNS} FROM datums WHERE job=? AND id=?", (job, datum_id)).fetchone()  # noqa: S608
-    return None if row is None else _datum(row)
+def ids(tx: Transaction, job: int) -> set[str]:
+    """The ids of all datums of a job."""
+    return {row[0] for row in tx.execute("SELECT id FROM datums WHERE job=?", (job,))}
 
 
 def set_state(tx: Transaction, job: int, datum: Datum, state: DatumState, tries: int, stats: Stats) -> None:
@@ -140,30 +138,3 @@ def summary(tx: Transaction, job: int) -> tuple[Counts, Stats]:
         total=sum(number.values()),
     )
     return counts, Stats(*(sum(column) for column in list(zip(*rows, strict=True))[2:]))
-
-
-def save_result(tx: Transaction, pipeline: int, datum_hash: bytes, entries: Iterable[Entry]) -> None:
-    """Keep the output of a datum that succeeded, in place of any earlier one."""
-    tx.execute("DELETE FROM datum_results WHERE pipeline=? AND hash=?", (pipeline, datum_hash))
-    number = tx.execute("INSERT INTO datum_results (pipeline, hash) VALUES (?, ?)", (pipeline, datum_hash)).lastrowid
-    tx.executemany(
-        "INSERT INTO result_entries VALUES (?, ?, ?, ?, ?)",
-        ((number, entry.path, b"".join(entry.pieces), entry.size, entry.hash) for entry in entries),
-    )
-
-
-def result(tx: Transaction, pipeline: int, datum_hash: bytes) -> list[Entry] | None:
-    """The output of a datum, or None where it is not kept."""
-    row = tx.execute("SELECT number FROM datum_results WHERE pipeline=? AND hash=?", (pipeline, datum_hash)).fetchone()
-    if row is None:
-        return None
-    rows = tx.execute("SELECT path, pieces, size, hash FROM result_entries WHERE result=? ORDER BY path", (row[0],))
-    return [Entry(path, unpack(pieces), size, hash_) for path, pieces, size, hash_ in rows]
-
-
-def forget_unused(tx: Transaction, pipeline: int, job: int) -> None:
-    """Drop the pipeline's results that the datums of `job`, which has succeeded, do not stand on."""
-    tx.execute(
-        "DELETE FROM datum_results WHERE pipeline=? AND hash NOT IN (SELECT hash FROM datums WHERE job=?)",
-        (pipeline, job),
-    )

@@ -9,13 +9,16 @@ from enum import IntEnum
 from localcluster.pachyderm.clock import now
 from localcluster.pachyderm.errors import NotFound, PachdError
 from localcluster.pachyderm.names import USER
-from localcluster.pachyderm.state import commits, datums, trees
+from localcluster.pachyderm.state import commits, datums, results, trees
 from localcluster.pachyderm.state.commits import Commit
 from localcluster.pachyderm.state.database import Transaction
 
 
 class JobState(IntEnum):
-    """How far a job is, numbered as pps_v2.JobState."""
+    """How far a job is, numbered as pps_v2.JobState.
+
+    A pipeline takes up its jobs in turn: one that waits for its inputs is STARTING, those behind it are CREATED.
+    """
 
     CREATED = 1
     STARTING = 2
@@ -55,13 +58,16 @@ class Job:
         return f"{self.project}/{self.name}@{self.id}"
 
 
-_SELECT = """
-SELECT j.number, j.pipeline, p.project, p.name, j.version, j.id, j.output, m.number, j.state, j.reason, j.restarts,
-  j.created, j.started, j.finished
+_SELECT = f"""
+SELECT j.number, j.pipeline, p.project, p.name, j.version, j.id, j.output, m.number,
+  CASE WHEN j.state = {JobState.CREATED:d} AND NOT EXISTS (
+    SELECT 1 FROM jobs e WHERE e.pipeline = j.pipeline AND e.number < j.number AND e.finished IS NULL)
+  THEN {JobState.STARTING:d} ELSE j.state END,
+  j.reason, j.restarts, j.created, j.started, j.finished
 FROM jobs j JOIN pipelines p ON p.number = j.pipeline
 LEFT JOIN repos mr ON mr.project = p.project AND mr.name = p.name AND mr.type = 'meta'
 LEFT JOIN commits m ON m.repo = mr.number AND m.id = j.id
-"""
+"""  # noqa: S608
 
 
 def _job(row: sqlite3.Row) -> Job:
@@ -99,10 +105,7 @@ def begin(tx: Transaction, output: Commit) -> None:
 
 
 def runnable(tx: Transaction) -> list[Job]:
-    """The jobs that have not ended and that wait neither for an input nor for an earlier output, oldest first.
-
-    Those with `failed_inputs` are to be finished as UNRUNNABLE, the others to be run.
-    """
+    """The jobs that have not ended and that wait neither for an input nor for an earlier output, oldest first."""
     return select(
         tx,
         "WHERE j.finished IS NULL AND NOT p.stopped AND NOT EXISTS ("
@@ -110,15 +113,6 @@ def runnable(tx: Transaction) -> list[Job]:
         " WHERE cp.commit_number = j.output AND u.finished IS NULL) AND NOT EXISTS ("
         " SELECT 1 FROM commits o JOIN commits b ON b.number = o.parent"
         " WHERE o.number = j.output AND b.finished IS NULL) ORDER BY j.number",
-    )
-
-
-def failed_inputs(tx: Transaction, job: Job) -> list[Commit]:
-    """The input commits of the job that finished with an error."""
-    return commits.select(
-        tx,
-        "JOIN commit_provenance cp ON cp.upstream = c.number WHERE cp.commit_number=? AND c.error <> ''",
-        job.output,
     )
 
 
@@ -138,26 +132,34 @@ def restarted(tx: Transaction, job: Job) -> None:
     tx.execute("UPDATE jobs SET restarts = restarts + 1 WHERE number=?", (job.number,))
 
 
-def finish(tx: Transaction, job: Job, state: JobState, reason: str = "") -> None:
-    """End a job and close its output and meta commits, with `reason` as their error unless it succeeded.
+def finish(tx: Transaction, job: Job, state: JobState, reason: str = "") -> str:
+    """End a job and close its output and meta commits; why it did not succeed, or "".
 
-    An output whose files collide makes a job that was to succeed fail.  A job that has ended stays as it is.
+    The output commit gets what the job's datums wrote, and both get the reason as their error.  Files that collide
+    make a job that was to succeed fail.  A job that has ended stays as it is.
     """
     current = reload(tx, job)
     if current is None or current.finished is not None:
-        return
+        return reason
+    if state is not JobState.SUCCESS:
+        reason = reason or state.name.lower()
+    if current.output is not None:
+        output = commits.get(tx, current.output)
+        collision = results.merge(tx, current.pipeline, output, datums.of_job(tx, current.number))
+        reason = reason or collision
     for number in (current.output, current.meta):
-        if number is not None and (commit := commits.get(tx, number)).finished is None:
-            error = trees.finish(tx, commit, error="" if state is JobState.SUCCESS else reason or state.name.lower())
-            if error and state is JobState.SUCCESS:
-                state, reason = JobState.FAILURE, error
+        if number is not None:
+            reason = trees.finish(tx, commits.get(tx, number), error=reason)
+    if reason and state is JobState.SUCCESS:
+        state = JobState.FAILURE
     moment = now()
     tx.execute(
         "UPDATE jobs SET state=?, reason=?, started=coalesce(started, ?), finished=? WHERE number=?",
         (state, reason, moment, moment, job.number),
     )
     if state is JobState.SUCCESS:
-        datums.forget_unused(tx, current.pipeline, current.number)
+        results.forget_unused(tx, current.pipeline, current.number)
+    return reason
 
 
 def stop(tx: Transaction, job: Job, reason: str) -> None:

@@ -10,6 +10,7 @@ ancestor.
 
 from __future__ import annotations
 
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
@@ -105,6 +106,21 @@ def put(tx: Transaction, commit: Commit, entry: Entry) -> None:
 def remove(tx: Transaction, commit: Commit, path: str) -> None:
     """Make the commit have no file at `path`."""
     tx.execute("INSERT OR REPLACE INTO entries VALUES (?, ?, NULL, 0, x'')", (commit.number, path))
+
+
+def keep(tx: Transaction, commit: Commit, paths: Collection[str]) -> None:
+    """Remove what an open commit inherited, but for some paths."""
+    for entry in Tree(tx, commit.number, inherited=True).files():
+        if entry.path not in paths:
+            remove(tx, commit, entry.path)
+
+
+def write(tx: Transaction, commit: Commit, entries: Iterable[Entry]) -> None:
+    """Let an open commit have these files among its others; one that it has already costs nothing."""
+    before = {entry.path: entry for entry in Tree(tx, commit.number).files()}
+    for entry in entries:
+        if before.get(entry.path) != entry:
+            put(tx, commit, entry)
 
 
 def bound(tx: Transaction, commit: Commit) -> int:

@@ -107,9 +107,74 @@ def test_a_failed_job_says_why_and_has_no_good_output(client: Client, pipelines:
     assert listing(client, name, commit.id) == []
     after = ended(client, below, commit.id)
     assert after.state == pps.JobState.JOB_UNRUNNABLE
-    assert "unrunnable because the following upstream pipelines failed" in after.reason
+    assert after.reason == "unrunnable because the following upstream pipelines failed: in"
     assert client.pfs.inspect_commit(commit=after.output_commit, wait=pfs.CommitState.FINISHED).error
     assert client.pps.inspect_pipeline(pipeline=name).last_job_state == pps.JobState.JOB_FAILURE
+
+
+ALL_BUT_BAD = ("grep -q bad $in && exit 1", "cp $in /pfs/out/")
+
+
+def output(client: Client, job: pps.JobInfo) -> tuple[str, dict[str, bytes]]:
+    """The error of a job's output commit, and the files that are read from it."""
+    commit = pfs.Commit(repo=output_of(job.job.pipeline), id=job.job.id)
+    error = client.pfs.inspect_commit(commit=commit, wait=pfs.CommitState.FINISHED).error
+    listed = client.pfs.list_file(file=file_at(commit, "/"))
+    return error, {info.file.path: client.pfs.pfs_file(info.file).read() for info in listed}
+
+
+def test_a_failed_output_has_what_the_good_datums_wrote(
+    client: Client, pipelines: Pipelines, master: pfs.Branch
+) -> None:
+    name = pipelines.create(files_of(master.repo), *ALL_BUT_BAD, datum_tries=1)
+    job = ended(client, name, put(client, master, {"/a": b"bad", "/b": b"good"}).id)
+    assert (job.state, counts(job)) == (pps.JobState.JOB_FAILURE, (1, 0, 1, 2))
+    assert output(client, job) == (job.reason, {"/b": b"good"})
+    job = ended(client, name, put(client, master, {"/a": b"fine"}).id)
+    assert (job.state, counts(job)) == (pps.JobState.JOB_SUCCESS, (2, 0, 0, 2))
+    assert output(client, job) == ("", {"/a": b"fine", "/b": b"good"})
+
+
+def test_a_new_datum_that_fails_leaves_the_known_ones_as_they_were(
+    client: Client, pipelines: Pipelines, master: pfs.Branch
+) -> None:
+    name = pipelines.create(files_of(master.repo), *ALL_BUT_BAD, datum_tries=1)
+    ended(client, name, put(client, master, {"/a": b"1", "/same": b"1"}).id)
+    job = ended(client, name, put(client, master, {"/a": b"2", "/b": b"new", "/c": b"bad"}).id)
+    assert (job.state, counts(job)) == (pps.JobState.JOB_FAILURE, (1, 0, 1, 4))
+    assert output(client, job) == (job.reason, {"/a": b"1", "/b": b"new", "/same": b"1"})
+    states = {info.data[0].file.path: info.state for info in client.pps.list_datum(job=job.job)}
+    known, went, failed = pps.DatumState.SKIPPED, pps.DatumState.SUCCESS, pps.DatumState.FAILED
+    assert states == {"/a": known, "/b": went, "/c": failed, "/same": known}
+
+
+def test_a_known_datum_that_fails_has_no_output(client: Client, pipelines: Pipelines, master: pfs.Branch) -> None:
+    name = pipelines.create(files_of(master.repo), *ALL_BUT_BAD, datum_tries=1)
+    ended(client, name, put(client, master, {"/a": b"1", "/same": b"1"}).id)
+    job = ended(client, name, put(client, master, {"/a": b"bad", "/b": b"new"}).id)
+    assert (job.state, counts(job)) == (pps.JobState.JOB_FAILURE, (1, 1, 1, 3))
+    assert output(client, job) == (job.reason, {"/b": b"new", "/same": b"1"})
+    job = ended(client, name, put(client, master, {"/a": b"2"}).id)
+    assert (job.state, counts(job)) == (pps.JobState.JOB_SUCCESS, (2, 1, 0, 3))
+    assert output(client, job) == ("", {"/a": b"2", "/b": b"new", "/same": b"1"})
+
+
+def test_a_job_that_waits_is_starting_and_those_behind_it_are_created(
+    client: Client, pipelines: Pipelines, master: pfs.Branch
+) -> None:
+    upper = pipelines.create(files_of(master.repo), FOREVER)
+    lower = pipelines.create(files_of(output_of(upper)), COPY)
+    ended(client, lower, newest(client, lower).id)
+    ids = [put(client, master, {"/a": bytes([n])}).id for n in range(2)]
+
+    def states(pipeline: pps.Pipeline) -> list[pps.JobState]:
+        return [client.pps.inspect_job(job=pps.Job(pipeline=pipeline, id=job_id)).state for job_id in ids]
+
+    assert states(lower) == [pps.JobState.JOB_STARTING, pps.JobState.JOB_CREATED]
+    assert states(upper)[1] == pps.JobState.JOB_CREATED
+    client.pps.stop_job(job=pps.Job(pipeline=upper, id=ids[0]))
+    ended(client, lower, ids[0])
+    assert states(lower) == [pps.JobState.JOB_UNRUNNABLE, pps.JobState.JOB_STARTING]
 
 
 def test_a_bad_input_commit_is_not_worked_on(client: Client, pipelines: Pipelines, master: pfs.Branch) -> None:

