@@ -32,7 +32,8 @@ import export, network
 checkpoint = Path(sys.argv[1])
 metadata = json.loads((checkpoint / "metadata.json").read_text())
 images = np.load(sys.argv[2])
-model = network.build(32, 1, 10)
+settings = metadata["hyperparameters"]
+model = network.build(settings["width"], settings["late_width"], settings["depth"], 10)
 model.load_weights(str(checkpoint / "model_checkpoint")).expect_partial()
 parts = [np.asarray(network.logits(model, images[at : at + 500])) for at in range(0, len(images), 500)]
 np.save(sys.argv[3], export.probabilities(np.concatenate(parts), metadata["temperature"]))

@@ -14,7 +14,7 @@ from determined.experimental.client import Experiment
 
 from tests.fmnist.conftest import REPOSITORY, SOURCE
 
-SMALL = {"batch_size": 50, "width": 8, "validation_images": 200, "learning_rate": 0.01}
+SMALL = {"batch_size": 50, "width": 8, "late_width": 16, "validation_images": 200, "learning_rate": 0.01}
 
 
 @dataclass(frozen=True)

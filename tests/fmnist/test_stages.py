@@ -297,7 +297,7 @@ def test_the_training_script_alone_reads_the_same_commit(stages: Stages) -> None
 def test_a_search_shows_its_trials_and_what_stopping_early_saved(stages: Stages) -> None:
     """Learning rates from useless to good: whatever ASHA draws, the best trial is trained to its end."""
     space = {"type": "log", "base": 10, "minval": -5, "maxval": -2}
-    settings = {**SMALL, "width": 8, "depth": 1, "shift": 0, "weight_decay": 0.01, "learning_rate": space, "epochs": 3}
+    settings = {**SMALL, "depth": 1, "shift": 0, "weight_decay": 0.01, "learning_rate": space, "epochs": 3}
     values = [f"hyperparameters.{name}={json.dumps(value)}" for name, value in settings.items()]
     searcher = ["searcher.max_trials=4", "searcher.max_time=3"]
     options = [argument for setting in (*values, *searcher) for argument in ("--set", setting)]

@@ -29,7 +29,7 @@ SETTINGS = CONST["hyperparameters"]
 def test_the_network_is_small() -> None:
     import network
 
-    model = network.build(SETTINGS["width"], SETTINGS["depth"], classes=10)
+    model = network.build(SETTINGS["width"], SETTINGS["late_width"], SETTINGS["depth"], classes=10)
     assert network.parameter_count(model) < 100_000
     assert model.output_shape == (None, 10)
     assert model.input_shape == (None, 28, 28)
@@ -38,7 +38,7 @@ def test_the_network_is_small() -> None:
 
 
 def test_the_schedule_rises_to_its_peak_and_falls_to_nothing() -> None:
-    from training import Triangle
+    from optimizer import Triangle
 
     rates = [float(Triangle(0.5, 100, 0.2)(step)) for step in range(100)]
     assert max(rates) == pytest.approx(0.5)
@@ -64,7 +64,15 @@ def test_the_temperature_minimises_the_loss() -> None:
     )
 
 
-SMALL = {"epochs": 3, "batch_size": 50, "width": 8, "validation_images": 200, "shift": 1, "learning_rate": 0.01}
+SMALL = {
+    "epochs": 3,
+    "batch_size": 50,
+    "width": 8,
+    "late_width": 16,
+    "validation_images": 200,
+    "shift": 1,
+    "learning_rate": 0.01,
+}
 
 
 def trial(data: Path, checkpoints: Path, *more: str) -> list[str]:
@@ -142,7 +150,7 @@ def test_the_exported_model_answers_as_keras_does(finished: tuple[str, Path]) ->
 
     log, checkpoints = finished
     checkpoint = final(log, checkpoints)
-    model = network.build(8, SETTINGS["depth"], 10)
+    model = network.build(8, 16, SETTINGS["depth"], 10)
     model.load_weights(str(checkpoint / "model_checkpoint")).expect_partial()
     temperature = json.loads((checkpoint / "metadata.json").read_text())["temperature"]
     images = np.concatenate(

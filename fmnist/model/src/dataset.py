@@ -94,6 +94,8 @@ class Batches:
 
     Batch k depends on the seed and k alone, so a resumed trial goes on with what the killed one would have seen.
     An epoch visits every image at most once; the few that do not fill a last batch wait for another epoch.
+    With `flip` each image comes as its mirror image in every other epoch, beginning at random: no view comes three
+    times before the other has come (K. Jordan, "94% on CIFAR-10 in 3.29 seconds", arXiv 2404.00498, section 3.6).
     """
 
     def __init__(self, examples: Examples, *, classes: int, batch_size: int, shift: int, flip: bool, seed: int) -> None:
@@ -104,7 +106,7 @@ class Batches:
         self._one_hot = np.eye(classes, dtype=np.float32)
         self._batch_size = batch_size
         self._shift = shift
-        self._flip = flip
+        self._first_mirrored = np.random.default_rng(seed).random(len(examples)) < 0.5 if flip else None
         self._seed = seed
         padded = np.pad(examples.images, ((0, 0), (shift, shift), (shift, shift)))
         # A view, not a copy: [n, dy, dx, row, column] reads every shifted version out of the padded image.
@@ -118,8 +120,8 @@ class Batches:
         rng = np.random.default_rng((self._seed, epoch, position))
         down, right = rng.integers(0, 2 * self._shift + 1, (2, len(chosen)))
         images = self._windows[chosen, down, right]
-        if self._flip:
-            mirrored = rng.random(len(chosen)) < 0.5
+        if self._first_mirrored is not None:
+            mirrored = self._first_mirrored[chosen] ^ bool(epoch % 2)
             images[mirrored] = images[mirrored, :, ::-1]
         return images, self._one_hot[self._labels[chosen]]
 

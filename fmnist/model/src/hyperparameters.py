@@ -9,6 +9,8 @@ from typing import Any
 
 from errors import ConfigError
 
+OPTIMIZERS = ("muon", "adamw")
+
 
 @dataclass(frozen=True)
 class Hyperparameters:
@@ -17,7 +19,9 @@ class Hyperparameters:
     epochs: int
     batch_size: int
     width: int
+    late_width: int
     depth: int
+    optimizer: str
     learning_rate: float
     warmup: float
     momentum: float
@@ -37,9 +41,11 @@ class Hyperparameters:
         if missing := [name for name in fields if name not in values]:
             raise ConfigError(f"the experiment's configuration lacks hyperparameters.{missing[0]}")
         checked = cls(**{name: _value(name, kind, values[name]) for name, kind in fields.items()})
-        for name in ("epochs", "batch_size", "width", "depth", "validation_images", "learning_rate"):
+        for name in ("epochs", "batch_size", "width", "late_width", "depth", "validation_images", "learning_rate"):
             if getattr(checked, name) <= 0:
                 raise ConfigError(f"hyperparameters.{name}={getattr(checked, name)} must be above 0")
+        if checked.optimizer not in OPTIMIZERS:
+            raise ConfigError(f"hyperparameters.optimizer={checked.optimizer!r} is none of {', '.join(OPTIMIZERS)}")
         for name in ("warmup", "momentum", "label_smoothing"):
             if not 0 <= getattr(checked, name) < 1:
                 raise ConfigError(f"hyperparameters.{name}={getattr(checked, name)} must be in [0, 1)")
@@ -50,7 +56,9 @@ class Hyperparameters:
 
 
 def _value(name: str, kind: Any, value: Any) -> Any:
-    if isinstance(value, bool) is not (kind == "bool") or not isinstance(value, (int, float)):
+    if kind == "str" and isinstance(value, str):
+        return value
+    if kind == "str" or isinstance(value, bool) is not (kind == "bool") or not isinstance(value, (int, float)):
         raise ConfigError(f"hyperparameters.{name}={value!r} is not of type {kind}")
     if kind == "int" and value != int(value):
         raise ConfigError(f"hyperparameters.{name}={value!r} is not a whole number")

@@ -14,10 +14,10 @@ from dataset import SIDE
 layers = tf.keras.layers
 
 
-def build(width: int, depth: int, classes: int) -> tf.keras.Model:
+def build(width: int, late_width: int, depth: int, classes: int) -> tf.keras.Model:
     """uint8 [n, 28, 28] to logits float32 [n, classes].
 
-    `width` is the number of filters at 14x14, doubled at 7x7 and 3x3; `depth` is the number of residual
+    `width` is the number of filters at 14x14, `late_width` at 7x7 and 3x3; `depth` is the number of residual
     convolutions at 14x14 and at 3x3.
     """
     images = tf.keras.Input((SIDE, SIDE), dtype=tf.uint8)
@@ -26,8 +26,8 @@ def build(width: int, depth: int, classes: int) -> tf.keras.Model:
     x = _convolution(x, width)
     x = _residual(x, depth)
     x = layers.AveragePooling2D(2)(x)
-    x = _convolution(x, 2 * width)
-    x = layers.AveragePooling2D(2)(x)
+    x = _convolution(x, late_width)
+    x = layers.AveragePooling2D(3, strides=2)(x)
     x = _residual(x, depth)
     x = layers.GlobalAveragePooling2D()(x)
     return tf.keras.Model(images, layers.Dense(classes)(x))
