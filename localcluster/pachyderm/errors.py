@@ -2,9 +2,10 @@
 
 PachdError (UNKNOWN, as upstream sends whatever has no code)
 ├── NotFound                what a call names is not there (said so for a repo and a commit set)
-│   └── ProjectNotFound, BranchNotFound, CommitNotFound, ParentNotFound, FileNotFound
+│   └── ProjectNotFound, BranchNotFound, CommitNotFound, FileNotFound
 ├── AlreadyExists           what a call would create is there
 ├── ProjectInUse            a project that is to go still has repos
+├── BranchInUse             a branch that is to go is what others are computed from
 ├── ProvenanceCycle         a branch would be computed from itself
 ├── CommitFinished          a write to, or a second finish of, a finished commit
 ├── NotFinished             what is asked for cannot be told of an open commit
@@ -17,7 +18,8 @@ PachdError (UNKNOWN, as upstream sends whatever has no code)
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from typing import ClassVar
 
 
@@ -25,6 +27,16 @@ class PachdError(Exception):
     """A call is refused; `code` is the name of a gRPC status code."""
 
     code: ClassVar[str] = "UNKNOWN"
+
+
+@contextmanager
+def during(what: str) -> Iterator[None]:
+    """Put what was being done in front of the words of a PachdError of the block, as upstream wraps its errors."""
+    try:
+        yield
+    except PachdError as error:
+        error.args = (f"{what}: {error}",)
+        raise
 
 
 def defect(error: Exception) -> str:
@@ -36,13 +48,6 @@ class NotFound(PachdError):
     """Something named in the call does not exist."""
 
     code = "NOT_FOUND"
-
-
-class ParentNotFound(NotFound):
-    """There is no such commit to start a new one on; `missing` says what was not found."""
-
-    def __init__(self, missing: NotFound) -> None:
-        super().__init__(f"parent commit not found: {missing}")
 
 
 class ProjectNotFound(NotFound):
@@ -89,13 +94,23 @@ class ProjectInUse(PachdError):
         super().__init__(f"cannot delete project {project}: {still}")
 
 
+class BranchInUse(PachdError):
+    """A branch that is to go is what others are computed from."""
+
+    def __init__(self, branch: object, downstream: str) -> None:
+        super().__init__(
+            f'branch "{branch}" cannot be deleted because it\'s in the direct provenance of [{downstream}]'
+        )
+
+
 class ProvenanceCycle(PachdError):
     """A branch would be computed from itself."""
 
     code = "INTERNAL"
 
     def __init__(self, upstream: object, branch: object) -> None:
-        super().__init__(f"cycle detected because {upstream} is already in the subvenance of {branch}")
+        words = f"cycle detected because {upstream} is already in the subvenance of {branch}"
+        super().__init__(f"create branch: update head: {words}")
 
 
 class CommitFinished(PachdError):

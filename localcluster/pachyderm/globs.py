@@ -16,6 +16,9 @@ _FLAGS = wcglob.GLOBSTAR | wcglob.EXTGLOB | wcglob.DOTGLOB | wcglob.FORCEUNIX
 _CROSSING = re.compile(r"(?<![/*])\*\*(?!\*)|(?<!\*)\*\*(?![/*]|$)")
 """`**` that is only a part of a path element: it crosses directories for pachd, but not for wcmatch."""
 
+_OPEN = re.compile(r"(?<!\\)\[(\]|[^\]]*$)")
+"""A set of characters that does not end, or is empty."""
+
 
 def is_glob(pattern: str) -> bool:
     """Whether the pattern may match anything but the path that it spells."""
@@ -24,6 +27,8 @@ def is_glob(pattern: str) -> bool:
 
 def matcher(pattern: str) -> Callable[[str], bool]:
     """A test of paths, those of directories with or without a slash at the end.  Raises PachdError."""
+    if _OPEN.search(pattern):
+        raise PachdError("unexpected end of input")
     pattern = _CROSSING.sub("{*,*/**/*}", "/" + pattern.lstrip("/"))
     if pattern != "/":
         pattern = pattern.rstrip("/")

@@ -34,6 +34,11 @@ class RepoName:
         suffix = "" if self.type == USER else f".{self.type}"
         return f"{self.project}/{self.name}{suffix}"
 
+    @property
+    def key(self) -> str:
+        """The name with the type always in it, as some of upstream's errors have it."""
+        return f"{self.project}/{self.name}.{self.type}"
+
 
 @dataclass(frozen=True)
 class CommitName:
@@ -75,7 +80,8 @@ def parse_ancestry(reference: str) -> Ancestry:
     """Read `master`, `master^`, `master^^`, `master^2` or `master.1`.  Raises PachdError on anything else."""
     match = _ANCESTRY.fullmatch(reference)
     if match is None:
-        raise PachdError(f"invalid commit reference {reference!r}: use <branch>, <id>, <either>^<n> or <branch>.<n>")
+        form = "use <branch>, <id>, <either>^<n> or <branch>.<n>"
+        raise PachdError(f"count offset and clean: invalid ancestry format ({reference}): {form}")
     if match["forward"]:
         return Ancestry(match["base"], forward=int(match["forward"]))
     back = len(match["carets"] or "")

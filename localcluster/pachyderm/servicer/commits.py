@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from betterproto.lib.google.protobuf import Empty
 from pachyderm_sdk.api import pfs
 
-from localcluster.pachyderm.errors import InvalidArgument, NotFinished
+from localcluster.pachyderm.errors import InvalidArgument, NotFinished, during
 from localcluster.pachyderm.names import CommitName
 from localcluster.pachyderm.servicer import wire
 from localcluster.pachyderm.servicer.session import Session
@@ -21,14 +21,15 @@ def start_commit(request: pfs.StartCommitRequest, session: Session) -> pfs.Commi
     repo = request.branch.repo if request.branch.repo.name else parent.repo
     name = wire.repo_name(repo)
     base = CommitName(name, parent.id or "", parent.branch.name or "")
-    with session.write() as tx:
+    with session.write() as tx, during("start commit in transaction"):
         commit = history.start(tx, name, request.branch.name, base, request.description)
     return wire.commit_message(commit)
 
 
 def finish_commit(request: pfs.FinishCommitRequest, session: Session) -> Empty:
     with session.write() as tx:
-        commit = commits.resolve(tx, wire.commit_name(request.commit))
+        with during("finish commit in transaction"):
+            commit = commits.resolve(tx, wire.commit_name(request.commit))
         history.finish(tx, commit, request.description, request.error)
     return Empty()
 

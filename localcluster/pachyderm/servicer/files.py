@@ -11,7 +11,7 @@ from betterproto.lib.google.protobuf import Empty
 from pachyderm_sdk.api import pfs
 
 from localcluster.pachyderm.blobs import Blobs
-from localcluster.pachyderm.errors import PachdError, Unimplemented
+from localcluster.pachyderm.errors import PachdError, Unimplemented, during
 from localcluster.pachyderm.servicer import wire
 from localcluster.pachyderm.servicer.content import Content
 from localcluster.pachyderm.servicer.session import Session
@@ -48,7 +48,9 @@ def _open(tx: Transaction, file: pfs.File) -> Commit:
 def get_file(request: pfs.GetFileRequest, session: Session) -> Iterator[bytes]:
     _no_url(request)
     with session.read() as tx:
-        node = files.regular_file(tx, _open(tx, request.file), request.file.path or "/")
+        with during("get file"):
+            commit = _open(tx, request.file)
+        node = files.regular_file(tx, commit, request.file.path or "/")
     for data in session.blobs.read(node.pieces or [], request.offset, MESSAGE):
         yield wire.bytes_value(data)
 

@@ -11,7 +11,7 @@ from pachyderm_sdk.api import pps
 
 from localcluster.pachyderm import logs
 from localcluster.pachyderm.clock import now
-from localcluster.pachyderm.errors import PachdError, Unimplemented
+from localcluster.pachyderm.errors import PachdError, Unimplemented, during
 from localcluster.pachyderm.logs import Line
 from localcluster.pachyderm.servicer import pps_wire, wire
 from localcluster.pachyderm.servicer.session import Session
@@ -31,8 +31,10 @@ def get_logs(request: pps.GetLogsRequest, session: Session) -> Iterator[pps.LogM
     if request.job.id and request.pipeline.name and pps_wire.pipeline_name(request.pipeline) != (project, name):
         raise PachdError("job is from the wrong pipeline")
     with session.read() as tx:
-        pipeline = pipelines.get(tx, project, name)
-        job = jobs.get(tx, project, name, request.job.id) if request.job.id else None
+        with during(f'could not get job information for "{request.job.id}"'):
+            job = jobs.get(tx, project, name, request.job.id) if request.job.id else None
+        with during(f"could not get pipeline information for {project}/{name}"):
+            pipeline = pipelines.get(tx, project, name)
     reader = _Reader(session, request, pipeline, job)
     tail = request.tail
     while True:

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from betterproto.lib.google.protobuf import Empty
 from pachyderm_sdk.api import pps
 
-from localcluster.pachyderm.errors import BadSpec, NotFound, PachdError
+from localcluster.pachyderm.errors import BadSpec, NotFound, PachdError, during
 from localcluster.pachyderm.names import SPEC, CommitName
 from localcluster.pachyderm.servicer import pps_wire, wire
 from localcluster.pachyderm.servicer.session import Session
@@ -47,7 +47,9 @@ def create_pipeline(request: pps.CreatePipelineRequest, session: Session) -> Emp
 
 def rerun_pipeline(request: pps.RerunPipelineRequest, session: Session) -> Empty:
     with session.write() as tx:
-        old = pipelines.get(tx, *pps_wire.pipeline_name(request.pipeline))
+        name = pps_wire.pipeline_name(request.pipeline)
+        with during(f'inspect pipeline "{"/".join(name)}"'):
+            old = pipelines.get(tx, *name)
         pipelines.create(tx, old.spec, old.user_json, old.effective_json, update=True, reprocess=request.reprocess)
     return Empty()
 
@@ -61,7 +63,7 @@ def inspect_pipeline(request: pps.InspectPipelineRequest, session: Session) -> p
 def list_pipeline(request: pps.ListPipelineRequest, session: Session) -> Iterator[pps.PipelineInfo]:
     wanted = pps_wire.states(request.jq_filter)
     name = pps_wire.pipeline_name(request.pipeline) if request.pipeline.name else None
-    with session.read() as tx:
+    with session.read() as tx, during("could not list pipeline info"):
         found: list[Pipeline | None] = [
             _at(tx, pipeline, request.commit_set.id) if request.commit_set.id else pipeline
             for pipeline in pipelines.list_versions(tx, name=name, history=request.history)
@@ -99,7 +101,9 @@ def stop_pipeline(request: pps.StopPipelineRequest, session: Session) -> Empty:
 
 def delete_pipeline(request: pps.DeletePipelineRequest, session: Session) -> Empty:
     with session.write() as tx:
-        if pipeline := _find(tx, request.pipeline, must_exist=request.must_exist):
+        with during(f"error stopping pipeline {'/'.join(pps_wire.pipeline_name(request.pipeline))}"):
+            pipeline = _find(tx, request.pipeline, must_exist=request.must_exist)
+        if pipeline:
             pipelines.delete(tx, pipeline, keep_repo=request.keep_repo, force=request.force)
     return Empty()
 

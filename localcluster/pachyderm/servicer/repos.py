@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from betterproto.lib.google.protobuf import Empty
 from pachyderm_sdk.api import pfs
 
-from localcluster.pachyderm.errors import Unimplemented
+from localcluster.pachyderm.errors import Unimplemented, during
 from localcluster.pachyderm.names import DEFAULT_PROJECT
 from localcluster.pachyderm.servicer import wire
 from localcluster.pachyderm.servicer.session import Session
@@ -22,11 +22,14 @@ def create_project(request: pfs.CreateProjectRequest, session: Session) -> Empty
 
 def inspect_project(request: pfs.InspectProjectRequest, session: Session) -> pfs.ProjectInfo:
     with session.read() as tx:
-        return wire.project_message(repos.get_project(tx, request.project.name or DEFAULT_PROJECT))
+        name = request.project.name or DEFAULT_PROJECT
+        with during(f'error getting project "{name}"'):
+            return wire.project_message(repos.get_project(tx, name))
 
 
 def inspect_project_v2(request: pfs.InspectProjectV2Request, session: Session) -> pfs.InspectProjectV2Response:
-    return pfs.InspectProjectV2Response(info=inspect_project(request, session), defaults_json="{}")
+    with during(f'could not inspect project "{request.project.name}"'):
+        return pfs.InspectProjectV2Response(info=inspect_project(request, session), defaults_json="{}")
 
 
 def list_project(_request: pfs.ListProjectRequest, session: Session) -> Iterator[pfs.ProjectInfo]:
@@ -63,7 +66,7 @@ def list_repo(request: pfs.ListRepoRequest, session: Session) -> Iterator[pfs.Re
 
 
 def delete_repo(request: pfs.DeleteRepoRequest, session: Session) -> pfs.DeleteRepoResponse:
-    with session.write() as tx:
+    with session.write() as tx, during("delete repo"):
         deleted = repos.delete(tx, wire.repo_name(request.repo), force=request.force)
     return pfs.DeleteRepoResponse(deleted=deleted)
 
@@ -82,14 +85,17 @@ def create_branch(request: pfs.CreateBranchRequest, session: Session) -> Empty:
     upstream = [(wire.repo_name(branch.repo), branch.name) for branch in request.provenance]
     named = wire.optional_commit_name(request.head)
     with session.write() as tx:
-        head = commits.resolve(tx, named) if named else None
+        with during(f"unable to inspect {named}"):
+            head = commits.resolve(tx, named) if named else None
         branches.create(tx, wire.repo_name(request.branch.repo), request.branch.name, head, upstream)
     return Empty()
 
 
 def inspect_branch(request: pfs.InspectBranchRequest, session: Session) -> pfs.BranchInfo:
     with session.read() as tx:
-        return wire.branch_info(tx, branches.get(tx, wire.repo_name(request.branch.repo), request.branch.name))
+        with during("inspect branch in transaction"):
+            branch = branches.get(tx, wire.repo_name(request.branch.repo), request.branch.name)
+        return wire.branch_info(tx, branch)
 
 
 def list_branch(request: pfs.ListBranchRequest, session: Session) -> Iterator[pfs.BranchInfo]:

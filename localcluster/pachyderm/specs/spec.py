@@ -14,7 +14,7 @@ from typing import Any
 
 from pachyderm_sdk.api import pps
 
-from localcluster.pachyderm.errors import BadSpec, PachdError, Unimplemented
+from localcluster.pachyderm.errors import BadSpec, PachdError, Unimplemented, during
 from localcluster.pachyderm.globs import matcher
 from localcluster.pachyderm.names import DEFAULT_PROJECT, USER, RepoName, check_name, clean_path
 from localcluster.pachyderm.specs.schema import canonical
@@ -191,7 +191,8 @@ def _check(request: pps.CreatePipelineRequest) -> None:
     name = request.pipeline.name
     if not name:
         raise PachdError("invalid pipeline spec: request.Pipeline.Name cannot be empty")
-    check_name(name)
+    with during("invalid pipeline name"):
+        check_name(name)
     if not name[0].isalnum():
         raise PachdError("pipeline names must start with an alphanumeric character")
     if len(name) > LONGEST_NAME:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from localcluster.pachyderm.clock import now
-from localcluster.pachyderm.errors import BranchNotFound, PachdError, ProvenanceCycle
+from localcluster.pachyderm.errors import BranchInUse, BranchNotFound, PachdError, ProvenanceCycle, during
 from localcluster.pachyderm.names import RepoName, check_name, is_commit_id, new_commit_id
 from localcluster.pachyderm.state import commits, jobs, repos
 from localcluster.pachyderm.state.commits import Commit, Origin
@@ -97,7 +97,7 @@ def set_head(tx: Transaction, repo: Repo, name: str, head: Commit) -> Branch:
     if find(tx, repo, name) is None:
         check_name(name)
         if is_commit_id(name):
-            raise PachdError(f'branch name "{name}" cannot be a UUID V4')
+            raise PachdError("create branch: update head: branch name cannot be a UUID V4")
     moment = now()
     tx.execute(
         "INSERT INTO branches (repo, name, head, created, updated) VALUES (?, ?, ?, ?, ?)"
@@ -162,7 +162,8 @@ def _check_repos(tx: Transaction, branch: Branch) -> None:
     repos_reached = [other.repo for other in reached.values()]
     for repo in repos_reached:
         if repos_reached.count(repo) > 1:
-            raise PachdError(f'multiple branches from the same repo, "{repo}", cannot participate in a DAG')
+            words = f'multiple branches from the same repo, "{repo}", cannot participate in a DAG'
+            raise PachdError(f"validate DAG at end of transaction: {words}")
 
 
 def _source(tx: Transaction, repo: Repo, name: str, upstream: RepoName, branch_name: str, commit_id: str) -> Branch:
@@ -173,17 +174,17 @@ def _source(tx: Transaction, repo: Repo, name: str, upstream: RepoName, branch_n
     if source is None:
         return advance(tx, upstream_repo, branch_name, None, [], commit_id)
     if any((b.repo, b.name) == (repo.name, name) for b in (source, *provenance(tx, source))):
-        raise ProvenanceCycle(source, f"{repo.name}@{name}")
+        raise ProvenanceCycle(f"{upstream.key}@{branch_name}", f"{repo.name.key}@{name}")
     return source
 
 
 def delete(tx: Transaction, repo_name: RepoName, name: str, *, force: bool = False) -> None:
     """Remove a branch; its commits stay.  Raises PachdError where others are computed from it, unless `force`."""
-    branch = get(tx, repo_name, name)
+    with during(f'get branch "{repo_name.key}@{name}"'):
+        branch = get(tx, repo_name, name)
     downstream = _select(tx, "JOIN branch_provenance p ON p.branch = b.number WHERE p.upstream=?", branch.number)
     if downstream and not force:
-        names = " ".join(map(str, downstream))
-        raise PachdError(f'branch "{name}" cannot be deleted because it\'s in the direct provenance of [{names}]')
+        raise BranchInUse(branch, " ".join(map(str, downstream)))
     tx.execute("DELETE FROM branches WHERE number=?", (branch.number,))
 
 

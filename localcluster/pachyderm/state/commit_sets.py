@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import takewhile
 
-from localcluster.pachyderm.errors import NotFound, PachdError
+from localcluster.pachyderm.errors import NotFound, PachdError, during
 from localcluster.pachyderm.names import SPEC, CommitName, RepoName, new_commit_id
 from localcluster.pachyderm.state import branches, commits, jobs, repos, trees
 from localcluster.pachyderm.state.commits import Commit, Origin
@@ -51,18 +51,21 @@ def list_commits(
     number: int = 0,
 ) -> list[Commit]:
     """Commits of a repo (of all repos: None), newest first; with `to` its line back to `since`, which is left out."""
+    if repo:
+        with during("ensure repo exists"):
+            repos.get(tx, repo)
+    first = commits.resolve(tx, since).number if since and since.reference else None
     if to and to.reference:
         if reverse:
             raise PachdError("cannot use 'Reverse' while also using 'From' or 'To'")
         found = commits.history(tx, commits.resolve(tx, to))
-    elif since and since.reference:
+    elif first is not None:
         raise PachdError("cannot use `from` commit without `to` commit")
     elif repo:
         found = commits.select(tx, "WHERE c.repo=? ORDER BY c.number DESC", repos.get(tx, repo).number)
     else:
         found = commits.select(tx, "ORDER BY c.number DESC")
-    if since and since.reference:
-        first = commits.resolve(tx, since).number
+    if first is not None:
         found = list(takewhile(lambda commit: commit.number != first, found))
     found = [
         commit

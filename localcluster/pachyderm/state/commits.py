@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from enum import IntEnum
 
 from localcluster.pachyderm.clock import now
-from localcluster.pachyderm.errors import BranchNotFound, CommitNotFound, PachdError
+from localcluster.pachyderm.errors import BranchNotFound, CommitNotFound, NotFound, PachdError, during
 from localcluster.pachyderm.names import Ancestry, CommitName, RepoName, is_commit_id, parse_ancestry
 from localcluster.pachyderm.state import repos
 from localcluster.pachyderm.state.database import Transaction
@@ -99,34 +99,45 @@ def resolve(tx: Transaction, name: CommitName) -> Commit:
     """The commit that a caller means by an id or a branch, either with `^n` or `.n`; no name at all means an error.
 
     An id that the repo lacks stands for the commit of this repo in the provenance of the commit set with that id.
-    Raises NotFound (repo), BranchNotFound, CommitNotFound, and PachdError where the line of ancestors is too short.
+    Raises NotFound (repo, branch, commit), and PachdError where the line of ancestors is too short.
     """
-    repo = repos.get(tx, name.repo)
-    ancestry = parse_ancestry(name.reference) if name.reference else Ancestry("")
-    commit = _base(tx, repo, ancestry.base)
+    with during("pick commit tx"):
+        if not name.reference:
+            raise PachdError("cannot pick commit with no ID or branch")
+        with during(f"calculate offset {name}"):
+            ancestry = parse_ancestry(name.reference)
+        try:
+            commit = _base(tx, repos.get(tx, name.repo), ancestry.base, name.reference)
+        except NotFound as missing:
+            raise NotFound(f"commit {name.repo}@{name.id} not found\n{missing}") from None
+        with during("picking commit"):
+            return _relative(tx, commit, ancestry)
+
+
+def _relative(tx: Transaction, commit: Commit, ancestry: Ancestry) -> Commit:
     if ancestry.forward is None and not ancestry.back:
         return commit
     line = history(tx, commit)
     if ancestry.forward is None:
         if ancestry.back >= len(line):
             raise PachdError(
-                f"picking commit: invalid offset for ancestor of commit: {commit},"
+                f"invalid offset for ancestor of commit: {commit.repo.key}@{commit.id},"
                 f" offset requested: {ancestry.back}, offset traversable: {len(line) - 1}"
             )
         return line[ancestry.back]
     if not 1 <= ancestry.forward <= len(line):
         raise PachdError(
-            f"picking commit: invalid offset from branch root for head commit: {commit},"
+            f"invalid offset from branch root for head commit: {commit.repo.key}@{commit.id},"
             f" offset: {ancestry.forward - 1}, maximum depth: {len(line)}"
         )
     return line[-ancestry.forward]
 
 
-def _base(tx: Transaction, repo: Repo, base: str) -> Commit:
+def _base(tx: Transaction, repo: Repo, base: str, reference: str) -> Commit:
     if not is_commit_id(base):
         found = select(tx, "JOIN branches b ON b.head = c.number WHERE b.repo=? AND b.name=?", repo.number, base)
         if not found:
-            raise BranchNotFound(repo.name, base)
+            raise BranchNotFound(repo.name, reference)
         return found[0]
     found = select(tx, "WHERE c.repo=? AND c.id=?", repo.number, base) or select(
         tx,
@@ -137,7 +148,7 @@ def _base(tx: Transaction, repo: Repo, base: str) -> Commit:
         base,
     )
     if not found:
-        raise CommitNotFound(repo.name, base)
+        raise CommitNotFound(repo.name, reference)
     return found[0]
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from localcluster.pachyderm.blobs import Blobs
-from localcluster.pachyderm.errors import CommitFinished, InvalidArgument, NotFound, PachdError, ParentNotFound
+from localcluster.pachyderm.errors import CommitFinished, InvalidArgument, PachdError, during
 from localcluster.pachyderm.names import CommitName, RepoName, is_commit_id, new_commit_id
 from localcluster.pachyderm.state import branches, changes, commits, pipelines, repos, trees
 from localcluster.pachyderm.state.branches import Branch
@@ -22,12 +22,13 @@ def start(
     Raises NotFound (repo, parent), and PachdError where the parent is open or the branch is computed.
     """
     if not branch_name:
-        raise InvalidArgument("a commit is started on a branch; set branch.name")
+        raise PachdError("branch must be specified")
     repo = repos.get(tx, repo_name)
     branch = branches.find(tx, repo, branch_name)
-    base = _parent(tx, repo_name, branch, parent)
-    if base and base.finished is None:
-        raise PachdError(f"parent commit {base} has not been finished")
+    with during("create commit"):
+        base = _parent(tx, repo_name, branch, parent)
+        if base and base.finished is None:
+            raise PachdError(f"parent commit {base} has not been finished")
     if branch and branches.direct_provenance(tx, branch):
         raise PachdError(f"cannot start a commit on an output branch: {branch}")
     number = base.number if base else None
@@ -38,10 +39,8 @@ def start(
 
 def _parent(tx: Transaction, repo: RepoName, branch: Branch | None, parent: CommitName | None) -> Commit | None:
     if parent and parent.reference:
-        try:
+        with during("parent commit not found"):
             return commits.resolve(tx, CommitName(repo, parent.id, parent.branch))
-        except NotFound as missing:
-            raise ParentNotFound(missing) from None
     return commits.get(tx, branch.head) if branch else None
 
 

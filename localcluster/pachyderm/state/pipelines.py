@@ -95,7 +95,12 @@ def get(tx: Transaction, project: str, name: str) -> Pipeline:
     ancestry = parse_ancestry(name)
     pipeline = find(tx, project, ancestry.base)
     if pipeline is None:
-        raise NotFound(f'pipeline "{project}/{ancestry.base}" not found')
+        missing = RepoName(project, ancestry.base, SPEC)
+        raise NotFound(
+            f'pipeline was not inspected: couldn\'t find up to date spec for pipeline "{project}/{ancestry.base}": pick'
+            f" commit tx: commit {missing}@ not found\nrepo {missing} not found\n"
+            f'pipeline "{project}/{ancestry.base}" not found'
+        )
     if ancestry.back >= pipeline.version:
         raise PachdError(
             f'pipeline "{pipeline}" has only {pipeline.version} versions, not enough to find ancestor {ancestry.back}'
@@ -121,8 +126,9 @@ def list_versions(
         history,
         history,
     )
+    if name and find(tx, *name) is None:
+        raise NotFound(f'pipeline "{"/".join(name)}" not found')
     if name:
-        get(tx, *name)
         found = [pipeline for pipeline in found if (pipeline.project, pipeline.name) == name]
     return [pipeline for pipeline in found if not projects or pipeline.project in projects]
 

@@ -7,7 +7,15 @@ from collections.abc import Collection
 from dataclasses import dataclass
 
 from localcluster.pachyderm.clock import now
-from localcluster.pachyderm.errors import AlreadyExists, NotFound, PachdError, ProjectInUse, ProjectNotFound
+from localcluster.pachyderm.errors import (
+    AlreadyExists,
+    BranchInUse,
+    NotFound,
+    PachdError,
+    ProjectInUse,
+    ProjectNotFound,
+    during,
+)
 from localcluster.pachyderm.names import LONGEST_PROJECT_NAME, RepoName, check_name
 from localcluster.pachyderm.state.database import Transaction
 
@@ -34,21 +42,28 @@ class Repo:
 
 def create_project(tx: Transaction, name: str, description: str, *, update: bool = False) -> None:
     """Make a project, or with `update` change its description."""
-    check_name(name)
-    if len(name) > LONGEST_PROJECT_NAME:
-        raise PachdError(f"project name {name!r} is {len(name)} characters long, more than {LONGEST_PROJECT_NAME}")
+    with during("invalid project name"):
+        check_name(name)
+        if (over := len(name) - LONGEST_PROJECT_NAME) > 0:
+            raise PachdError(f'project name "{name}" is {over} characters longer than the {LONGEST_PROJECT_NAME} max')
     if update:
-        get_project(tx, name)
+        with during(f"get project {name}"):
+            get_project(tx, name)
         tx.execute("UPDATE projects SET description=? WHERE name=?", (description, name))
         return
     try:
         tx.execute("INSERT INTO projects VALUES (?, ?, ?)", (name, description, now()))
     except sqlite3.IntegrityError:
-        raise AlreadyExists(f"project {name} already exists") from None
+        raise AlreadyExists(f'project "{name}" already exists\nproject {name} already exists') from None
 
 
 def get_project(tx: Transaction, name: str) -> Project:
     """Raises ProjectNotFound."""
+    with during("get project by name"):
+        return _project(tx, name)
+
+
+def _project(tx: Transaction, name: str) -> Project:
     row = tx.execute("SELECT name, description, created FROM projects WHERE name=?", (name,)).fetchone()
     if row is None:
         raise ProjectNotFound(name)
@@ -62,7 +77,8 @@ def list_projects(tx: Transaction) -> list[Project]:
 
 def delete_project(tx: Transaction, name: str, *, force: bool = False) -> None:
     """Remove an empty project, or with `force` its repos as well."""
-    get_project(tx, name)
+    with during(f'delete project "{name}"'):
+        _project(tx, name)
     repos = list_repos(tx, projects=[name])
     if repos and not force:
         raise ProjectInUse(name, [repo.name for repo in repos])
@@ -74,7 +90,8 @@ def delete_project(tx: Transaction, name: str, *, force: bool = False) -> None:
 def create(tx: Transaction, name: RepoName, description: str = "", *, update: bool = False) -> Repo:
     """Make a repo, or with `update` change the description of one that exists."""
     check_name(name.name)
-    get_project(tx, name.project)
+    with during(f'cannot find project "{name.project}"'):
+        get_project(tx, name.project)
     existing = find(tx, name)
     if existing and not update:
         raise AlreadyExists(f"repo {name} already exists")
@@ -127,19 +144,20 @@ def delete(tx: Transaction, name: RepoName, *, force: bool = False) -> bool:
     if find(tx, name) is None:
         return False
     if tx.execute("SELECT 1 FROM pipelines WHERE project=? AND name=?", (name.project, name.name)).fetchone():
-        raise PachdError("cannot delete a repo associated with a pipeline - delete the pipeline instead")
+        with during(f'error checking whether repo "{name}" can be deleted'):
+            raise PachdError("cannot delete a repo associated with a pipeline - delete the pipeline instead")
     doomed = "SELECT number FROM repos WHERE project=? AND name=? AND (type=? OR ?='user')"
     key = (name.project, name.name, name.type, name.type)
-    for upstream, downstream in tx.execute(
-        "SELECT u.name, r.project || '/' || r.name || '@' || d.name FROM branch_provenance p"  # noqa: S608
+    used = tx.execute(
+        "SELECT u.name, group_concat(r.project || '/' || r.name || iif(r.type = 'user', '', '.' || r.type) || '@'"  # noqa: S608
+        " || d.name, ' ') FROM branch_provenance p"
         " JOIN branches u ON u.number = p.upstream JOIN branches d ON d.number = p.branch"
-        f" JOIN repos r ON r.number = d.repo WHERE u.repo IN ({doomed}) AND d.repo NOT IN ({doomed})",
+        f" JOIN repos r ON r.number = d.repo WHERE u.repo IN ({doomed}) AND d.repo NOT IN ({doomed}) GROUP BY u.number",
         (*key, *key),
-    ).fetchall():
-        if not force:
-            raise PachdError(
-                f'branch "{upstream}" cannot be deleted because it\'s in the direct provenance of [{downstream}]'
-            )
+    ).fetchone()
+    if used and not force:
+        with during(f"delete branch {name}@{used[0]}"):
+            raise BranchInUse(f"{name}@{used[0]}", used[1])
     for table in ("branches", "commits"):
         tx.execute(f"DELETE FROM {table} WHERE repo IN ({doomed})", key)  # noqa: S608
     tx.execute(f"DELETE FROM repos WHERE number IN ({doomed})", key)  # noqa: S608

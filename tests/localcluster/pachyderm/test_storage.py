@@ -129,7 +129,7 @@ def test_ancestry(text: str, expected: Ancestry) -> None:
 
 @pytest.mark.parametrize("text", ["^2", "master^x", "master.", "a^1^2"])
 def test_no_ancestry(text: str) -> None:
-    with pytest.raises(PachdError, match="invalid commit reference"):
+    with pytest.raises(PachdError, match="invalid ancestry format"):
         parse_ancestry(text)
 
 
