@@ -73,6 +73,7 @@ class JobRun:
 
     def run(self) -> None:
         """Do what is left to do of the job and end it, unless it is interrupted."""
+        self._store.restarts[self.job.number] = self._interruption.restart
         try:
             self._run()
         except Interrupted:
@@ -81,6 +82,8 @@ class JobRun:
                 self.end(JobState.KILLED, timeout)
         except (PachdError, OSError) as error:
             self.end(JobState.FAILURE, str(error))
+        finally:
+            del self._store.restarts[self.job.number]
 
     def _run(self) -> None:
         if not self._begin():

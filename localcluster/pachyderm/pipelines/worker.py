@@ -56,7 +56,8 @@ class Interruption:
     def __init__(self, deadline: float | None) -> None:
         self._deadline = deadline
         self._lock = threading.Lock()
-        self._processes: set[Process] = set()
+        self._processes: dict[Process, Datum] = {}
+        self._restarted: set[Process] = set()
         self._wanted = False
 
     def interrupt(self) -> None:
@@ -65,6 +66,15 @@ class Interruption:
             self._wanted = True
             for process in self._processes:
                 process.kill()
+
+    def restart(self, wanted: Callable[[Datum], bool]) -> bool:
+        """End what runs of some datums, so that they are tried again; False where none of them runs."""
+        with self._lock:
+            found = {process for process, datum in self._processes.items() if wanted(datum)}
+            for process in found:
+                process.kill()
+            self._restarted |= found
+        return bool(found)
 
     def late(self) -> bool:
         """Whether the job has used up its time."""
@@ -81,17 +91,18 @@ class Interruption:
         return min((limit for limit in limits if limit is not None), default=None)
 
     @contextmanager
-    def watching(self, process: Process) -> Iterator[None]:
-        """The block, at whose end the process is over."""
+    def watching(self, process: Process, datum: Datum) -> Iterator[Callable[[], bool]]:
+        """The block, at whose end the process is over; gives what tells whether it was ended by `restart`."""
         with self._lock:
-            self._processes.add(process)
+            self._processes[process] = datum
             if self._wanted:
                 process.kill()
         try:
-            yield
+            yield lambda: process in self._restarted
         finally:
             with self._lock:
-                self._processes.discard(process)
+                del self._processes[process]
+                self._restarted.discard(process)
 
 
 @dataclass(frozen=True)
@@ -182,7 +193,7 @@ class _Attempt:
     def _execute(
         self, place: Path, what: str, argv: tuple[str, ...], stdin: tuple[str, ...], accepted: frozenset[int]
     ) -> tuple[Outcome | None, str]:
-        """How a command ended (None: it took too long), and why that is a failure, or ""."""
+        """How a command ended (None: it took too long, or was to be restarted), and why that is a failure, or ""."""
         spec, interruption = self.worker.spec, self.worker.interruption
         given = "".join(f"{line}\n" for line in stdin).encode() if stdin else None
         command = Command(argv, given, self._environment(place), spec.transform.working_dir)
@@ -190,14 +201,17 @@ class _Attempt:
         began = time.monotonic()
         lines = _Lines(lambda found: self.log(found, True))
         process = self.worker.sandbox.start(command, place)
-        with interruption.watching(process):
+        error = "signal: killed because context deadline exceeded (timeout)"
+        with interruption.watching(process, self.datum) as restarted:
             outcome = process.wait(lines.write, interruption.seconds(spec.datum_timeout))
+            if restarted():
+                outcome, error = None, "signal: killed because context canceled (restarted)"
         lines.end()
         took = f"{time.monotonic() - began:.3f}s"
         if outcome and (outcome.exit == 0 or outcome.exit in accepted):
             self.log([f"finished running {what} after {took}"], False)
             return outcome, ""
-        error = str(outcome) if outcome else "signal: killed because context deadline exceeded (timeout)"
+        error = str(outcome) if outcome else error
         self.log([f"{ERRORED} running {what} after {took}: {error}"], False)
         return outcome, error
 

@@ -109,6 +109,7 @@ CALLS: tuple[Call, ...] = (
     _pps("SubscribeJob", _S, pps.SubscribeJobRequest, pps.JobInfo, jobs.subscribe_job),
     _pps("StopJob", _U, pps.StopJobRequest, Empty, jobs.stop_job),
     _pps("DeleteJob", _U, pps.DeleteJobRequest, Empty, jobs.delete_job),
+    _pps("RestartDatum", _U, pps.RestartDatumRequest, Empty, jobs.restart_datum),
     _pps("ListDatum", _S, pps.ListDatumRequest, pps.DatumInfo, jobs.list_datum),
     _pps("InspectDatum", _U, pps.InspectDatumRequest, pps.DatumInfo, jobs.inspect_datum),
     _pps("GetLogs", _S, pps.GetLogsRequest, pps.LogMessage, logs.get_logs),

@@ -181,6 +181,16 @@ def inspect_datum(request: pps.InspectDatumRequest, session: Session) -> pps.Dat
         return pps_wire.datum_info(tx, job, datum)
 
 
+def restart_datum(request: pps.RestartDatumRequest, session: Session) -> Empty:
+    with session.read() as tx:
+        job = _get(tx, request.job)
+    filters = request.data_filters
+    restart = None if job.finished else session.store.restarts.get(job.number)
+    if restart is None or not restart(lambda datum: pps_wire.passes(pps_wire.input_files(datum), filters)):
+        raise PachdError(f"datum matching filter [{' '.join(filters)}] could not be found for job ID {job.id}")
+    return Empty()
+
+
 def _datums(tx: Transaction, job: Job) -> list[Datum]:
     """A job's datums as its meta commit has them: those that were worked on, and of the others what the base had."""
     base = jobs.base(tx, job)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 from collections import deque
 from collections.abc import Iterator
 from datetime import timedelta
@@ -113,17 +112,11 @@ class _Reader:
 
     def _wanted(self, line: Line, data: list[pps.InputFile]) -> bool:
         """Whether a line is of the datum asked for, and every filter names one of its input files by path or hash."""
-        if self._request.datum.id not in ("", line.datum):
-            return False
-        names = {name for file in data for name in (file.path, file.hash.hex(), base64.b64encode(file.hash).decode())}
-        return names.issuperset(self._request.data_filters)
+        return self._request.datum.id in ("", line.datum) and pps_wire.passes(data, self._request.data_filters)
 
     def _data(self, job: int, datum: str) -> list[pps.InputFile]:
         if datum and datum not in self._inputs:
             with self._session.read() as tx:
-                self._inputs = {
-                    each.id: [pps.InputFile(path=file.path, hash=bytes.fromhex(file.hash)) for file in each.inputs]
-                    for each in datums.of_job(tx, job)
-                }
+                self._inputs = {each.id: pps_wire.input_files(each) for each in datums.of_job(tx, job)}
             self._inputs.setdefault(datum, [])
         return self._inputs.get(datum, [])

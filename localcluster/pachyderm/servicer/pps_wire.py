@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import re
 from collections.abc import Sequence
@@ -165,6 +166,17 @@ def datum_info(tx: Transaction, job: Job | None, datum: Datum) -> pps.DatumInfo:
         meta = pfs.Commit(repo=wire.repo_message(RepoName(job.project, job.name, META)), id=job.id)
         info.pfs_state = pfs.File(commit=meta, path=f"/pfs/{datum.id}")
     return info
+
+
+def input_files(datum: Datum) -> list[pps.InputFile]:
+    """A datum's input files as logs and filters name them."""
+    return [pps.InputFile(path=file.path, hash=bytes.fromhex(file.hash)) for file in datum.inputs]
+
+
+def passes(files: Sequence[pps.InputFile], filters: Sequence[str]) -> bool:
+    """Whether every filter names one of the input files, by its path or hash."""
+    names = {name for file in files for name in (file.path, file.hash.hex(), base64.b64encode(file.hash).decode())}
+    return names.issuperset(filters)
 
 
 def _file_info(tx: Transaction, file: DatumInput) -> pfs.FileInfo:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from localcluster.pachyderm.blobs import Blobs
@@ -12,12 +12,14 @@ from localcluster.pachyderm.logs import Logs
 from localcluster.pachyderm.names import DEFAULT_PROJECT
 from localcluster.pachyderm.state import jobs, trees
 from localcluster.pachyderm.state.database import Database
+from localcluster.pachyderm.state.datums import Datum
 
 
 class Store:
     """The database, the blobs and the logs below one directory, which only one process may have open.
 
-    `scratch` is where datums are worked on; nothing in it outlives the process.
+    `scratch` is where datums are worked on; nothing in it outlives the process.  `restarts` has, for each job at work
+    (its row number), what ends the processes of some datums so that they are tried again, and tells whether there were.
     """
 
     def __init__(self, root: Path) -> None:
@@ -27,6 +29,7 @@ class Store:
         self.database = Database(root / "pachd.sqlite", self.logs.wake)
         self.blobs = Blobs(root)
         self.scratch = root / "scratch"
+        self.restarts: dict[int, Callable[[Callable[[Datum], bool]], bool]] = {}
         with self.database.write() as tx:
             tx.execute("INSERT OR IGNORE INTO projects VALUES (?, '', ?)", (DEFAULT_PROJECT, now()))
             row = tx.execute("SELECT id, deployment_id FROM cluster").fetchone()

@@ -158,11 +158,6 @@ CASES: dict[str, Case] = {
         "ensure repo exists: repo PROJECT/no not found",
         lambda m: [*m.pfs.list_commit(repo=m.repo("no"))],
     ),
-    "commits: no branch": (
-        "NOT_FOUND",
-        NO_BRANCH,
-        lambda m: [*m.pfs.list_commit(repo=m.repo("data"), to=m.head(branch="no"))],
-    ),
     "squash: no commit": ("NOT_FOUND", NO_COMMIT, lambda m: m.pfs.squash_commit(commit=m.at())),
     "drop: no commit": ("NOT_FOUND", NO_COMMIT, lambda m: m.pfs.drop_commit(commit=m.at())),
     "write: no repo": ("NOT_FOUND", "repo PROJECT/no not found", lambda m: m.write(m.head("no"))),
@@ -269,6 +264,11 @@ CASES: dict[str, Case] = {
         lambda m: m.pps.rerun_pipeline(pipeline=m.pipeline()),
     ),
     "job: missing": ("NOT_FOUND", "jobs PROJECT/pipe@UNKNOWN not found", lambda m: m.pps.inspect_job(job=m.job())),
+    "datum: no job": (
+        "NOT_FOUND",
+        "jobs PROJECT/pipe@UNKNOWN not found",
+        lambda m: m.pps.restart_datum(job=m.job(), data_filters=["/a"]),
+    ),
     "jobs: no pipeline": (
         "NOT_FOUND",
         'pipeline "PROJECT/no" not found',

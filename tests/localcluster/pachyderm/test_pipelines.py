@@ -11,11 +11,12 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import grpc
 import pytest
 from pachyderm_sdk import Client
 from pachyderm_sdk.api import pfs, pps
 
-from tests.contract.pachyderm.helpers import put, read
+from tests.contract.pachyderm.helpers import put, read, refused
 from tests.contract.pachyderm.pachd import LocalPachd
 
 DEADLINE = 60.0
@@ -256,6 +257,32 @@ def test_a_job_that_is_stopped_ends_its_processes(project: Project, tmp_path: Pa
     project.create("endless", ["true"], "update")
     assert project.last("endless").state == pps.JobState.JOB_SUCCESS
     assert not Path(f"{mark}.after").exists()
+
+
+def _restarted(client: Client, job: pps.Job) -> bool:
+    """Whether the datum /a could be restarted: its command may have begun before pachd could end it."""
+    try:
+        client.pps.restart_datum(job=job, data_filters=["/a"])
+    except grpc.RpcError:
+        return False
+    return True
+
+
+def test_a_stuck_datum_is_restarted(project: Project, tmp_path: Path) -> None:
+    project.put({"/a": b"A", "/b": b"B"})
+    script = f"echo $in >> {tmp_path}/began; test $in = /pfs/in/b || mkdir {tmp_path}/tried || exit 0; sleep 600"
+    project.create("stuck", ["sh", "-c", script], datum_tries=2, transform={"err_cmd": ["true"]})
+    _wait((tmp_path / "tried").exists, "the user code to begin")
+    job = project.jobs("stuck")[0].job
+    with refused(grpc.StatusCode.UNKNOWN, f"datum matching filter [/b] could not be found for job ID {job.id}"):
+        project.client.pps.restart_datum(job=job, data_filters=["/b"])
+    _wait(lambda: _restarted(project.client, job), "the process to be known")
+    _wait(lambda: (tmp_path / "began").read_text().split() == ["/pfs/in/a"] * 2 + ["/pfs/in/b"], "the other datum")
+    states = {info.data[0].file.path: info.state for info in project.client.pps.list_datum(job=job)}
+    assert states == {"/a": pps.DatumState.SUCCESS}
+    project.client.pps.stop_job(job=job)
+    with refused(grpc.StatusCode.UNKNOWN, "could not be found for job ID"):
+        project.client.pps.restart_datum(job=job)
 
 
 def test_datums_run_at_the_same_time(project: Project, tmp_path: Path) -> None:
