@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import requests
+from determined.common import api
 from determined.common.api import authentication, bindings, certs
 from determined.common.api import errors as api_errors
+from determined.errors import CheckpointStateException, MultipleDownloadsFailed
 from determined.experimental import Determined
-from determined.experimental.client import Model, ModelVersion
+from determined.experimental.client import Checkpoint, Model, ModelVersion
 
 from fmnist.errors import PlatformUnreachable, RegistryError
 
@@ -74,6 +77,24 @@ def version_of(client: Determined, name: str, checkpoint_uuid: str) -> ModelVers
         if version.checkpoint is not None and version.checkpoint.uuid == checkpoint_uuid:
             return version
     return None
+
+
+def versions(name: str) -> list[bindings.v1ModelVersion]:
+    """All versions of the model, with the times that the SDK's own class leaves out."""
+
+    def page(offset: int) -> bindings.v1GetModelVersionsResponse:
+        return bindings.get_GetModelVersions(here, modelName=name, offset=offset)
+
+    here = session()
+    return [version for answer in api.read_paginated(page) for version in answer.modelVersions]
+
+
+def download(checkpoint: Checkpoint, folder: Path) -> Path:
+    """The checkpoint's files, in a new folder below `folder`; raises RegistryError where they are gone."""
+    try:
+        return Path(checkpoint.download(str(folder / checkpoint.uuid)))
+    except (CheckpointStateException, MultipleDownloadsFailed, OSError) as error:
+        raise RegistryError(f"checkpoint {checkpoint.uuid} cannot be downloaded: {error}") from error
 
 
 def merge_metadata(version: ModelVersion, additions: Mapping[str, Any]) -> None:

@@ -8,9 +8,14 @@ import socket
 import struct
 from collections.abc import Callable
 
+import hypothesis
 import numpy as np
 import numpy.typing as npt
 import pytest
+
+# How long an example takes on a busy machine must not decide a test.
+hypothesis.settings.register_profile("no deadline", deadline=None)
+hypothesis.settings.load_profile("no deadline")
 
 
 def idx(values: npt.NDArray[np.uint8]) -> bytes:

@@ -8,9 +8,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from deploy.release import kubectl
-from deploy.release.errors import DeployError
-from deploy.release.manifest import MAIN_PREDICTOR, NAME
+from deploy.release.manifest import NAME
+from fmnist import production as live
 from fmnist.errors import FmnistError
 from fmnist.lineage.graph import Graph, Id, Kind, Node, State, Unknown, missing
 from fmnist.lineage.training import names
@@ -58,16 +57,10 @@ def _add_image(graph: Graph, digest: str, labels: Mapping[str, str], tag: str | 
 
 def read_deployments(graph: Graph) -> None:
     """Add a station for each predictor of each SeldonDeployment."""
-    found: list[Any] = []
-    for scope in (["--all-namespaces"], []):
-        try:
-            found = kubectl.get("seldondeployments.machinelearning.seldon.io", *scope)["items"]
-        except (DeployError, ValueError, KeyError) as error:
-            graph.problems["Kubernetes"] = str(error)
-            if "forbidden" in str(error).lower():
-                continue  # One namespace may be allowed; the problem stays, since there may be more in others.
-        break
-    for deployment in found:
+    listed = live.deployments()
+    if listed.problem:
+        graph.problems["Kubernetes"] = listed.problem
+    for deployment in listed.deployments:
         for predictor in deployment["spec"]["predictors"]:
             _add_predictor(graph, deployment, predictor)
 
@@ -108,7 +101,7 @@ def _add_predictor(graph: Graph, deployment: Mapping[str, Any], predictor: Mappi
     }
     details = {
         "deployment": metadata["name"],
-        "main": metadata["name"] == NAME and predictor["name"] == MAIN_PREDICTOR,
+        "main": live.is_main(deployment, predictor),
         "replicas": predictor.get("replicas", 1),
         "images": images,
     }

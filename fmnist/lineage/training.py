@@ -13,7 +13,7 @@ from determined.common import api, util
 from determined.common.api import bindings
 from determined.common.api import errors as api_errors
 
-from fmnist import registry
+from fmnist import production, registry
 from fmnist.errors import FmnistError
 from fmnist.lineage.graph import Graph, Id, Kind, Node, State, Unknown, references
 
@@ -169,10 +169,8 @@ def _pages(get: Callable[..., Any], field: str) -> Iterator[Any]:
 
 def names(tags: Mapping[str, str]) -> tuple[Id | None, Id | None]:
     """The version and the checkpoint that labels or tags name."""
-    version = tags.get("model_version") or tags.get("model-version") or tags.get("model.version")
-    checkpoint = tags.get("checkpoint") or tags.get("model.checkpoint")
-    model = tags.get("model_name") or tags.get("model.name") or registry.MODEL_NAME
+    found = production.named(tags)
     return (
-        version_id(model, version) if version else None,
-        Id(Kind.CHECKPOINT, checkpoint) if checkpoint else None,
+        version_id(found.model, found.version) if found.version else None,
+        Id(Kind.CHECKPOINT, found.checkpoint) if found.checkpoint else None,
     )

@@ -10,7 +10,6 @@ import argparse
 import hashlib
 import json
 import re
-import subprocess
 import sys
 import time
 from pathlib import Path
@@ -20,12 +19,12 @@ from determined.experimental.client import Checkpoint, Experiment, ExperimentSta
 from rich.console import Console
 
 from fmnist import artifacts, registry
+from fmnist.checkout import REPOSITORY, git
 from fmnist.command import det
 from fmnist.errors import FmnistError, RegistryError, TrainingFailed
 from fmnist.model import curves
 from fmnist.model.progress import follow
 
-REPOSITORY = Path(__file__).resolve().parents[2]
 SOURCE = Path(__file__).resolve().parent / "src"
 LOCK = REPOSITORY / "requirements" / "main.txt"
 LOG_LINES = 20
@@ -93,22 +92,14 @@ def train(config: str, overrides: list[str]) -> dict[str, Any]:
 
 def _provenance() -> str:
     """The `--config` override that tells the trial what only this checkout knows."""
-    commit = _git("rev-parse", "HEAD")
-    changes = _git("status", "--porcelain", "--untracked-files=normal")
+    commit = git("rev-parse", "HEAD")
+    changes = git("status", "--porcelain", "--untracked-files=normal")
     values = {
         "git_commit": commit,
         "git_dirty": None if changes is None else bool(changes),
         "lock_sha256": hashlib.sha256(LOCK.read_bytes()).hexdigest() if LOCK.is_file() else None,
     }
     return f"data.provenance={json.dumps(values)}"
-
-
-def _git(*arguments: str) -> str | None:
-    try:
-        done = subprocess.run(["git", "-C", str(REPOSITORY), *arguments], capture_output=True, text=True, check=True)
-    except (OSError, subprocess.CalledProcessError):
-        return None  # A source archive without its history: the provenance says null.
-    return done.stdout.strip()
 
 
 def _best(experiment: Experiment) -> Checkpoint:

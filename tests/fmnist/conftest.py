@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -71,6 +73,31 @@ def pachd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
     settings = home_settings(tmp_path_factory.mktemp("pachyderm"))
     with running(pachyderm, settings, {}) as clients:
         yield Client.from_config(clients["PACH_CONFIG"])
+
+
+class KubectlStub:
+    """A program in kubectl's place that answers `get` with what the test says; for KUBECTL."""
+
+    def __init__(self, folder: Path) -> None:
+        self.program, self.answer = folder / "kubectl", folder / "answer"
+        self.lists([])
+
+    def lists(self, deployments: Sequence[Mapping[str, Any]], forbidden: str = "nothing") -> None:
+        """List these; a call with the argument `forbidden` is refused as a cluster refuses it."""
+        self.answer.write_text(json.dumps({"items": list(deployments)}))
+        self._becomes(
+            f'case " $* " in *" {forbidden} "*) echo "Error from server (Forbidden): forbidden" >&2; exit 1;; esac\n'
+            f'cat "{self.answer}"\n'
+        )
+
+    def fails(self, words: str) -> None:
+        """End with these words."""
+        self.answer.write_text(words)
+        self._becomes(f'cat "{self.answer}" >&2\nexit 1\n')
+
+    def _becomes(self, script: str) -> None:
+        self.program.write_text(f"#!/bin/sh\n{script}")
+        self.program.chmod(0o755)
 
 
 def wait_until(condition: Callable[[], bool], what: str, seconds: float = 60) -> None:
