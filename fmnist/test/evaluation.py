@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -15,6 +16,10 @@ Z_95 = 1.959963984540054
 
 CALIBRATION_BINS = 15
 """As in C. Guo et al., "On Calibration of Modern Neural Networks", arXiv 1706.04599."""
+
+
+RESAMPLES = 500
+"""Draws behind the calibration error's share of chance."""
 
 
 @dataclass(frozen=True)
@@ -43,7 +48,7 @@ class Evaluation:
     """Compares probabilities float [n, classes] with labels [n]; n must be above 0."""
 
     def __init__(
-        self, probabilities: npt.NDArray[np.float32], labels: npt.NDArray[np.uint8], names: Sequence[str]
+        self, probabilities: npt.NDArray[np.floating[Any]], labels: npt.NDArray[np.integer[Any]], names: Sequence[str]
     ) -> None:
         if probabilities.shape != (len(labels), len(names)) or not len(labels):
             raise ValueError(f"probabilities {probabilities.shape}, {len(labels)} labels, {len(names)} names")
@@ -53,20 +58,30 @@ class Evaluation:
         self.answers = probabilities.argmax(axis=1)
         self.confidences = self.probabilities.max(axis=1)
 
+    def part(self, positions: npt.NDArray[np.int64]) -> Evaluation:
+        """The same of the images at those positions."""
+        return Evaluation(self.probabilities[positions], self.labels[positions], self.names)
+
     @property
     def count(self) -> int:
         """Number of images."""
         return len(self.labels)
 
     @cached_property
+    def right(self) -> npt.NDArray[np.bool_]:
+        """Whether each answer is right, [n]."""
+        right: npt.NDArray[np.bool_] = self.answers == self.labels
+        return right
+
+    @cached_property
     def accuracy(self) -> float:
         """Share of right answers."""
-        return float((self.answers == self.labels).mean())
+        return float(self.right.mean())
 
     @cached_property
     def interval(self) -> tuple[float, float]:
         """95 % interval of the accuracy (E. B. Wilson, JASA 22, 1927)."""
-        return wilson_interval(round(self.accuracy * self.count), self.count)
+        return wilson_interval(int(self.right.sum()), self.count)
 
     @cached_property
     def confusion(self) -> npt.NDArray[np.int64]:
@@ -95,32 +110,56 @@ class Evaluation:
         return float(-np.log(np.maximum(of_label, np.finfo(np.float32).tiny)).mean())
 
     @cached_property
+    def brier_score(self) -> float:
+        """Mean squared distance of probabilities and truth, summed over the classes: 0 to 2 (G. Brier, 1950)."""
+        truth = np.eye(len(self.names))[self.labels]
+        return float(((self.probabilities - truth) ** 2).sum(axis=1).mean())
+
+    @cached_property
     def calibration(self) -> tuple[CalibrationBin, ...]:
         """The bins of the reliability diagram that hold an answer."""
-        positions = np.clip(np.ceil(self.confidences * CALIBRATION_BINS).astype(int) - 1, 0, CALIBRATION_BINS - 1)
-        bins = []
-        for position in range(CALIBRATION_BINS):
-            inside = positions == position
-            if inside.any():
-                bins.append(
-                    CalibrationBin(
-                        low=position / CALIBRATION_BINS,
-                        high=(position + 1) / CALIBRATION_BINS,
-                        count=int(inside.sum()),
-                        confidence=float(self.confidences[inside].mean()),
-                        accuracy=float((self.answers == self.labels)[inside].mean()),
-                    )
-                )
-        return tuple(bins)
+        counts, confidences, rights = (
+            np.bincount(self._bins, weights, CALIBRATION_BINS) for weights in (None, self.confidences, self.right)
+        )
+        return tuple(
+            CalibrationBin(
+                low=position / CALIBRATION_BINS,
+                high=(position + 1) / CALIBRATION_BINS,
+                count=int(counts[position]),
+                confidence=float(confidences[position] / counts[position]),
+                accuracy=float(rights[position] / counts[position]),
+            )
+            for position in np.flatnonzero(counts)
+        )
 
     @cached_property
     def calibration_error(self) -> float:
         """Expected calibration error: mean gap of confidence and accuracy over the bins, weighted by their counts."""
-        return sum(entry.count * abs(entry.confidence - entry.accuracy) for entry in self.calibration) / self.count
+        return self._calibration_error(self.right)
+
+    @cached_property
+    def calibration_chance(self) -> float:
+        """The error that a perfectly calibrated model with these confidences exceeds in 5 of 100 cases.
+
+        By consistency resampling (J. Bröcker and L. Smith, Weather and Forecasting 22, 2007), with a fixed seed.
+        """
+        rng = np.random.default_rng(0)
+        draws = (rng.random(self.count) < self.confidences for _ in range(RESAMPLES))
+        return float(np.quantile([self._calibration_error(drawn) for drawn in draws], 0.95))
+
+    @cached_property
+    def _bins(self) -> npt.NDArray[np.int64]:
+        above = np.ceil(self.confidences * CALIBRATION_BINS).astype(np.int64)
+        bins: npt.NDArray[np.int64] = np.clip(above - 1, 0, CALIBRATION_BINS - 1)
+        return bins
+
+    def _calibration_error(self, right: npt.NDArray[np.bool_]) -> float:
+        gaps = np.bincount(self._bins, self.confidences - right, CALIBRATION_BINS)
+        return float(np.abs(gaps).sum() / self.count)
 
     def worst_mistakes(self, count: int) -> npt.NDArray[np.int64]:
         """Positions of the wrong answers given with the highest confidence, at most `count`, most confident first."""
-        wrong = np.flatnonzero(self.answers != self.labels)
+        wrong = np.flatnonzero(~self.right)
         return wrong[np.argsort(-self.confidences[wrong], kind="stable")][:count]
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -34,22 +35,35 @@ class ServingModel:
         provenance: dict[str, Any] = self.metadata["provenance"]
         return provenance
 
-    def predict(self, images: npt.NDArray[np.uint8], batch: int = 500) -> npt.NDArray[np.float32]:
-        """Probabilities float32 [n, classes] for uint8 [n, 28, 28]."""
-        interpreter = Interpreter(model_content=self.content, num_threads=len(os.sched_getaffinity(0)))
+    def runner(self, threads: int | None = None) -> Callable[[npt.NDArray[np.uint8]], npt.NDArray[np.float32]]:
+        """A function from uint8 [n, 28, 28] to probabilities float32 [n, classes], on all cores or so many threads."""
+        interpreter = Interpreter(model_content=self.content, num_threads=threads or len(os.sched_getaffinity(0)))
         entry = interpreter.get_input_details()[0]["index"]
         exit_ = interpreter.get_output_details()[0]["index"]
-        answers = []
-        size = -1
-        for start in range(0, len(images), batch):
-            part = images[start : start + batch]
-            if len(part) != size:
-                size = len(part)
-                interpreter.resize_tensor_input(entry, part.shape)
+        allocated = None
+
+        def run(images: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+            nonlocal allocated
+            if images.shape != allocated:
+                allocated = images.shape
+                interpreter.resize_tensor_input(entry, images.shape)
                 interpreter.allocate_tensors()
-            interpreter.set_tensor(entry, part)
+            interpreter.set_tensor(entry, images)
             interpreter.invoke()
-            answers.append(interpreter.get_tensor(exit_))
+            answer: npt.NDArray[np.float32] = interpreter.get_tensor(exit_)
+            return answer
+
+        return run
+
+    def predict(
+        self, images: npt.NDArray[np.uint8], batch: int = 500, advance: Callable[[int], object] = lambda _: None
+    ) -> npt.NDArray[np.float32]:
+        """Probabilities of any number of images; `advance` hears of each number of images done."""
+        run = self.runner()
+        answers = []
+        for start in range(0, len(images), batch):
+            answers.append(run(images[start : start + batch]))
+            advance(len(answers[-1]))
         return np.concatenate(answers)
 
 

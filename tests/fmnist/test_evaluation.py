@@ -10,7 +10,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fmnist.test.evaluation import Evaluation, wilson_interval
-from fmnist.test.report import decide
 
 NAMES = ("a", "b", "c")
 
@@ -64,12 +63,37 @@ def test_mistakes_come_most_confident_first() -> None:
     assert result.worst_mistakes(1).tolist() == [3]
 
 
-@given(PAIRS, st.floats(0, 1))
-def test_the_verdict_is_the_threshold(pairs: list[tuple[int, int]], threshold: float) -> None:
-    result = evaluate([pair[0] for pair in pairs], [pair[1] for pair in pairs])
-    verdict = decide(result, threshold)
-    assert verdict.passed is (result.accuracy >= threshold)
-    assert f"{threshold:.4f}" in verdict.reasons[0]
+def test_the_error_by_chance_is_that_of_a_calibrated_model() -> None:
+    """Answers that are right exactly as often as they say exceed the error by chance about once in twenty times."""
+    rng = np.random.default_rng(7)
+    exceeded = 0
+    for _ in range(100):
+        confidences = rng.uniform(0.55, 1, 400)
+        probabilities = np.stack([confidences, 1 - confidences], axis=1)
+        labels = (rng.random(400) > confidences).astype(int)
+        result = Evaluation(probabilities, labels, NAMES[:2])
+        exceeded += result.calibration_error > result.calibration_chance
+    assert 0 <= exceeded <= 12
+
+
+@given(PAIRS, st.floats(0.34, 1))
+def test_the_brier_score_is_the_squared_distance(pairs: list[tuple[int, int]], confidence: float) -> None:
+    answers, labels = [pair[0] for pair in pairs], [pair[1] for pair in pairs]
+    result = evaluate(answers, labels, confidence)
+    rest = (1 - confidence) / 2
+    right = (1 - confidence) ** 2 + 2 * rest**2
+    wrong = confidence**2 + (1 - rest) ** 2 + rest**2
+    assert result.brier_score == pytest.approx(right * result.accuracy + wrong * (1 - result.accuracy), abs=1e-6)
+    assert 0 <= result.brier_score <= 2
+
+
+@given(st.integers(1, 10**6), st.data())
+def test_wilsons_interval_lies_within_0_and_1_around_the_share(count: int, data: st.DataObject) -> None:
+    right = data.draw(st.integers(0, count))
+    low, high = wilson_interval(right, count)
+    assert 0 <= low <= right / count <= high <= 1
+    turned = wilson_interval(count - right, count)
+    assert turned == pytest.approx((1 - high, 1 - low))
 
 
 def test_shapes_that_do_not_fit_are_refused() -> None:

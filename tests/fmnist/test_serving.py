@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from fmnist.errors import ServingFormatError
-from fmnist.test import serving
+from fmnist.test import latency, serving
 from tests.deploy.tiny_model import write_checksums
 from tests.fmnist.conftest import REPOSITORY, shapes
 
@@ -43,6 +43,29 @@ def test_reads_and_runs_the_model(checkpoint: Path) -> None:
     assert np.allclose(together.sum(axis=1), 1, atol=1e-5)
     assert np.allclose(together, model.predict(images, batch=7), atol=1e-6)
     assert model.provenance["experiment_id"] == 1
+
+
+def test_a_runner_answers_any_number_of_images_on_any_number_of_threads(checkpoint: Path) -> None:
+    model = serving.load(checkpoint)
+    images = shapes(20)[0]
+    done: list[int] = []
+    together = model.predict(images, batch=8, advance=done.append)
+    assert done == [8, 8, 4]
+    run = model.runner(threads=1)
+    assert np.allclose(run(images[:1]), together[:1], atol=1e-6)
+    assert np.allclose(run(images), together, atol=1e-6)
+    assert np.allclose(run(images[5:6]), together[5:6], atol=1e-6)
+
+
+def test_size_and_latency_are_measured_with_their_spread(checkpoint: Path) -> None:
+    model = serving.load(checkpoint)
+    found = latency.measure(model, shapes(30)[0])
+    assert found.bytes == (checkpoint / "serving" / "model.tflite").stat().st_size
+    assert found.parameters == model.metadata["model"]["parameters"]
+    assert 0 < found.single_median_ms <= found.single_p99_ms
+    low, high = found.batch_rate_quartiles
+    assert 0 < low <= found.batch_rate_median <= high
+    assert "cores" in found.hardware
 
 
 def test_no_serving_folder(tmp_path: Path) -> None:
