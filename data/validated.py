@@ -9,6 +9,7 @@ from __future__ import annotations
 import io
 import json
 from dataclasses import dataclass
+from typing import Any
 
 import grpc
 import numpy as np
@@ -62,6 +63,15 @@ def read(client: Client, reference: str) -> ValidatedSplit:
         return ValidatedSplit(*arrays(contents[IMAGES], contents[LABELS]), reference, commit)
     except SplitRefused as error:
         raise SplitRefused(f"{reference}, commit {commit}: {error}") from error
+
+
+def report(client: Client, reference: str) -> dict[str, Any]:
+    """What the validation wrote about the split at `repo@commit`.  Raises SplitRefused."""
+    try:
+        found: dict[str, Any] = json.loads(_content(client, f"{reference}:/{REPORT}"))
+    except (ConnectionError, grpc.RpcError, ValueError) as error:
+        raise SplitRefused(f"{reference}: {REPORT} cannot be read: {_reason(error)}") from error
+    return found
 
 
 def arrays(images: bytes, labels: bytes) -> tuple[Bytes, Bytes]:

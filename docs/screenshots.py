@@ -5,6 +5,7 @@ python -m docs.screenshots --experiment 7   # with that experiment
 python -m docs.screenshots --to FOLDER --width 390 --scheme dark
 python -m docs.screenshots --lineage        # only build/lineage.svg, as `make lineage` left it
 python -m docs.screenshots --report         # only the report of fmnist-train, from the Pachyderm of PACH_CONFIG
+python -m docs.screenshots --gate           # only build/report/report.html, as `make gate` left it
 """
 
 from __future__ import annotations
@@ -38,6 +39,7 @@ def main() -> None:
     parser.add_argument("--experiment", type=int, help="the experiment to show (default: the newest)")
     parser.add_argument("--lineage", action="store_true", help="photograph build/lineage.svg instead")
     parser.add_argument("--report", action="store_true", help="photograph the report of fmnist-train instead")
+    parser.add_argument("--gate", action="store_true", help="photograph the accuracy gate's report instead")
     parser.add_argument("--to", type=Path, default=PICTURES)
     parser.add_argument("--width", type=int, default=1280)
     parser.add_argument("--scheme", choices=("light", "dark"), default="light")
@@ -56,6 +58,9 @@ def main() -> None:
             resize(browser, options.width, 800)
             if options.lineage:
                 photograph_lineage(browser, options.to / "lineage.png")
+            elif options.gate:
+                url = (artifacts.BUILD / "report" / "report.html").as_uri()
+                photograph(browser, url, options.to / "report.png", options.width)
             elif options.report:
                 photograph_report(browser, Path(profile), options)
             else:

@@ -26,7 +26,7 @@ from fmnist import registry
 from fmnist.model import curves
 from fmnist.test import serving
 from fmnist.test.evaluation import Evaluation
-from fmnist.test.gate import TEST_DATA
+from fmnist.test.settings import TEST_DATA
 
 HERE = Path(__file__).resolve().parent
 

@@ -4,24 +4,36 @@ from __future__ import annotations
 
 import pytest
 
-from fmnist.test.gate import Outcome
+from fmnist.test.gate import Run
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
-    """Say why the gate passed or failed, and where the report lies."""
-    outcome = config.stash.get(Outcome.KEY, None)
-    if outcome is None:
+    """Say why the gate passed or failed, sentence by sentence, and where the report lies."""
+    run = config.stash.get(Run.KEY, None)
+    if run is None:
         return
     terminalreporter.section("accuracy gate")
-    terminalreporter.line(f"{outcome.title}: {'passed' if outcome.verdict.passed else 'FAILED'}")
-    for reason in outcome.verdict.reasons:
-        terminalreporter.line(f"  {reason}")
-    weakest = min(outcome.evaluation.classes, key=lambda result: result.f1)
-    terminalreporter.line(f"  weakest class: {weakest.name}, F1 {weakest.f1:.4f}, recall {weakest.recall:.4f}")
-    unseen = outcome.document["results"]["without_near_duplicates"]
+    for finding in run.verdict.findings:
+        terminalreporter.line(f"  {finding.outcome:<8}{finding.sentence}")
+    results = run.document["results"]
+    unseen, worst = results["without_near_duplicates"], min(results["robustness"]["results"], key=_accuracy)
     if unseen["known"]:
         words = f"{unseen['accuracy']:.4f} without the {unseen['left_out']} that have one"
     else:
         words = f"unknown ({unseen['reason']})"
     terminalreporter.line(f"  test images with a near-duplicate in train: {words}")
-    terminalreporter.line(f"  report: {outcome.report_folder / 'report.html'}")
+    terminalreporter.line(
+        f"  worst disturbance: {worst['kind']} {worst['strength']:g}, accuracy {worst['accuracy']:.4f} "
+        f"({results['robustness']['accuracy_undisturbed']:.4f} undisturbed)"
+    )
+    speed = results["latency"]
+    terminalreporter.line(
+        f"  model.tflite: {speed['bytes'] / 1e6:.2f} MB, {speed['parameters']:,} parameters, "
+        f"{speed['single_median_ms']:.2f} ms an image (99 %: {speed['single_p99_ms']:.2f} ms), {speed['hardware']}"
+    )
+    terminalreporter.line(f"  report: {run.report_folder / 'report.html'}")
+    terminalreporter.line(f"{run.title}: {'passed' if run.verdict.passed else 'FAILED'}")
+
+
+def _accuracy(result: dict[str, float]) -> float:
+    return result["accuracy"]

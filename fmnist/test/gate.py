@@ -2,64 +2,32 @@
 
 from __future__ import annotations
 
-import math
-import os
 import tempfile
 import time
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
 import pytest
+from determined.experimental.client import Checkpoint, ModelVersion
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from data import ingest, validated
-from fmnist import artifacts, registry
+from fmnist import registry
 from fmnist.errors import FmnistError, RegistryError
-from fmnist.test import leakage, report, serving
+from fmnist.test import incumbent, latency, leakage, origin, page, report, robustness, serving, splits, versions
 from fmnist.test.evaluation import Evaluation
-from fmnist.test.report import RegisteredVersion, Verdict
-
-TEST_DATA = "fmnist-test@master"
-
-
-@dataclass(frozen=True)
-class Settings:
-    """What the environment says about this run; `model_version` None means the newest."""
-
-    model_name: str
-    model_version: int | None
-    threshold: float
-    test_data: str
-    report_folder: Path
-
-    @classmethod
-    def from_environment(cls, environ: Mapping[str, str] = os.environ) -> Settings:
-        """Read MODEL_NAME, MODEL_VERSION, ACCURACY_THRESHOLD, TEST_DATA and REPORT_DIR; raises FmnistError."""
-        version = environ.get("MODEL_VERSION") or None
-        if version is not None and not version.isdecimal():
-            raise FmnistError(f"MODEL_VERSION={version!r} is not a version number; unset it to test the newest")
-        text = environ.get("ACCURACY_THRESHOLD") or "0.91"
-        try:
-            threshold = float(text)
-        except ValueError:
-            threshold = math.nan
-        if not 0 <= threshold <= 1:
-            raise FmnistError(f"ACCURACY_THRESHOLD={text!r} is not a number from 0 to 1")
-        return cls(
-            model_name=environ.get("MODEL_NAME") or registry.MODEL_NAME,
-            model_version=int(version) if version else None,
-            threshold=threshold,
-            test_data=environ.get("TEST_DATA") or TEST_DATA,
-            report_folder=Path(environ.get("REPORT_DIR") or artifacts.BUILD / "report"),
-        )
+from fmnist.test.report import Findings, RegisteredVersion
+from fmnist.test.settings import Settings
+from fmnist.test.verdict import Verdict, decide
 
 
 @dataclass(frozen=True)
-class Outcome:
+class Run:
     """What a run of the gate found."""
 
-    KEY: ClassVar[pytest.StashKey[Outcome]] = pytest.StashKey()
+    KEY: ClassVar[pytest.StashKey[Run]] = pytest.StashKey()
 
     document: dict[str, Any]
     evaluation: Evaluation
@@ -73,46 +41,99 @@ class Outcome:
 
     def properties(self) -> dict[str, object]:
         """What the JUnit file says beside the tests."""
-        model, data = self.document["model"], self.document["data_test"]
+        model, data, results = (self.document[part] for part in ("model", "data_test", "results"))
         return {
             "model": model["name"],
             "model_version": model["version"],
             "checkpoint_uuid": model["checkpoint_uuid"],
             "test_data": f"{data['repo']}@{data['commit']}",
+            "git_commit_trained": self.document["origin"]["trained"],
+            "git_commit_pipeline": self.document["origin"]["pipeline"],
             "accuracy": self.evaluation.accuracy,
+            "calibration_error": self.evaluation.calibration_error,
+            "version_in_production": results["production"]["version"],
+            "difference_to_production": results["production"].get("difference"),
             **{f"recall {result.name}": result.recall for result in self.evaluation.classes},
         }
 
 
-def run_gate(settings: Settings) -> Outcome:
+def bars() -> Progress:
+    """How far a run is: bars on a terminal, a line a part elsewhere."""
+    return Progress(TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+
+
+def run_gate(settings: Settings, progress: Progress | None = None) -> Run:
     """Evaluate the registered version; writes the report and the version's metadata.  Raises FmnistError, DataError."""
-    started = time.monotonic()
-    version = registry.resolve_version(registry.connect(), settings.model_name, settings.model_version)
+    started, shown = time.monotonic(), progress or bars()
+    client = registry.connect()
+    version = registry.resolve_version(client, settings.model_name, settings.model_version)
     checkpoint = version.checkpoint
     if checkpoint is None:
         raise RegistryError(f"{settings.model_name} version {version.model_version} has no checkpoint any more")
     with tempfile.TemporaryDirectory() as temporary:
-        model = serving.load(Path(checkpoint.download(str(Path(temporary) / checkpoint.uuid))))
-    client = ingest.connect()
-    split = validated.read(client, settings.test_data)
-    seen = leakage.find(client, model.metadata["provenance"]["data_train"], split.commit)
-    evaluation = Evaluation(model.predict(split.images), split.labels, model.labels)
-    verdict = report.decide(evaluation, settings.threshold)
-    document = report.document(
-        model=RegisteredVersion(
-            name=version.model_name,
-            number=version.model_version,
-            checkpoint_uuid=checkpoint.uuid,
-            trained=str(checkpoint.report_time),
-            metadata=version.metadata or {},
-        ),
+        model = serving.load(registry.download(checkpoint, Path(temporary)))
+    settings.floors.of(model.labels)
+    pachyderm = ingest.connect()
+    split = validated.read(pachyderm, settings.test_data)
+    if split.labels.max() >= len(model.labels):
+        raise FmnistError(
+            f"{split.reference} has the label {split.labels.max()}; {version.model_name} version "
+            f"{version.model_version} knows {len(model.labels)} classes: was it trained on other data?"
+        )
+    count = len(split.labels)
+    evaluation = Evaluation(
+        model.predict(split.images, advance=_bar(shown, "test split", count)), split.labels, model.labels
+    )
+    rival = incumbent.find(client, version, split, model.labels, _bar(shown, "version in production", count))
+    source = origin.of(model.provenance, settings.pipeline_commit)
+    trained_on = model.provenance["data_train"]
+    found = Findings(
+        settings=settings,
+        model=_registered(version, checkpoint),
         serving=model.metadata,
         split=split,
-        seen=seen,
+        data={
+            "train": splits.facts(pachyderm, trained_on["repo"], trained_on["commit"]),
+            "test": splits.facts(pachyderm, settings.test_data.split("@", 1)[0], split.commit),
+        },
+        seen=leakage.find(pachyderm, trained_on, split.commit),
         evaluation=evaluation,
-        verdict=verdict,
-        seconds=time.monotonic() - started,
+        incumbent=rival,
+        origin=source,
+        robustness=robustness.measure(
+            model.predict, split.images, evaluation, _bar(shown, "robustness", robustness.total(evaluation))
+        ),
+        latency=latency.measure(model, split.images),
+        verdict=decide(evaluation, rival, source, settings),
     )
-    report.write(settings.report_folder, document, evaluation, split)
-    registry.merge_metadata(version, {"gate": report.summary(document)})
-    return Outcome(document, evaluation, verdict, settings.report_folder)
+    document = report.document(found, time.monotonic() - started)
+    kept = report.summary(document)
+    registry.merge_metadata(version, {"gate": kept})
+    rows = versions.table(registry.versions(version.model_name), version.model_version, kept, rival)
+    document["versions"] = [asdict(row) for row in rows]
+    page.write(settings.report_folder, document, found)
+    return Run(document, evaluation, found.verdict, settings.report_folder)
+
+
+def _bar(progress: Progress, description: str, total: int) -> Callable[[int], None]:
+    """A function that moves a new bar on by a number of images; the bar is there from its first call on."""
+    task = progress.add_task(description, total=total, visible=False)
+    return lambda images: progress.update(task, advance=images, visible=True)
+
+
+def _registered(version: ModelVersion, checkpoint: Checkpoint) -> RegisteredVersion:
+    training = checkpoint.training
+    config = (training.experiment_config if training else None) or {}
+    return RegisteredVersion(
+        name=version.model_name,
+        number=version.model_version,
+        checkpoint_uuid=checkpoint.uuid,
+        trained=str(checkpoint.report_time),
+        metadata=version.metadata or {},
+        training={
+            "experiment": config.get("name"),
+            "description": config.get("description"),
+            "searcher": (config.get("searcher") or {}).get("name"),
+            "hyperparameters": (training.hparams if training else None) or {},
+        },
+    )

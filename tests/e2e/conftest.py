@@ -23,6 +23,7 @@ SLICE = {
     "FIRST": "3000",
     "TRAIN_SET": "hyperparameters.epochs=3 hyperparameters.validation_images=500",
     "ACCURACY_THRESHOLD": "0.5",
+    "CLASS_FLOOR": "0",
 }
 """Enough data and epochs to go through every stage, not to be good."""
 

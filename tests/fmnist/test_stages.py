@@ -27,11 +27,12 @@ from data.errors import DataError
 from fmnist import registry
 from fmnist.errors import FmnistError, PlatformUnreachable
 from fmnist.model import curves
-from fmnist.test.gate import Settings, run_gate
+from fmnist.test.gate import run_gate
+from fmnist.test.settings import Settings
 from localcluster.determined import service as determined
 from localcluster.pachyderm import service as pachyderm
 from tests.conftest import validated
-from tests.fmnist.conftest import REPOSITORY, SOURCE, home_settings, running, shapes, wait_until
+from tests.fmnist.conftest import REPOSITORY, SOURCE, KubectlStub, home_settings, running, shapes, wait_until
 from tests.fmnist.stages import SMALL, Stages
 
 TRAIN, TEST = "fmnist-train", "fmnist-test"
@@ -46,6 +47,7 @@ def stages(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stages]:
     settings = home_settings(home / "cluster")
     settings.home.mkdir()
     private = {"HOME": str(home), "XDG_CACHE_HOME": str(home / "cache"), "BUILD_DIR": str(home / "build")}
+    private |= {"KUBECONFIG": str(home / "no-cluster")}
     with running(pachyderm, settings, private) as pach, running(determined, settings, {**private, **pach}) as det:
         clients = {**private, **pach, **det}
         with pytest.MonkeyPatch.context() as patch:
@@ -131,9 +133,12 @@ def test_registering_again_makes_no_second_version(stages: Stages, registered: d
 
 
 def test_the_gate_passes_and_leaves_report_and_metadata(stages: Stages, registered: dict[str, Any]) -> None:
-    done = stages.gate(ACCURACY_THRESHOLD="0.7")
+    done = stages.gate(ACCURACY_THRESHOLD="0.7", CLASS_FLOOR="0.3")
     assert done.returncode == 0, done.stdout
     assert "fashion-classifier version 1: passed" in done.stdout
+    assert "no version is known to be in production: " in done.stdout
+    assert "only the absolute thresholds decide" in done.stdout
+    assert re.search(r"test split +━+ +500/500", done.stdout)
     report = stages.written("report/report.json")
     assert report["data_test"]["commit"] == stages.test_commit
     assert report["model"]["checkpoint_uuid"] == registered["checkpoint_uuid"]
@@ -145,6 +150,12 @@ def test_the_gate_passes_and_leaves_report_and_metadata(stages: Stages, register
     properties = {entry.get("name"): entry.get("value") for entry in suite.iter("property")}
     assert properties["checkpoint_uuid"] == registered["checkpoint_uuid"]
     assert float(str(properties["accuracy"])) == pytest.approx(report["results"]["accuracy"])
+    (skipped,) = suite.iter("skipped")
+    assert "no version is known to be in production" in skipped.get("message", "")
+    (row,) = report["versions"]
+    assert (row["version"], row["under_test"], row["in_production"]) == (1, True, False)
+    assert row["data_train"] == f"{TRAIN}@{stages.train_commit}"
+    assert report["training"]["hyperparameters"]["epochs"] == 2
 
 
 def test_the_gate_fails_below_the_threshold_and_keeps_other_metadata(
@@ -157,9 +168,10 @@ def test_the_gate_fails_below_the_threshold_and_keeps_other_metadata(
         modelName="fashion-classifier",
         modelVersionNum=1,
     )
-    done = stages.gate(ACCURACY_THRESHOLD="1.0", MODEL_VERSION="1")
+    done = stages.gate(ACCURACY_THRESHOLD="1.0", CLASS_FLOOR="0.3,Bag=1", MODEL_VERSION="1")
     assert done.returncode == 1
     assert "is below the threshold 1.0000" in done.stdout
+    assert re.search(r"Bag: recall 0\.\d{4} \(\d+ of 50 images\) is below its floor 1\.0000", done.stdout)
     assert stages.written("report/report.json")["verdict"]["passed"] is False
     version = Determined().get_model("fashion-classifier").get_version(1)
     assert version is not None
@@ -174,6 +186,7 @@ def test_the_gate_fails_below_the_threshold_and_keeps_other_metadata(
         ({"MODEL_NAME": "nobody"}, "no model 'nobody'"),
         ({"TEST_DATA": "nowhere@master"}, "nowhere@master.*run make data"),
         ({"TEST_DATA": "fmnist-test-raw@master"}, "not found"),
+        ({"CLASS_FLOOR": "Hat=0.5"}, "CLASS_FLOOR names Hat"),
     ],
 )
 def test_the_gate_says_what_is_missing(
@@ -312,3 +325,79 @@ def test_a_search_shows_its_trials_and_what_stopping_early_saved(stages: Stages)
     assert found[0].trained == 3
     assert all(curve.trained in (1, 3) for curve in found)
     assert [curve.final is not None for curve in found] == [curve.trained == 3 for curve in found]
+
+
+@pytest.fixture(scope="module")
+def worse(stages: Stages, registered: dict[str, Any]) -> str:
+    """The checkpoint of version 2, which has learned nearly nothing."""
+    experiment = stages.create(epochs=1, learning_rate=1e-6)
+    assert experiment.wait(interval=0.2).value == "STATE_COMPLETED"
+    uuid = str(experiment.list_checkpoints(max_results=1)[0].uuid)
+    stages.det("model", "register-version", "fashion-classifier", uuid)
+    return uuid
+
+
+@pytest.fixture
+def production(tmp_path: Path) -> Callable[[int, str], dict[str, str]]:
+    """Variables under which a version and its checkpoint are in production, and a gate without other rules."""
+
+    def variables(version: int, checkpoint: str) -> dict[str, str]:
+        stub = KubectlStub(tmp_path)
+        labels = {"model-version": str(version), "checkpoint": checkpoint}
+        predictor = {"name": "default", "labels": labels}
+        metadata = {"name": "fashion-classifier", "namespace": "default"}
+        stub.lists([{"metadata": metadata, "spec": {"predictors": [predictor]}}])
+        return {"KUBECTL": str(stub.program), "ACCURACY_THRESHOLD": "0", "CLASS_FLOOR": "0"}
+
+    return variables
+
+
+InProduction = Callable[[int, str], dict[str, str]]
+
+
+def test_a_version_worse_than_production_is_refused(
+    stages: Stages, registered: dict[str, Any], worse: str, production: InProduction
+) -> None:
+    done = stages.gate(MODEL_VERSION="2", **production(1, registered["checkpoint_uuid"]))
+    assert done.returncode == 1
+    assert "with 95 % confidence worse, by more than the margin 0.0000, than version 1 in production" in done.stdout
+    report = stages.written("report/report.json")
+    assert report["results"]["production"]["p_value"] < 1e-6
+    assert [(row["version"], row["in_production"]) for row in report["versions"]] == [(2, False), (1, True)]
+    suite = ElementTree.parse(stages.build / "report" / "junit.xml").getroot()
+    assert [case.get("name") for case in suite.iter("testcase") if case.find("failure") is not None] == [
+        "test_rule[production]"
+    ]
+    version = Determined().get_model("fashion-classifier").get_version(2)
+    assert version is not None
+    assert version.metadata["gate"]["against_production"]["version"] == "1"
+
+
+def test_a_version_better_than_production_passes(stages: Stages, worse: str, production: InProduction) -> None:
+    done = stages.gate(MODEL_VERSION="1", **production(2, worse))
+    assert done.returncode == 0, done.stdout
+    assert "with 95 % confidence better than version 2 in production" in done.stdout
+
+
+def test_the_version_in_production_is_not_compared_with_itself(
+    stages: Stages, registered: dict[str, Any], worse: str, production: InProduction
+) -> None:
+    done = stages.gate(MODEL_VERSION="1", **production(1, registered["checkpoint_uuid"]))
+    assert done.returncode == 0, done.stdout
+    assert "note    this very version is in production already" in done.stdout
+
+
+def test_a_label_of_another_registry_is_not_compared_with(stages: Stages, worse: str, production: InProduction) -> None:
+    done = stages.gate(MODEL_VERSION="1", **production(2, "somebody-elses"))
+    assert done.returncode == 0, done.stdout
+    assert f"but this registry's fashion-classifier version 2 holds {worse}" in done.stdout
+    assert stages.written("report/report.json")["versions"][0]["in_production"] is False
+
+
+def test_production_whose_checkpoint_is_gone_is_said(stages: Stages, worse: str, production: InProduction) -> None:
+    for folder in stages.build.parent.rglob(worse):
+        shutil.rmtree(folder)
+    done = stages.gate(MODEL_VERSION="1", **production(2, worse))
+    assert done.returncode == 0, done.stdout
+    assert "warning version 2 is in production and cannot be compared with: checkpoint" in done.stdout
+    assert f"{worse} cannot be downloaded" in done.stdout
