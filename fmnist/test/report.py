@@ -81,6 +81,7 @@ def document(found: Findings, seconds: float) -> dict[str, Any]:
             "trained": model.trained,
             "metadata": dict(model.metadata),
             "parameters": found.serving["model"]["parameters"],
+            "temperature": found.serving.get("temperature"),
             "classes": list(evaluation.names),
         },
         "data_test": {

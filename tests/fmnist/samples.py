@@ -27,6 +27,7 @@ NAMES = ("T-shirt/top", "Trouser", "<b>Pullover</b>", "Dress", "Coat", "Sandal",
 COMMIT = "2" * 40
 SERVING: dict[str, Any] = {
     "model": {"parameters": 67082},
+    "temperature": 1.0372,
     "provenance": {
         "data_train": {"repo": "fmnist-train", "branch": "master", "commit": "1" * 32},
         "git": {"commit": COMMIT, "dirty": True},

@@ -205,6 +205,7 @@ def test_the_model_card_has_the_published_sections_with_real_values(passed: Writ
         f"git commit `{COMMIT}` with uncommitted changes",
         "epochs 7",
         "67,082 parameters",
+        "temperature (1.037)",
         "60,000 images, 43 of them byte-identical",
         "6000, Trouser 6000",
         "cannot be read: it says nothing",
