@@ -1,0 +1,98 @@
+"""How near the training step comes to what the machine's arithmetic allows, and where the rest goes.
+
+    python -m benchmarks.training.arithmetic --seeds 1 2 3 4 5
+
+Every variant (threads, oneDNN, XLA, batch size, prefetching) is the real trial in a process of its own (`step.py`), its
+first steps left out; repeat by repeat, all variants one after the other.  `--seeds` are the repeats.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from benchmarks.training import report, setting, step
+
+RESULTS = "arithmetic.json"
+BASE = "the recipe"
+BATCHES = (64, 128, 256, 512)
+
+
+def main() -> int:
+    """Measure what the results file does not hold yet and write the page."""
+    parser = setting.parser("arithmetic", __doc__, range(1, 6))
+    parser.add_argument("--steps", type=int, default=200, help="steps that are timed; default: %(default)s")
+    parser.add_argument("--variants", nargs="*", metavar="VARIANT", help="only these besides the recipe")
+    arguments = parser.parse_args()
+    folder = setting.results_folder(arguments)
+    store = setting.Store.open(folder / RESULTS)
+    console = Console(highlight=False, soft_wrap=True)
+    measured = variants(setting.recipe()["batch_size"])
+    chosen = list(measured) if arguments.variants is None else dict.fromkeys([BASE, *arguments.variants])
+    if unknown := set(chosen) - set(measured):
+        parser.error(f"no variant {', '.join(sorted(unknown))}; there are: {', '.join(measured)}")
+    wanted = [(seed, name) for seed in arguments.seeds for name in chosen]
+    code = setting.trained_code() + setting.digest(Path(step.__file__))
+    with setting.splits(arguments) as data, setting.progress(console) as progress:
+        task = progress.add_task("", total=len(wanted))
+        for seed, name in wanted:
+            progress.update(task, description=f"repeat {seed}: {name}")
+            key = {"variant": name, "seed": seed, "code": code}
+            if store.find(key) is None:
+                options, environment = measured[name]
+                store.add(key, run(data, [*options, f"--seed={seed}"], environment, arguments))
+                console.print(f"repeat {seed}, {name}: {store.runs[-1]['images_per_second']:.0f} images/s")
+            progress.advance(task)
+    report.write(folder)
+    console.print(f"{folder / 'README.md'}")
+    return 0
+
+
+def variants(batch: int) -> dict[str, tuple[list[str], dict[str, str]]]:
+    """Options and environment of step.py by the variant's name; `batch` is the recipe's own."""
+    return {
+        BASE: (["--parts"], {}),
+        "one thread": (["--threads=1"], {}),
+        "without oneDNN": ([], {"TF_ENABLE_ONEDNN_OPTS": "0"}),
+        "with XLA": (["--xla"], {}),
+        "without prefetching": (["--no-prefetch"], {}),
+        **{f"batches of {size}": ([f"--set=batch_size={size}"], {}) for size in BATCHES if size != batch},
+    }
+
+
+def run(data: Path, options: list[str], environment: dict[str, str], arguments: argparse.Namespace) -> dict[str, Any]:
+    """One process of step.py; SystemExit with its last words if it fails."""
+    quick = [f"--set={name}={value}" for name, value in setting.QUICK.items()] if arguments.quick else []
+    # The variant's own override comes last and holds.
+    command = [sys.executable, "-m", step.__name__, f"--data={data / 'train'}", f"--steps={arguments.steps}"]
+    load = setting.load()
+    done = subprocess.run(
+        [*command, *quick, *options],
+        cwd=setting.HERE.parents[1],
+        env={**os.environ, **environment},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode != 0:
+        raise SystemExit(f"{' '.join(command)} failed:\n{done.stderr[-3000:]}")
+    found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return {**found, "load": load, "bfloat16": bfloat16()}
+
+
+def bfloat16() -> list[str]:
+    """The processor's instructions for bfloat16 arithmetic, as Linux names them."""
+    flags = re.search(r"^flags\s*:(.*)$", Path("/proc/cpuinfo").read_text(), re.MULTILINE)
+    return sorted({"avx512_bf16", "amx_bf16"} & set(flags[1].split() if flags else ()))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,153 @@
+"""What the measurements of this folder share: options, the data, and results that survive an interruption.
+
+Tuning reads the train split alone, and keeps a part of it for validation.  The test split is read where a page states a
+test accuracy, and nothing is chosen by it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import os
+import platform
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import yaml
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+from benchmarks.hardware import hardware
+from data import ingest, validated
+
+HERE = Path(__file__).resolve().parent
+SOURCE = HERE.parents[1] / "fmnist" / "model" / "src"
+QUICK_IMAGES = 1000
+QUICK = {"epochs": 1, "batch_size": 50, "width": 8, "validation_images": 100}
+"""Overrides of const.yaml with which a training takes seconds: a look at the program, not a measurement."""
+
+
+def parser(module: str, description: str | None, seeds: Sequence[int]) -> argparse.ArgumentParser:
+    """The options that all programs of this folder have."""
+    made = argparse.ArgumentParser(
+        prog=f"python -m benchmarks.training.{module}",
+        description=description,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    made.add_argument("--seeds", type=int, nargs="+", default=list(seeds), help="default: %(default)s")
+    made.add_argument("--data", type=Path, help="folder with train/ and test/, each with images.npy and labels.npy")
+    made.add_argument(
+        "--results", type=Path, help="folder for the results (else this module's; with --quick a new one)"
+    )
+    made.add_argument("--quick", action="store_true", help=f"on {QUICK_IMAGES} images, to see the program work")
+    return made
+
+
+def results_folder(arguments: argparse.Namespace) -> Path:
+    """Where the results go: what a quick run finds never takes the place of a measurement."""
+    if arguments.results is not None:
+        return Path(arguments.results)
+    return Path(tempfile.mkdtemp(prefix="benchmark-")) if arguments.quick else HERE
+
+
+@contextmanager
+def splits(arguments: argparse.Namespace) -> Iterator[Path]:
+    """A folder with `train/` and `test/`, each with images.npy (uint8 [n, 28, 28]) and labels.npy (uint8 [n]).
+
+    From `--data`, else from the validated splits of the Pachyderm that PACH_CONFIG names (make data).
+    """
+    with tempfile.TemporaryDirectory(prefix="splits-") as temporary:
+        folder = Path(temporary)
+        client = None if arguments.data else ingest.connect()
+        for name in ("train", "test"):
+            if client is None:
+                images, labels = (np.load(arguments.data / name / f"{part}.npy") for part in ("images", "labels"))
+            else:
+                split = validated.read(client, f"fmnist-{name}@master")
+                images, labels = split.images, split.labels
+            count = QUICK_IMAGES if arguments.quick else len(images)
+            (folder / name).mkdir()
+            np.save(folder / name / "images.npy", images[:count])
+            np.save(folder / name / "labels.npy", labels[:count])
+        yield folder
+
+
+def recipe() -> dict[str, Any]:
+    """The hyperparameters of const.yaml."""
+    values: dict[str, Any] = yaml.safe_load((SOURCE / "const.yaml").read_text())["hyperparameters"]
+    return values
+
+
+def digest(*paths: Path) -> str:
+    """Sixteen hexadecimal digits that change with the content of these files."""
+    content = b"".join(path.name.encode() + b"\0" + path.read_bytes() for path in sorted(paths))
+    return hashlib.sha256(content).hexdigest()[:16]
+
+
+def trained_code() -> str:
+    """The digest of what decides a training: the code and const.yaml."""
+    return digest(*SOURCE.glob("*.py"), SOURCE / "const.yaml")
+
+
+@dataclass
+class Store:
+    """The runs of one benchmark in a JSON file, which is written after each: an interrupted benchmark goes on.
+
+    A run is found by its key, which holds the digest of the code (`code`) among its fields: what was measured with
+    other code is measured again.
+    """
+
+    path: Path
+    runs: list[dict[str, Any]]
+
+    @classmethod
+    def open(cls, path: Path) -> Store:
+        """The runs in `path`, if any; SystemExit where they come from another machine or other software."""
+        if not path.exists():
+            return cls(path, [])
+        document = json.loads(path.read_text())
+        for name, value in _circumstances().items():
+            if document[name] != value:
+                raise SystemExit(f"{path} was measured with {name} {document[name]}, this is {value}: move it away")
+        return cls(path, document["runs"])
+
+    def find(self, key: Mapping[str, Any]) -> dict[str, Any] | None:
+        """The run that was measured under this key."""
+        return next((run for run in self.runs if _agree(run, key)), None)
+
+    def add(self, key: Mapping[str, Any], values: Mapping[str, Any]) -> None:
+        """Keep a run, in place of one with the same key but other code."""
+        identity = {name: value for name, value in key.items() if name != "code"}
+        self.runs = [run for run in self.runs if not _agree(run, identity)]
+        self.runs.append({**key, **values})
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        temporary = self.path.with_suffix(".part")
+        temporary.write_text(json.dumps({**_circumstances(), "runs": self.runs}, indent=1) + "\n")
+        temporary.replace(self.path)
+
+
+def progress(console: Console) -> Progress:
+    """A bar over the runs of a benchmark, with the time they took and what is left."""
+    columns = (BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn())
+    return Progress(TextColumn("{task.description}"), *columns, console=console, transient=True)
+
+
+def load() -> float:
+    """The machine's load average of the last minute: a measurement on a busy machine says so."""
+    return round(os.getloadavg()[0], 2)
+
+
+def _agree(run: Mapping[str, Any], key: Mapping[str, Any]) -> bool:
+    return all(run.get(name) == value for name, value in key.items())
+
+
+def _circumstances() -> dict[str, Any]:
+    software = {"python": platform.python_version(), "tensorflow-cpu": version("tensorflow-cpu")}
+    return {"hardware": hardware(), "software": software}

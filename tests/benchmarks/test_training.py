@@ -1,0 +1,107 @@
+"""The measurements of training: their rules, their resuming, and the page that is made of them."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from benchmarks.training import ablation, levels, pictures, report, setting, step
+
+
+def run(recipe: str, seed: int, *points: tuple[float, float, float], epochs: int = 12) -> dict[str, Any]:
+    """A run of the time-to-accuracy table; points are (epochs, seconds, accuracy)."""
+    named = [dict(zip(("epochs", "seconds", "accuracy"), point, strict=True)) for point in points]
+    return {"recipe": recipe, "seed": seed, "epochs": epochs, "points": named, "seconds": points[-1][1] + 5}
+
+
+def test_our_time_is_that_of_the_shortest_schedule_whose_mean_reaches_the_level() -> None:
+    runs = [
+        run("ours", 1, (1, 30.0, 0.905), epochs=1),
+        run("ours", 2, (1, 32.0, 0.893), epochs=1),
+        run("ours", 1, (3, 70.0, 0.915), epochs=3),
+        run("ours", 2, (3, 74.0, 0.911), epochs=3),
+    ]
+    assert levels.first_reached(runs, "ours", 0.90).words == "(3 epochs)"
+    assert levels.first_reached(runs, "ours", 0.899).seconds == [30.0, 32.0]
+    assert not levels.first_reached(runs, "ours", 0.92).whole
+
+
+def test_a_peers_time_is_that_of_its_first_evaluation_at_the_level() -> None:
+    runs = [
+        run("adam", 1, (0.25, 20.0, 0.89), (0.5, 30.0, 0.91), (0.75, 40.0, 0.90)),
+        run("adam", 2, (0.25, 22.0, 0.90), (0.5, 33.0, 0.89), (0.75, 44.0, 0.905)),
+    ]
+    assert levels.first_reached(runs, "adam", 0.90).seconds == [30.0, 22.0]
+    missed = levels.first_reached(runs, "adam", 0.91)
+    assert (missed.whole, missed.words) == (False, "1 of 2 seeds")
+
+
+def test_the_page_says_how_many_times_faster(tmp_path: Path) -> None:
+    runs = [
+        *(run("ours", seed, (1, 20.0 + seed, 0.901), epochs=1) for seed in (1, 2)),
+        *(run("adam", seed, (0.25, 40.0, 0.85), (0.5, 86.0 + seed - 1.5, 0.90)) for seed in (1, 2)),
+    ]
+    results = {"hardware": "a machine", "runs": runs}
+    (tmp_path / "time_to_accuracy.json").write_text(json.dumps(results))
+    report.write(tmp_path)
+    page = (tmp_path / "README.md").read_text()
+    assert "| 90% | 21.5 ± 0.7 (1 epochs) | 86.0 ± 0.7 (0.5 epochs) | 4.0 |" in page
+    assert "| 91% | not reached | not reached | - |" in page
+    assert (tmp_path / "time_to_accuracy.png").stat().st_size > 1000
+
+
+def test_a_measurement_is_found_again_unless_the_code_changed(tmp_path: Path) -> None:
+    path = tmp_path / "results.json"
+    store = setting.Store.open(path)
+    store.add({"row": "a", "seed": 1, "code": "x"}, {"value": 1})
+    store.add({"row": "a", "seed": 2, "code": "x"}, {"value": 2})
+    again = setting.Store.open(path)
+    found = again.find({"row": "a", "seed": 1, "code": "x"})
+    assert found is not None
+    assert found["value"] == 1
+    assert again.find({"row": "a", "seed": 1, "code": "y"}) is None
+    again.add({"row": "a", "seed": 1, "code": "y"}, {"value": 3})
+    assert sorted(each["value"] for each in setting.Store.open(path).runs) == [2, 3]
+    document = json.loads(path.read_text())
+    path.write_text(json.dumps({**document, "hardware": "another machine"}))
+    with pytest.raises(SystemExit, match="another machine"):
+        setting.Store.open(path)
+
+
+def test_a_quick_look_never_takes_the_place_of_a_measurement() -> None:
+    quick, whole = (setting.parser("x", "", [1]).parse_args(options) for options in (["--quick"], []))
+    assert setting.results_folder(whole) == setting.HERE
+    folder = setting.results_folder(quick)
+    assert folder != setting.HERE
+    folder.rmdir()
+
+
+def test_every_row_of_the_ablation_changes_the_recipe(monkeypatch: pytest.MonkeyPatch) -> None:
+    recipe = setting.recipe()
+    ablation.check(recipe)
+    monkeypatch.setitem(ablation.ROWS, "row", {"nothing_like_it": 1})
+    with pytest.raises(SystemExit, match="nothing_like_it"):
+        ablation.check(recipe)
+    monkeypatch.setitem(ablation.ROWS, "row", {"epochs": recipe["epochs"]})
+    with pytest.raises(SystemExit, match="already has"):
+        ablation.check(recipe)
+
+
+def test_operations_are_told_from_what_else_a_trace_holds() -> None:
+    names = ["model/conv/Conv2D:Conv2D", "model/dense/MatMul:MatMul", "ExecutorState::Process", "plain", "b:Conv2D"]
+    events = [SimpleNamespace(metadata_id=number, duration_ps=10**9) for number in range(len(names))]
+    plane = SimpleNamespace(
+        name="/host:CPU",
+        event_metadata={number: SimpleNamespace(name=name) for number, name in enumerate(names)},
+        lines=[SimpleNamespace(events=events)],
+    )
+    assert step.kinds(SimpleNamespace(planes=[plane]), steps=2) == {"Conv2D": 1.0, "MatMul": 0.5}
+
+
+def test_the_parts_of_a_step_add_up() -> None:
+    parts = {"forward": 10.0, "forward_backward": 32.0, "step": 35.0, "fit": 36.5}
+    assert sum(values[0] for values in pictures.parts([{"parts": parts}]).values()) == pytest.approx(parts["fit"])
