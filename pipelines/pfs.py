@@ -34,6 +34,21 @@ class Pfs:
             raise Misconfigured(f"there is no input folder {folder}: name the input {name} in the spec, or set PFS_DIR")
         return folder
 
+    def only_input(self) -> str:
+        """The name of the one input: a repo's, unless the spec gives it another.  Raises Misconfigured."""
+        folders = [path.name for path in self.root.iterdir() if path.is_dir()] if self.root.is_dir() else []
+        names = sorted(name for name in folders if name != "out")
+        if len(names) != 1:
+            found = ", ".join(names) or "none"
+            raise Misconfigured(
+                f"one input is read, {self.root} has {found}: name one repo in the spec, or set PFS_DIR"
+            )
+        return names[0]
+
+    def pipeline(self, default: str) -> str:
+        """The name under which Pachyderm runs this; `default` outside of Pachyderm."""
+        return self.variables.get("PPS_PIPELINE_NAME") or default
+
     def commit(self, name: str) -> str | None:
         """The commit id that the files of an input belong to; None outside of Pachyderm."""
         return self.variables.get(f"{name}_COMMIT") or None
@@ -48,10 +63,11 @@ class Pfs:
 
 def run(name: str, pipeline: Callable[[Pfs], None]) -> int:
     """The exit code of a pipeline; a refusal is 1, and its reason the last line of the log."""
+    pfs = Pfs.from_environment()
     try:
-        pipeline(Pfs.from_environment())
+        pipeline(pfs)
     except PipelineError as error:
         sys.stdout.flush()
-        print(f"{name}: {error}", file=sys.stderr)
+        print(f"{pfs.pipeline(name)}: {error}", file=sys.stderr)
         return 1
     return 0

@@ -20,20 +20,24 @@ LISTED = 100
 
 
 def run(name: str, files: SplitFiles, pfs: Pfs) -> None:
-    """Raises InputRefused with every reason, after printing all checks, if one of them does not hold."""
+    """Validate `files` of the one repo that the spec names, so that another data set needs another spec only.
+
+    Raises InputRefused with every reason, after printing all checks, if one of them does not hold.
+    """
     settings = Settings.from_variables(pfs.variables)
-    folder = pfs.input(files.repo)
+    name, repo = pfs.pipeline(name), pfs.only_input()
+    folder = pfs.input(repo)
     contents = {path.name: path.read_bytes() for path in sorted(folder.iterdir()) if path.is_file()}
     found = validate(contents, files, settings)
     if found.failed:
         print(checks.table(found.checks), file=sys.stderr)
         reasons = "; ".join(check.reason for check in found.failed)
-        raise InputRefused(f"{files.repo} refused, {len(found.failed)} of {len(found.checks)} checks failed: {reasons}")
+        raise InputRefused(f"{repo} refused, {len(found.failed)} of {len(found.checks)} checks failed: {reasons}")
     assert found.images is not None
     assert found.labels is not None
     outputs = write_arrays(pfs.out, found.images, found.labels)
     inputs = {file.name: describe(contents[file.name]) for file in files.files}
-    report = document(name, pfs, files.repo, settings, found) | {"inputs": inputs, "outputs": outputs}
+    report = document(name, pfs, repo, settings, found) | {"inputs": inputs, "outputs": outputs}
     raw_page.write(pfs.out / "report.html", report, found)
     write_json(pfs.out / REPORT, report)
     print(checks.table(found.checks))

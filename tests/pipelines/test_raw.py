@@ -12,6 +12,7 @@ import struct
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -25,6 +26,8 @@ from sklearn.datasets import load_digits
 from data.catalog import CLASS_NAMES, TEST, TRAIN, Split
 from pipelines import idx as idx_reader
 from pipelines import split
+from pipelines.errors import Misconfigured
+from pipelines.pfs import Pfs
 from pipelines.settings import Settings
 from pipelines.validation import Findings, validate
 from tests.conftest import idx
@@ -94,6 +97,26 @@ def test_a_good_split_becomes_arrays_and_reports(module: str, of: Split, tmp_pat
     page = (out / "report.html").read_text()
     assert re.findall(r'(?:src|href)="(?!data:|#)[^"]*"', page) == []
     assert all(name in page for name in CLASS_NAMES)
+
+
+def test_another_spec_gives_another_repo_and_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PPS_PIPELINE_NAME", "mnist-train")
+    other = replace(TRAIN, repo="mnist-train-raw")
+    images, labels = generated(300, seed=7)
+    assert start(tmp_path, "fmnist_train", other, files_of(images, labels)).returncode == 0
+    report = json.loads((tmp_path / "out" / "report.json").read_bytes())
+    assert (report["pipeline"], report["source"]) == ("mnist-train", {"repo": "mnist-train-raw", "commit": COMMIT})
+    refused = start(tmp_path, "fmnist_train", other, files_of(images, labels[:-1]))
+    assert refused.stderr.splitlines()[-1].startswith("mnist-train: mnist-train-raw refused")
+
+
+def test_exactly_one_repo_is_read(tmp_path: Path) -> None:
+    with pytest.raises(Misconfigured, match="nowhere has none: name one repo"):
+        Pfs(tmp_path / "nowhere", {}).only_input()
+    for name in ("out", "first", "second"):
+        (tmp_path / name).mkdir()
+    with pytest.raises(Misconfigured, match="has first, second"):
+        Pfs(tmp_path, {}).only_input()
 
 
 def test_the_same_input_gives_the_same_bytes(tmp_path: Path) -> None:
