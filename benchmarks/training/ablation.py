@@ -20,13 +20,15 @@ RECIPE = "the recipe"
 
 ROWS: dict[str, dict[str, Any]] = {
     RECIPE: {},
+    "AdamW in place of Muon": {"optimizer": "adamw", "learning_rate": 0.01, "weight_decay": 0.05},
+    "no label smoothing": {"label_smoothing": 0.0},
+    "late stage of 64 filters": {"late_width": 64},
     "no mirrored images": {"flip": False},
     "images shifted by up to one pixel": {"shift": 1},
-    "label smoothing 0.1": {"label_smoothing": 0.1},
     "no weight decay": {"weight_decay": 0.0},
     "no warm-up": {"warmup": 0.0},
-    "half the batch": {"batch_size": 64},
-    "twice the batch": {"batch_size": 256},
+    "batches of 64": {"batch_size": 64},
+    "batches of 256": {"batch_size": 256},
 }
 """Overrides of const.yaml's hyperparameters by what the row says."""
 

@@ -77,7 +77,8 @@ def time_to_accuracy(results: dict[str, Any], folder: Path) -> list[str]:
             "recipe after recipe for each seed (the protocol is in the program's first lines). The clock starts with "
             "the process. Ours: the shortest schedule whose mean reaches the level. Peers: the first of four "
             "evaluations an epoch. The peers are the network of Keras' example mnist_cnn.py, batches of 128. "
-            "Its `Adadelta()` meant a rate of 1.0 when it was written; TensorFlow 2 takes 0.001, with which it hardly learns."
+            "Its `Adadelta()` meant a rate of 1.0 when it was written; TensorFlow 2 takes 0.001, with which it hardly "
+            "learns."
         ),
         *table(["test accuracy", "`const.yaml`", *(PEERS.get(peer, peer) for peer in peers), "times faster"], rows),
         "",
@@ -194,8 +195,8 @@ def quantised(results: dict[str, Any], _: Path) -> list[str]:
         "## Smaller forms of the exported model",
         "",
         *paragraph(
-            f"{_made('quantised', results)}; the same weights in each form, mean ± standard deviation over "
-            f"{len(next(iter(forms.values())))} trainings."
+            f"{_made('quantised', results)}, LiteRT on one thread; the same weights in each form, mean ± standard "
+            f"deviation over {len(next(iter(forms.values())))} trainings with five timings each."
         ),
         *table(
             ["form", "kB", "test accuracy", "answers that differ", "one image, ms", "images/s, 500 at once"],
@@ -205,8 +206,8 @@ def quantised(results: dict[str, Any], _: Path) -> list[str]:
                     spread([run["bytes"] / 1000 for run in runs], 0),
                     spread([run["test_accuracy"] for run in runs], 4),
                     spread([100 * run["differ"] for run in runs], 2) + " %",
-                    spread([run["single"] for run in runs], 3),
-                    spread([run["batch"] for run in runs], 0),
+                    spread([value for run in runs for value in run["single"]], 3),
+                    spread([value for run in runs for value in run["batch"]], 0),
                 ]
                 for name, runs in forms.items()
             ],

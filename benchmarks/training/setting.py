@@ -30,7 +30,7 @@ from data import ingest, validated
 HERE = Path(__file__).resolve().parent
 SOURCE = HERE.parents[1] / "fmnist" / "model" / "src"
 QUICK_IMAGES = 1000
-QUICK = {"epochs": 1, "batch_size": 50, "width": 8, "validation_images": 100}
+QUICK = {"epochs": 1, "batch_size": 50, "width": 8, "late_width": 16, "validation_images": 100}
 """Overrides of const.yaml with which a training takes seconds: a look at the program, not a measurement."""
 
 

@@ -18,7 +18,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from benchmarks.training.setting import SOURCE
+from benchmarks.training import real
 
 PRODUCT = 2048
 """Side of the square matrices whose product gives the peak: large enough that reading them does not count."""
@@ -40,7 +40,7 @@ def main() -> int:
         os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[: arguments.threads])
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     with tempfile.TemporaryDirectory(prefix="checkpoints-") as checkpoints:
-        options = [f"--data={arguments.data}", f"--checkpoints={checkpoints}", f"--seed={arguments.seed}"]
+        options = [f"--data={arguments.data}", f"--seed={arguments.seed}"]
         options += [f"--set={value}" for value in arguments.set]
         step = Step(options, checkpoints, xla=arguments.xla, prefetch=not arguments.no_prefetch)
         found: dict[str, Any] = {**step.rate(arguments.steps), "peak": peak(), "flop": step.flop()}
@@ -54,23 +54,16 @@ class Step:
     """The trial that train.py would run, stopped before its first epoch."""
 
     def __init__(self, options: list[str], checkpoints: str, *, xla: bool, prefetch: bool) -> None:
-        sys.path.insert(0, str(SOURCE))
-        import determined as det
-        import task as tasks
         import tensorflow as tf
 
-        from training import Training
-
         self._tf = tf
-        task = tasks.load(options)
-        with det.core.init(checkpoint_storage=checkpoints) as context:
-            training = Training(task, context)
+        training = real.training(options, checkpoints)
         self._model = training._model
         self._batches = training._batches
         self._model.jit_compile = xla
         self._dataset = training._dataset
         self._prefetch = prefetch
-        self._size = task.hyperparameters.batch_size
+        self._size = training._task.hyperparameters.batch_size
 
     def batches(self) -> Any:
         """The trial's own input pipeline, or the same without its prefetching."""

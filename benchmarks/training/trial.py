@@ -8,7 +8,8 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -39,6 +40,13 @@ class Trial:
 
 def run(train: Path, seed: int, overrides: Mapping[str, Any]) -> Trial:
     """Train const.yaml's recipe with these overrides of its hyperparameters; SystemExit with the log if that fails."""
+    with checkpoint(train, seed, overrides) as (trial, _):
+        return trial
+
+
+@contextmanager
+def checkpoint(train: Path, seed: int, overrides: Mapping[str, Any]) -> Iterator[tuple[Trial, Path]]:
+    """The same, and the folder of the final checkpoint while the context lasts."""
     with tempfile.TemporaryDirectory(prefix="checkpoints-") as checkpoints:
         options = [f"--set={name}={value}" for name, value in overrides.items()]
         command = [sys.executable, "train.py", f"--data={train}", f"--checkpoints={checkpoints}", f"--seed={seed}"]
@@ -57,6 +65,6 @@ def run(train: Path, seed: int, overrides: Mapping[str, Any]) -> Trial:
         found = re.search(r"final checkpoint (\S+):", "".join(lines))
         if process.returncode != 0 or found is None or not trained:
             raise SystemExit(f"training failed with status {process.returncode}:\n{''.join(lines[-40:])}")
-        model = serving.load(Path(checkpoints) / found[1])
-    cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-    return Trial(model, round(trained, 2), round(seconds, 2), round(cpu, 1), busy)
+        folder = Path(checkpoints) / found[1]
+        cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+        yield Trial(serving.load(folder), round(trained, 2), round(seconds, 2), round(cpu, 1), busy), folder

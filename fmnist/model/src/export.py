@@ -52,14 +52,18 @@ def fit_temperature(logits: Floats, labels: Labels) -> float:
     return float(2 / (low + high))
 
 
-def convert(model: tf.keras.Model, temperature: float) -> bytes:
-    """The LiteRT flat buffer of the model; the batch dimension stays open."""
+def converter(model: tf.keras.Model, temperature: float) -> tf.lite.TFLiteConverter:
+    """From the trained model to LiteRT: uint8 [n, 28, 28] to probabilities; the batch dimension stays open."""
     predict = tf.function(
         lambda images: tf.nn.softmax(network.logits(model, images) / temperature),
         input_signature=[tf.TensorSpec((None, SIDE, SIDE), tf.uint8)],
     )
-    converter = tf.lite.TFLiteConverter.from_concrete_functions([predict.get_concrete_function()], model)
-    content: bytes = converter.convert()
+    return tf.lite.TFLiteConverter.from_concrete_functions([predict.get_concrete_function()], model)
+
+
+def convert(model: tf.keras.Model, temperature: float) -> bytes:
+    """The flat buffer that is served, in float32."""
+    content: bytes = converter(model, temperature).convert()
     return content
 
 

@@ -1,0 +1,137 @@
+"""What smaller forms of the exported model cost in accuracy and gain in size and speed, beside the float32 one.
+
+    python -m benchmarks.training.quantised --seeds 1 2 3 4 5
+
+Each seed is a training; its weights and temperature are converted once for each form.  Speed is that of LiteRT on one
+thread, as the wrapper in deploy/ runs it: a single image, and 500 at once; all forms in turn, five times.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from ai_edge_litert.interpreter import Interpreter
+from rich.console import Console
+
+from benchmarks.training import real, report, setting, trial
+
+RESULTS = "quantised.json"
+SERVED = "float32 (served)"
+REPEATS = 5
+SINGLE = 500
+"""Images that are asked one by one in a repeat."""
+BATCH = 500
+CALIBRATION = 200
+"""Training images whose activations set the ranges of the integer form."""
+
+
+def main() -> int:
+    """Measure what the results file does not hold yet and write the page."""
+    arguments = setting.parser("quantised", __doc__, range(1, 6)).parse_args()
+    folder = setting.results_folder(arguments)
+    store = setting.Store.open(folder / RESULTS)
+    console = Console(highlight=False, soft_wrap=True)
+    code = setting.trained_code() + setting.digest(Path(__file__))
+    with setting.splits(arguments) as data, setting.progress(console) as progress:
+        for seed in progress.track(arguments.seeds, description="seeds"):
+            if store.find({"form": SERVED, "seed": seed, "code": code}) is None:
+                for form, values in measure(data, seed, setting.QUICK if arguments.quick else {}).items():
+                    store.add({"form": form, "seed": seed, "code": code}, values)
+                    console.print(f"seed {seed}, {form}: {values}")
+    report.write(folder)
+    console.print(f"{folder / 'README.md'}")
+    return 0
+
+
+def measure(data: Path, seed: int, overrides: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """Train, convert, and measure every form."""
+    images, labels = (np.load(data / "test" / f"{name}.npy") for name in ("images", "labels"))
+    with trial.checkpoint(data / "train", seed, overrides) as (_, checkpoint):
+        contents = forms(checkpoint, data / "train")
+    interpreters = {form: Interpreter(model_content=content, num_threads=1) for form, content in contents.items()}
+    answers = {form: probabilities(each, images, BATCH) for form, each in interpreters.items()}
+    times: dict[str, dict[str, list[float]]] = {form: {"single": [], "batch": []} for form in contents}
+    for _ in range(REPEATS):
+        for form, interpreter in interpreters.items():
+            alone = images[:SINGLE]
+            times[form]["single"].append(1000 * _seconds(interpreter, alone, 1) / len(alone))
+            times[form]["batch"].append(len(images) / _seconds(interpreter, images, BATCH))
+    reference = answers[SERVED]
+    return {
+        form: {
+            "bytes": len(content),
+            "test_accuracy": float((answers[form].argmax(axis=1) == labels).mean()),
+            "differ": float((answers[form].argmax(axis=1) != reference.argmax(axis=1)).mean()),
+            "largest_difference": float(np.abs(answers[form] - reference).max()),
+            **times[form],
+        }
+        for form, content in contents.items()
+    }
+
+
+def forms(checkpoint: Path, train: Path) -> dict[str, bytes]:
+    """The served model, and the same weights in smaller types."""
+    import tensorflow as tf
+
+    metadata = json.loads((checkpoint / "metadata.json").read_text())
+    options = [f"--set={name}={value}" for name, value in metadata["hyperparameters"].items()]
+    with tempfile.TemporaryDirectory(prefix="checkpoints-") as folder:
+        model = real.training([f"--data={train}", *options], folder)._model
+    import export  # the training code is on the path from here on
+
+    model.load_weights(str(checkpoint / "model_checkpoint")).expect_partial()
+    images = np.load(train / "images.npy")[:CALIBRATION]
+
+    def half(converter: tf.lite.TFLiteConverter) -> None:
+        converter.target_spec.supported_types = [tf.float16]
+
+    def integer(converter: tf.lite.TFLiteConverter) -> None:
+        converter.representative_dataset = lambda: ([image[None]] for image in images)
+
+    changes: dict[str, Callable[[Any], None]] = {
+        "float16 weights": half,
+        "int8 weights": lambda _: None,
+        "int8 weights and activations": integer,
+    }
+    converted = {SERVED: (checkpoint / "serving" / "model.tflite").read_bytes()}
+    for form, change in changes.items():
+        converter = export.converter(model, metadata["temperature"])
+        converter.optimizations = [tf.lite.Optimize.DEFAULT]
+        change(converter)
+        converted[form] = converter.convert()
+    return converted
+
+
+def probabilities(interpreter: Any, images: npt.NDArray[np.uint8], batch: int) -> npt.NDArray[np.float32]:
+    """Probabilities float32 [n, classes], asked in batches; the last images wait for none where they fill no batch."""
+    entry, exit_ = (each[0]["index"] for each in (interpreter.get_input_details(), interpreter.get_output_details()))
+    answers, size = [], 0
+    for start in range(0, len(images), batch):
+        part = images[start : start + batch]
+        if len(part) != size:
+            size = len(part)
+            interpreter.resize_tensor_input(entry, part.shape)
+            interpreter.allocate_tensors()
+        interpreter.set_tensor(entry, part)
+        interpreter.invoke()
+        answers.append(interpreter.get_tensor(exit_))
+    return np.concatenate(answers)
+
+
+def _seconds(interpreter: Any, images: npt.NDArray[np.uint8], batch: int) -> float:
+    probabilities(interpreter, images[:batch], batch)  # Memory for this size is allocated off the clock.
+    started = time.perf_counter()
+    probabilities(interpreter, images, batch)
+    return time.perf_counter() - started
+
+
+if __name__ == "__main__":
+    sys.exit(main())
