@@ -13,15 +13,18 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from ai_edge_litert.interpreter import Interpreter
 from rich.console import Console
 
 from benchmarks.training import real, report, setting, trial
+
+Pixels = npt.NDArray[np.uint8]
+Runner = Callable[[Pixels], npt.NDArray[np.float32]]
 
 RESULTS = "quantised.json"
 SERVED = "float32 (served)"
@@ -54,16 +57,16 @@ def main() -> int:
 def measure(data: Path, seed: int, overrides: dict[str, Any]) -> dict[str, dict[str, Any]]:
     """Train, convert, and measure every form."""
     images, labels = (np.load(data / "test" / f"{name}.npy") for name in ("images", "labels"))
-    with trial.checkpoint(data / "train", seed, overrides) as (_, checkpoint):
+    with trial.checkpoint(data / "train", seed, overrides) as (done, checkpoint):
         contents = forms(checkpoint, data / "train")
-    interpreters = {form: Interpreter(model_content=content, num_threads=1) for form, content in contents.items()}
-    answers = {form: probabilities(each, images, BATCH) for form, each in interpreters.items()}
+    runners = {form: replace(done.model, content=content).runner(threads=1) for form, content in contents.items()}
+    answers = {form: _ask(runner, images, BATCH) for form, runner in runners.items()}
     times: dict[str, dict[str, list[float]]] = {form: {"single": [], "batch": []} for form in contents}
+    together = images[: len(images) // BATCH * BATCH]
     for _ in range(REPEATS):
-        for form, interpreter in interpreters.items():
-            alone = images[:SINGLE]
-            times[form]["single"].append(1000 * _seconds(interpreter, alone, 1) / len(alone))
-            times[form]["batch"].append(len(images) / _seconds(interpreter, images, BATCH))
+        for form, runner in runners.items():
+            times[form]["single"].append(1000 * _seconds(runner, images[:SINGLE], 1) / SINGLE)
+            times[form]["batch"].append(len(together) / _seconds(runner, together, BATCH))
     reference = answers[SERVED]
     return {
         form: {
@@ -110,26 +113,14 @@ def forms(checkpoint: Path, train: Path) -> dict[str, bytes]:
     return converted
 
 
-def probabilities(interpreter: Any, images: npt.NDArray[np.uint8], batch: int) -> npt.NDArray[np.float32]:
-    """Probabilities float32 [n, classes], asked in batches; the last images wait for none where they fill no batch."""
-    entry, exit_ = (each[0]["index"] for each in (interpreter.get_input_details(), interpreter.get_output_details()))
-    answers, size = [], 0
-    for start in range(0, len(images), batch):
-        part = images[start : start + batch]
-        if len(part) != size:
-            size = len(part)
-            interpreter.resize_tensor_input(entry, part.shape)
-            interpreter.allocate_tensors()
-        interpreter.set_tensor(entry, part)
-        interpreter.invoke()
-        answers.append(interpreter.get_tensor(exit_))
-    return np.concatenate(answers)
+def _ask(runner: Runner, images: Pixels, batch: int) -> npt.NDArray[np.float32]:
+    return np.concatenate([runner(images[start : start + batch]) for start in range(0, len(images), batch)])
 
 
-def _seconds(interpreter: Any, images: npt.NDArray[np.uint8], batch: int) -> float:
-    probabilities(interpreter, images[:batch], batch)  # Memory for this size is allocated off the clock.
+def _seconds(runner: Runner, images: Pixels, batch: int) -> float:
+    runner(images[:batch])  # Memory for this size is allocated off the clock.
     started = time.perf_counter()
-    probabilities(interpreter, images, batch)
+    _ask(runner, images, batch)
     return time.perf_counter() - started
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from benchmarks.training import ablation, arithmetic, levels, setting, time_to_accuracy
+from benchmarks.training import ablation, arithmetic, levels, quantised, setting, time_to_accuracy
 from tests.fmnist.conftest import REPOSITORY, shapes
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("benchmarks"), pytest.mark.timeout(600)]
@@ -61,9 +61,9 @@ def test_time_to_accuracy_runs(data: Path, tmp_path: Path) -> None:
 
 
 def test_arithmetic_runs(data: Path, tmp_path: Path) -> None:
-    document, page = quick("arithmetic", data, tmp_path, "--steps=5", "--variants", "one thread")
-    base, one = document["runs"]
-    assert (base["variant"], one["variant"]) == (arithmetic.BASE, "one thread")
+    document, page = quick("arithmetic", data, tmp_path, "--steps=5", "--variants")
+    (base,) = document["runs"]
+    assert base["variant"] == arithmetic.BASE
     assert 2.5 < base["flop"]["training"] / base["flop"]["forward"] < 4
     assert base["peak"] > base["images_per_second"] * base["flop"]["training"] > 0
     assert {"Conv2D", "Conv2DBackpropFilter"} <= set(base["ops"])
@@ -80,3 +80,15 @@ def test_measure_runs(data: Path, tmp_path: Path) -> None:
     document, page = quick("measure", data, tmp_path)
     assert 0 <= document["runs"][0]["test_accuracy"] <= 1
     assert "Accuracy of `const.yaml`" in page
+
+
+def test_quantised_runs(data: Path, tmp_path: Path) -> None:
+    document, page = quick("quantised", data, tmp_path)
+    served, *smaller = document["runs"]
+    assert (served["form"], served["differ"]) == (quantised.SERVED, 0)
+    assert len(smaller) == 3
+    for each in smaller:
+        assert each["bytes"] < served["bytes"]
+        assert 0 < each["largest_difference"] < 0.5
+        assert len(each["single"]) == len(each["batch"]) == quantised.REPEATS
+    assert "Smaller forms" in page

@@ -108,7 +108,8 @@ def test_digits_are_trained_and_pass_the_gate(stages: Stages) -> None:
     stages.det("model", "register-version", "digits", trained["checkpoint_uuid"])
     written = Determined().get_checkpoint(trained["checkpoint_uuid"]).metadata["provenance"]
     assert written["data_train"] == {"repo": "mnist-train", "branch": "master", "commit": stages.train_commit}
-    gate = stages.gate(MODEL_NAME="digits", TEST_DATA="mnist-test@master", ACCURACY_THRESHOLD="0.7")
+    thresholds = {"ACCURACY_THRESHOLD": "0.7", "CLASS_FLOOR": "0.4"}
+    gate = stages.gate(MODEL_NAME="digits", TEST_DATA="mnist-test@master", **thresholds)
     assert gate.returncode == 0, gate.stdout
     assert "digits version 1: passed" in gate.stdout
     report = stages.written("report/report.json")
