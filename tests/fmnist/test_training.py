@@ -37,17 +37,6 @@ def test_the_network_is_small() -> None:
     assert np.allclose(network.logits(model, images), network.logits(model, images[:, :, ::-1]), atol=1e-5)
 
 
-def test_the_schedule_rises_to_its_peak_and_falls_to_nothing() -> None:
-    from optimizer import Triangle
-
-    rates = [float(Triangle(0.5, 100, 0.2)(step)) for step in range(100)]
-    assert max(rates) == pytest.approx(0.5)
-    assert rates.index(max(rates)) == 19
-    assert rates[0] == pytest.approx(0.5 / 20)
-    assert rates[-1] == pytest.approx(0.5 / 80)
-    assert float(Triangle(0.5, 100, 0.0)(0)) == pytest.approx(0.5)
-
-
 def test_the_temperature_minimises_the_loss() -> None:
     import export
 
