@@ -9,6 +9,7 @@ from __future__ import annotations
 import gzip
 import json
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +19,7 @@ import requests
 
 from data.catalog import TEST
 from data.sources import cache_directory
+from fmnist.test import serving
 from tests.e2e.conftest import Checkout, predictions_url
 
 pytestmark = [pytest.mark.e2e, pytest.mark.slow, pytest.mark.timeout(900), pytest.mark.xdist_group("chain")]
@@ -46,22 +48,39 @@ def published_images() -> npt.NDArray[np.uint8]:
     return np.frombuffer(plain, dtype=np.uint8, offset=16).reshape(-1, 28, 28)
 
 
-def trained(clients: Checkout, images: npt.NDArray[np.uint8], folder: Path) -> npt.NDArray[np.float32]:
-    """The trained Keras model's probabilities, from the weights in the registered checkpoint."""
+@dataclass(frozen=True)
+class Trained:
+    """The registered checkpoint, the test images, and the Keras model's probabilities for them."""
+
+    checkpoint: Path
+    images: npt.NDArray[np.uint8]
+    probabilities: npt.NDArray[np.float32]
+
+
+@pytest.fixture(scope="module")
+def trained(clients: Checkout, tmp_path_factory: pytest.TempPathFactory) -> Trained:
+    """Answers from the weights in the registered checkpoint, whose files are those of its manifest."""
+    folder, images = tmp_path_factory.mktemp("trained"), published_images()
     uuid = json.loads((clients.directory / "build" / "model.json").read_text())["checkpoint_uuid"]
     clients.run("det", "checkpoint", "download", uuid, "-o", str(folder / "checkpoint"))
+    Checkout(folder / "checkpoint", clients.environment).run("sha256sum", "--check", "--strict", "SHA256SUMS")
     np.save(folder / "images.npy", images)
     source = Checkout(clients.directory / "fmnist" / "model" / "src", clients.environment)
     python = str(clients.directory / ".venv" / "bin" / "python")
     names = [str(folder / name) for name in ("checkpoint", "images.npy", "answers.npy")]
     source.run(python, "-c", KERAS, *names)
-    answers: npt.NDArray[np.float32] = np.load(folder / "answers.npy")
-    return answers
+    return Trained(folder / "checkpoint", images, np.load(folder / "answers.npy"))
 
 
-def test_every_answer_is_the_trained_models(clients: Checkout, tmp_path: Path) -> None:
-    images = published_images()
-    expected = trained(clients, images, tmp_path)
+@pytest.mark.parametrize("batch", [1, 7, 500])
+def test_the_exported_model_is_the_trained_one(trained: Trained, batch: int) -> None:
+    answers = serving.load(trained.checkpoint).predict(trained.images, batch=batch)
+    assert answers.shape == trained.probabilities.shape == (10000, 10)
+    assert np.abs(answers - trained.probabilities).max() <= 1e-4
+
+
+def test_every_answer_is_the_trained_models(clients: Checkout, trained: Trained) -> None:
+    images, expected = trained.images, trained.probabilities
     url = predictions_url(clients)
 
     def ask(chunk: npt.NDArray[np.int64]) -> list[list[float]]:
