@@ -10,10 +10,13 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import pytest
+from determined.experimental import Determined
 from determined.experimental.client import Checkpoint, ModelVersion
+from pachyderm_sdk import Client
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from data import ingest, validated
+from data.validated import ValidatedSplit
 from fmnist import registry
 from fmnist.errors import FmnistError, RegistryError
 from fmnist.test import incumbent, latency, leakage, origin, page, report, robustness, serving, splits, versions
@@ -64,9 +67,20 @@ def bars() -> Progress:
 
 def run_gate(settings: Settings, progress: Progress | None = None) -> Run:
     """Evaluate the registered version; writes the report and the version's metadata.  Raises FmnistError, DataError."""
-    started, shown = time.monotonic(), progress or bars()
+    started = time.monotonic()
     client = registry.connect()
     version = registry.resolve_version(client, settings.model_name, settings.model_version)
+    found = _measured(settings, client, version, progress or bars())
+    document = report.document(found, time.monotonic() - started)
+    kept = report.summary(document)
+    registry.merge_metadata(version, {"gate": kept})
+    rows = versions.table(registry.versions(version.model_name), version.model_version, kept, found.incumbent)
+    document["versions"] = [asdict(row) for row in rows]
+    page.write(settings.report_folder, document, found)
+    return Run(document, found.evaluation, found.verdict, settings.report_folder)
+
+
+def _measured(settings: Settings, client: Determined, version: ModelVersion, progress: Progress) -> Findings:
     checkpoint = version.checkpoint
     if checkpoint is None:
         raise RegistryError(f"{settings.model_name} version {version.model_version} has no checkpoint any more")
@@ -74,20 +88,14 @@ def run_gate(settings: Settings, progress: Progress | None = None) -> Run:
         model = serving.load(registry.download(checkpoint, Path(temporary)))
     settings.floors.of(model.labels)
     pachyderm = ingest.connect()
-    split = validated.read(pachyderm, settings.test_data)
-    if split.labels.max() >= len(model.labels):
-        raise FmnistError(
-            f"{split.reference} has the label {split.labels.max()}; {version.model_name} version "
-            f"{version.model_version} knows {len(model.labels)} classes: was it trained on other data?"
-        )
-    count = len(split.labels)
-    evaluation = Evaluation(
-        model.predict(split.images, advance=_bar(shown, "test split", count)), split.labels, model.labels
-    )
-    rival = incumbent.find(client, version, split, model.labels, _bar(shown, "version in production", count))
+    split = _test_split(pachyderm, settings, model)
+    trained_on, count = model.provenance["data_train"], len(split.labels)
+    answers = model.predict(split.images, advance=_bar(progress, "test split", count))
+    evaluation = Evaluation(answers, split.labels, model.labels)
+    rival = incumbent.find(client, version, split, model.labels, _bar(progress, "version in production", count))
     source = origin.of(model.provenance, settings.pipeline_commit)
-    trained_on = model.provenance["data_train"]
-    found = Findings(
+    moved_on = _bar(progress, "robustness", robustness.total(evaluation))
+    return Findings(
         settings=settings,
         model=_registered(version, checkpoint),
         serving=model.metadata,
@@ -100,19 +108,21 @@ def run_gate(settings: Settings, progress: Progress | None = None) -> Run:
         evaluation=evaluation,
         incumbent=rival,
         origin=source,
-        robustness=robustness.measure(
-            model.predict, split.images, evaluation, _bar(shown, "robustness", robustness.total(evaluation))
-        ),
+        robustness=robustness.measure(model.predict, split.images, evaluation, moved_on),
         latency=latency.measure(model, split.images),
         verdict=decide(evaluation, rival, source, settings),
     )
-    document = report.document(found, time.monotonic() - started)
-    kept = report.summary(document)
-    registry.merge_metadata(version, {"gate": kept})
-    rows = versions.table(registry.versions(version.model_name), version.model_version, kept, rival)
-    document["versions"] = [asdict(row) for row in rows]
-    page.write(settings.report_folder, document, found)
-    return Run(document, evaluation, found.verdict, settings.report_folder)
+
+
+def _test_split(pachyderm: Client, settings: Settings, model: serving.ServingModel) -> ValidatedSplit:
+    """The test split; raises FmnistError where it has labels that the model does not know."""
+    split = validated.read(pachyderm, settings.test_data)
+    if split.labels.max() >= len(model.labels):
+        raise FmnistError(
+            f"{split.reference} has the label {split.labels.max()}, and the model knows {len(model.labels)} classes: "
+            "set TEST_DATA to a split of the data that it was trained on"
+        )
+    return split
 
 
 def _bar(progress: Progress, description: str, total: int) -> Callable[[int], None]:

@@ -37,9 +37,8 @@ def find(client: Client, train: Mapping[str, str | None], test_commit: str) -> L
             if wanted <= {source.id for source in info.direct_provenance}:
                 return _read(client, info)
     except (grpc.RpcError, ValueError, InputRefused) as error:
-        return Leakage(
-            None, reason=f"{REPO} cannot be read: {error.details() if isinstance(error, grpc.Call) else error}"
-        )
+        words = str(error.details() if isinstance(error, grpc.Call) else error)
+        return Leakage(None, reason=f"{REPO} cannot be read: {' '.join(words.split())}")
     return Leakage(
         None, reason=f"{REPO} has no commit computed from {train['repo']}@{train['commit']} and this test split"
     )

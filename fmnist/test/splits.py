@@ -35,7 +35,7 @@ def facts(client: Client, repo: str | None, commit: str | None) -> SplitFacts:
     try:
         report = validated.report(client, reference)
     except SplitRefused as error:
-        return SplitFacts(reference, reason=str(error))
+        return SplitFacts(reference, reason=" ".join(str(error).split()))
     source: dict[str, Any] = report.get("source") or {}
     counts = report.get("class_counts")
     sums = {entry["sha256"] for entry in report.get("inputs", {}).values()}

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import provenance
 import psutil
 import pytest
@@ -184,7 +185,7 @@ def test_the_gate_fails_below_the_threshold_and_keeps_other_metadata(
     [
         ({"MODEL_VERSION": "7"}, r"does not have version 7 \(registered: 1\)"),
         ({"MODEL_NAME": "nobody"}, "no model 'nobody'"),
-        ({"TEST_DATA": "nowhere@master"}, "nowhere@master.*run make data"),
+        ({"TEST_DATA": "nowhere@master"}, "(?s)nowhere@master.*run make data"),
         ({"TEST_DATA": "fmnist-test-raw@master"}, "not found"),
         ({"CLASS_FLOOR": "Hat=0.5"}, "CLASS_FLOOR names Hat"),
     ],
@@ -194,6 +195,17 @@ def test_the_gate_says_what_is_missing(
 ) -> None:
     with pytest.raises((FmnistError, DataError), match=message):
         run_gate(Settings.from_environment(variables))
+
+
+def test_a_split_of_other_data_is_refused(stages: Stages, registered: dict[str, Any]) -> None:
+    client = Client.from_config(os.environ["PACH_CONFIG"])
+    client.pfs.create_repo(repo=pfs.Repo(name="letters"))
+    images, labels = shapes(20)
+    with client.pfs.commit(branch=pfs.Branch.from_uri("letters@master")) as commit:
+        for name, content in validated(images, labels + np.uint8(16)).items():
+            commit.put_file_from_bytes(path=f"/{name}", data=content)
+    with pytest.raises(FmnistError, match=r"letters@master has the label 25, and the model knows 10 classes"):
+        run_gate(Settings.from_environment({"TEST_DATA": "letters@master"}))
 
 
 def test_a_master_that_does_not_answer_is_named(stages: Stages, monkeypatch: pytest.MonkeyPatch) -> None:
