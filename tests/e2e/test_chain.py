@@ -93,8 +93,16 @@ def test_the_report_has_versions_and_results(clients: Checkout) -> None:
     report = json.loads((clients.directory / "build" / "report" / "report.json").read_text())
     assert 0.5 <= report["results"]["accuracy"] <= 1
     assert report["verdict"]["passed"] is True
-    for name in ("report.md", "report.html", "junit.xml"):
+    for name in ("report.md", "report.html", "model_card.md", "junit.xml"):
         assert (clients.directory / "build" / "report" / name).stat().st_size > 500
+
+
+def test_the_gate_asks_the_cluster_what_is_in_production(clients: Checkout, demo: str) -> None:
+    assert "no SeldonDeployment fashion-classifier with a predictor default is deployed" in demo
+    printed = clients.make("gate", *(f"{name}={value}" for name, value in SLICE.items()))
+    assert "this very version is in production already" in printed
+    report = json.loads((clients.directory / "build" / "report" / "report.json").read_text())
+    assert [row["in_production"] for row in report["versions"]] == [True]
 
 
 @pytest.mark.parametrize("service", ["pachyderm", "determined", "kubernetes", "ingress"])
