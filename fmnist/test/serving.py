@@ -18,6 +18,8 @@ from fmnist.errors import ServingFormatError
 
 FORMAT_VERSION = 1
 FILES = ("labels.json", "metadata.json", "model.tflite")
+TOLERANCE = 1e-5
+"""How far the sum of an image's probabilities may be from 1."""
 _NEEDED = {"format_version", "metrics", "model", "provenance"}
 
 
@@ -58,13 +60,24 @@ class ServingModel:
     def predict(
         self, images: npt.NDArray[np.uint8], batch: int = 500, advance: Callable[[int], object] = lambda _: None
     ) -> npt.NDArray[np.float32]:
-        """Probabilities of any number of images; `advance` hears of each number of images done."""
+        """Probabilities of any number of images; `advance` hears of each number of images done.
+
+        Raises ServingFormatError for answers that are none.
+        """
         run = self.runner()
         answers = []
         for start in range(0, len(images), batch):
             answers.append(run(images[start : start + batch]))
             advance(len(answers[-1]))
-        return np.concatenate(answers)
+        probabilities = np.concatenate(answers)
+        off = np.abs(probabilities.sum(axis=1) - 1)
+        # NaN is neither at least 0 nor within the tolerance.
+        if not ((probabilities >= 0).all() and (off <= TOLERANCE).all()):
+            raise ServingFormatError(
+                f"serving/model.tflite does not answer with probabilities: lowest {probabilities.min():.3g}, "
+                f"a sum is off 1 by {off.max():.3g}; was it exported without its softmax?"
+            )
+        return probabilities
 
 
 def load(checkpoint: Path) -> ServingModel:

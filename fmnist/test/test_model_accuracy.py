@@ -34,13 +34,6 @@ def run(record_testsuite_property: Callable[[str, object], None], request: pytes
     return run
 
 
-def test_answers_are_probabilities(run: Run) -> None:
-    """Every answer is finite, within 0 and 1, and sums to 1."""
-    probabilities = run.evaluation.probabilities
-    assert ((probabilities >= 0) & (probabilities <= 1)).all()
-    assert abs(probabilities.sum(axis=1) - 1).max() < 1e-5
-
-
 @pytest.mark.parametrize("rule", [Rule.ACCURACY, Rule.CLASSES, Rule.PRODUCTION])
 def test_rule(run: Run, rule: Rule) -> None:
     """The accuracy reaches the threshold; no class is below its floor; it is not worse than what is in production.

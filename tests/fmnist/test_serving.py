@@ -57,6 +57,17 @@ def test_a_runner_answers_any_number_of_images_on_any_number_of_threads(checkpoi
     assert np.allclose(run(images[5:6]), together[5:6], atol=1e-6)
 
 
+@pytest.mark.parametrize("answer", [(0.5, 0.4), (1.5, -0.5), (float("nan"), 1.0)])
+def test_answers_that_are_no_probabilities_are_refused(
+    checkpoint: Path, monkeypatch: pytest.MonkeyPatch, answer: tuple[float, float]
+) -> None:
+    model = serving.load(checkpoint)
+    wrong = np.array([answer], np.float32)
+    monkeypatch.setattr(serving.ServingModel, "runner", lambda _: lambda images: np.repeat(wrong, len(images), axis=0))
+    with pytest.raises(ServingFormatError, match="does not answer with probabilities"):
+        model.predict(shapes(3)[0])
+
+
 def test_size_and_latency_are_measured_with_their_spread(checkpoint: Path) -> None:
     model = serving.load(checkpoint)
     found = latency.measure(model, shapes(30)[0])
