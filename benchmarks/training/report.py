@@ -196,15 +196,16 @@ def quantised(results: dict[str, Any], _: Path) -> list[str]:
         "",
         *paragraph(
             f"{_made('quantised', results)}, LiteRT on one thread; the same weights in each form, mean ± standard "
-            f"deviation over {len(next(iter(forms.values())))} trainings with five timings each."
+            f"deviation over {len(next(iter(forms.values())))} seeds with five timings each (processor time). Accuracy "
+            "is that on the images kept for validation."
         ),
         *table(
-            ["form", "kB", "test accuracy", "answers that differ", "one image, ms", "images/s, 500 at once"],
+            ["form", "kB", "validation accuracy", "answers that differ", "one image, ms", "images/s, 500 at once"],
             [
                 [
                     name,
                     spread([run["bytes"] / 1000 for run in runs], 0),
-                    spread([run["test_accuracy"] for run in runs], 4),
+                    spread([run["validation_accuracy"] for run in runs], 4),
                     spread([100 * run["differ"] for run in runs], 2) + " %",
                     spread([value for run in runs for value in run["single"]], 3),
                     spread([value for run in runs for value in run["batch"]], 0),
