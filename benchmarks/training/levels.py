@@ -32,7 +32,7 @@ def first_reached(runs: Sequence[dict[str, Any]], recipe: str, level: float) -> 
         for epochs, of in schedules(runs).items():
             points = [run["points"][-1] for run in of]
             if statistics.mean(point["accuracy"] for point in points) >= level:
-                return Reached([point["seconds"] for point in points], True, f"({epochs} epochs)")
+                return Reached([point["seconds"] for point in points], True, f"({epochs} epoch{'s' * (epochs > 1)})")
         return Reached([], False, "not reached")
     of = [run for run in runs if run["recipe"] == recipe]
     found = [next((point for point in run["points"] if point["accuracy"] >= level), None) for run in of]

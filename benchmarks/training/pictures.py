@@ -43,7 +43,7 @@ def time_to_accuracy(runs: list[dict[str, Any]], path: Path) -> None:
         axes.axhline(level, color="gray", linewidth=0.8, linestyle=":")
     axes.set(xlabel="seconds from the start of the process", ylabel="test accuracy")
     lowest = min(point["accuracy"] for run in runs for point in run["points"])
-    axes.set_ylim(max(lowest, 0.8) - 0.005, None)
+    axes.set_ylim(max(lowest, 0.85) - 0.005, None)
     axes.set_xlim(left=0)
     axes.legend(frameon=False, loc="lower right")
     _save(figure, path)
@@ -72,7 +72,7 @@ def step(runs: Runs, path: Path) -> None:
     by_kind = {kind: ops[kind] for kind in longest[:KINDS]} | {"all others": sum(ops[kind] for kind in longest[KINDS:])}
     for axes, title, values in (
         (left, "by part", by_part),
-        (right, "by kind of operation, side by side on all threads", by_kind),
+        (right, "by kind of operation, sum of all threads", by_kind),
     ):
         axes.barh(list(values), list(values.values()), color="tab:blue")
         axes.invert_yaxis()

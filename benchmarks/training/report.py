@@ -30,7 +30,7 @@ def write(folder: Path) -> None:
     for name, section in SECTIONS.items():
         if (folder / name).exists():
             results = json.loads((folder / name).read_text())
-            lines += [*section(results, folder), ""]
+            lines += ["\n".join(section(results, folder)).rstrip(), ""]
     (folder / "README.md").write_text("\n".join(lines))
 
 
@@ -124,7 +124,9 @@ def arithmetic(results: dict[str, Any], folder: Path) -> list[str]:
     pipeline, augmentation = ([run["parts"][name] for run in base] for name in ("pipeline", "augmentation"))
     bfloat16 = base[0]["bfloat16"]
     words = (
-        f"has {', '.join(bfloat16)}" if bfloat16 else "has no bfloat16 arithmetic, so mixed precision would be slower"
+        f"has {', '.join(bfloat16)}"
+        if bfloat16
+        else "has no instructions for bfloat16, so nothing to gain from mixed precision"
     )
     pictures.step(base, folder / "step.png")
     return [

@@ -49,7 +49,7 @@ def test_the_page_says_how_many_times_faster(tmp_path: Path) -> None:
     (tmp_path / "time_to_accuracy.json").write_text(json.dumps(results))
     report.write(tmp_path)
     page = (tmp_path / "README.md").read_text()
-    assert "| 90% | 21.5 ± 0.7 (1 epochs) | 86.0 ± 0.7 (0.5 epochs) | 4.0 |" in page
+    assert "| 90% | 21.5 ± 0.7 (1 epoch) | 86.0 ± 0.7 (0.5 epochs) | 4.0 |" in page
     assert "| 91% | not reached | not reached | - |" in page
     assert (tmp_path / "time_to_accuracy.png").stat().st_size > 1000
 
