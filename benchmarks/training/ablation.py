@@ -40,7 +40,8 @@ def main() -> int:
     arguments = parser.parse_args()
     check(setting.recipe())
     folder = setting.results_folder(arguments)
-    store = setting.Store.open(folder / RESULTS)
+    keys = {row: {"row": row, "overrides": ROWS[row], "code": setting.trained_code()} for row in ROWS}
+    store = setting.Store.open(folder / RESULTS, list(keys.values()))
     console = Console(highlight=False, soft_wrap=True)
     rows = dict.fromkeys([RECIPE, *arguments.rows])
     wanted = [(seed, row) for seed in arguments.seeds for row in rows]
@@ -48,7 +49,7 @@ def main() -> int:
         task = progress.add_task("", total=len(wanted))
         for seed, row in wanted:
             progress.update(task, description=f"seed {seed}: {row}")
-            key = {"row": row, "seed": seed, "overrides": ROWS[row], "code": setting.trained_code()}
+            key = {**keys[row], "seed": seed}
             if store.find(key) is None:
                 done = trial.run(data / "train", seed, {**(setting.QUICK if arguments.quick else {}), **ROWS[row]})
                 metrics = done.model.metadata["metrics"]

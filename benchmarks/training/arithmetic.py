@@ -33,14 +33,14 @@ def main() -> int:
     parser.add_argument("--variants", nargs="*", metavar="VARIANT", help="only these besides the recipe")
     arguments = parser.parse_args()
     folder = setting.results_folder(arguments)
-    store = setting.Store.open(folder / RESULTS)
     console = Console(highlight=False, soft_wrap=True)
     measured = variants(setting.recipe()["batch_size"])
     chosen = list(measured) if arguments.variants is None else dict.fromkeys([BASE, *arguments.variants])
     if unknown := set(chosen) - set(measured):
         parser.error(f"no variant {', '.join(sorted(unknown))}; there are: {', '.join(measured)}")
     wanted = [(seed, name) for seed in arguments.seeds for name in chosen]
-    code = setting.trained_code() + setting.digest(Path(step.__file__))
+    code = f"{setting.trained_code()}-{setting.digest(Path(step.__file__))}"
+    store = setting.Store.open(folder / RESULTS, [{"code": code}])
     with setting.splits(arguments) as data, setting.progress(console) as progress:
         task = progress.add_task("", total=len(wanted))
         for seed, name in wanted:

@@ -30,11 +30,12 @@ def main() -> int:
         name, _, value = override.partition("=")
         overrides[name] = yaml.safe_load(value)
     folder = setting.results_folder(arguments)
-    store = setting.Store.open(folder / RESULTS)
+    current = {"overrides": overrides, "code": setting.trained_code()}
+    store = setting.Store.open(folder / RESULTS, [current])
     console = Console(highlight=False, soft_wrap=True)
     with setting.splits(arguments) as data, setting.progress(console) as progress:
         for seed in progress.track(arguments.seeds, description="seeds"):
-            key = {"seed": seed, "overrides": overrides, "code": setting.trained_code()}
+            key = {**current, "seed": seed}
             if store.find(key) is None:
                 store.add(key, run(data, seed, overrides))
                 console.print(f"seed {seed}: {store.runs[-1]}")

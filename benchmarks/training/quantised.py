@@ -42,9 +42,9 @@ def main() -> int:
     """Measure what the results file does not hold yet and write the page."""
     arguments = setting.parser("quantised", __doc__, range(1, 6)).parse_args()
     folder = setting.results_folder(arguments)
-    store = setting.Store.open(folder / RESULTS)
     console = Console(highlight=False, soft_wrap=True)
-    code = setting.trained_code() + setting.digest(Path(__file__))
+    code = f"{setting.trained_code()}-{setting.digest(Path(__file__))}"
+    store = setting.Store.open(folder / RESULTS, [{"code": code}])
     with setting.splits(arguments) as data, setting.progress(console) as progress:
         for seed in progress.track(arguments.seeds, description="seeds"):
             if store.find({"form": SERVED, "seed": seed, "code": code}) is None:

@@ -7,6 +7,7 @@ test accuracy, and nothing is chosen by it.
 from __future__ import annotations
 
 import argparse
+import ast
 import hashlib
 import json
 import os
@@ -85,47 +86,45 @@ def recipe() -> dict[str, Any]:
     return values
 
 
-def digest(*paths: Path) -> str:
-    """Sixteen hexadecimal digits that change with the content of these files."""
-    content = b"".join(path.name.encode() + b"\0" + path.read_bytes() for path in sorted(paths))
-    return hashlib.sha256(content).hexdigest()[:16]
+def digest(*programs: Path) -> str:
+    """Sixteen hexadecimal digits that change with what these Python files do; comments and layout do not count."""
+    content = "\n".join(f"{path.name} {ast.dump(ast.parse(path.read_text()))}" for path in sorted(programs))
+    return hashlib.sha256(content.encode()).hexdigest()[:16]
 
 
 def trained_code() -> str:
-    """The digest of what decides a training: the code and const.yaml."""
-    return digest(*SOURCE.glob("*.py"), SOURCE / "const.yaml")
+    """What decides a training: the digest of its code, and the hyperparameters of const.yaml."""
+    settings = json.dumps(recipe(), sort_keys=True)
+    return f"{digest(*SOURCE.glob('*.py'))}-{hashlib.sha256(settings.encode()).hexdigest()[:16]}"
 
 
 @dataclass
 class Store:
-    """The runs of one benchmark in a JSON file, which is written after each: an interrupted benchmark goes on.
-
-    A run is found by its key, which holds the digest of the code (`code`) among its fields: what was measured with
-    other code is measured again.
-    """
+    """The runs of one benchmark in a JSON file, which is written after each: an interrupted benchmark goes on."""
 
     path: Path
     runs: list[dict[str, Any]]
 
     @classmethod
-    def open(cls, path: Path) -> Store:
-        """The runs in `path`, if any; SystemExit where they come from another machine or other software."""
+    def open(cls, path: Path, current: Sequence[Mapping[str, Any]]) -> Store:
+        """The runs in `path` that agree with one of `current`; the others come from other code and are left out.
+
+        SystemExit where the file comes from another machine or other software.
+        """
         if not path.exists():
             return cls(path, [])
         document = json.loads(path.read_text())
         for name, value in _circumstances().items():
             if document[name] != value:
                 raise SystemExit(f"{path} was measured with {name} {document[name]}, this is {value}: move it away")
-        return cls(path, document["runs"])
+        return cls(path, [run for run in document["runs"] if any(_agree(run, each) for each in current)])
 
     def find(self, key: Mapping[str, Any]) -> dict[str, Any] | None:
         """The run that was measured under this key."""
         return next((run for run in self.runs if _agree(run, key)), None)
 
     def add(self, key: Mapping[str, Any], values: Mapping[str, Any]) -> None:
-        """Keep a run, in place of one with the same key but other code."""
-        identity = {name: value for name, value in key.items() if name != "code"}
-        self.runs = [run for run in self.runs if not _agree(run, identity)]
+        """Keep a run."""
         self.runs.append({**key, **values})
         self.path.parent.mkdir(parents=True, exist_ok=True)
         temporary = self.path.with_suffix(".part")

@@ -48,7 +48,7 @@ def main() -> int:
     parser.add_argument("--peer-epochs", type=int, default=tutorial.EPOCHS)
     arguments = parser.parse_args()
     folder = setting.results_folder(arguments)
-    store = setting.Store.open(folder / RESULTS)
+    store = setting.Store.open(folder / RESULTS, [{"code": code} for code in codes()])
     console = Console(highlight=False, soft_wrap=True)
     with setting.splits(arguments) as data, setting.progress(console) as progress:
         wanted = [key for seed in arguments.seeds for key in keys(arguments, seed)]
@@ -66,11 +66,16 @@ def main() -> int:
 
 def keys(arguments: argparse.Namespace, seed: int) -> list[dict[str, Any]]:
     """The runs of one seed, in their order: ours, then the peers."""
-    ours, peer = setting.trained_code(), setting.digest(Path(tutorial.__file__))
+    ours, peer = codes()
     return [
         *({"recipe": OURS, "epochs": epochs, "seed": seed, "code": ours} for epochs in arguments.schedules),
         *({"recipe": name, "epochs": arguments.peer_epochs, "seed": seed, "code": peer} for name in arguments.peers),
     ]
+
+
+def codes() -> tuple[str, str]:
+    """What decides a run of ours, and of a peer."""
+    return setting.trained_code(), setting.digest(Path(tutorial.__file__))
 
 
 def measure(data: Path, key: Mapping[str, Any], overrides: Mapping[str, Any]) -> dict[str, Any]:

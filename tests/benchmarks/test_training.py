@@ -56,20 +56,28 @@ def test_the_page_says_how_many_times_faster(tmp_path: Path) -> None:
 
 def test_a_measurement_is_found_again_unless_the_code_changed(tmp_path: Path) -> None:
     path = tmp_path / "results.json"
-    store = setting.Store.open(path)
-    store.add({"row": "a", "seed": 1, "code": "x"}, {"value": 1})
-    store.add({"row": "a", "seed": 2, "code": "x"}, {"value": 2})
-    again = setting.Store.open(path)
+    store = setting.Store.open(path, [{"code": "x"}])
+    for seed in (1, 2):
+        store.add({"row": "a", "seed": seed, "code": "x"}, {"value": seed})
+    again = setting.Store.open(path, [{"code": "x"}])
     found = again.find({"row": "a", "seed": 1, "code": "x"})
     assert found is not None
     assert found["value"] == 1
-    assert again.find({"row": "a", "seed": 1, "code": "y"}) is None
-    again.add({"row": "a", "seed": 1, "code": "y"}, {"value": 3})
-    assert sorted(each["value"] for each in setting.Store.open(path).runs) == [2, 3]
+    assert again.find({"row": "b", "seed": 1, "code": "x"}) is None
+    assert setting.Store.open(path, [{"code": "y"}]).runs == []
     document = json.loads(path.read_text())
     path.write_text(json.dumps({**document, "hardware": "another machine"}))
     with pytest.raises(SystemExit, match="another machine"):
-        setting.Store.open(path)
+        setting.Store.open(path, [{"code": "x"}])
+
+
+def test_comments_change_no_measurement(tmp_path: Path) -> None:
+    program = tmp_path / "program.py"
+    found = []
+    for text in ("a = 1\n", "a = 1  # one\n\n", "a = 2\n"):
+        program.write_text(text)
+        found.append(setting.digest(program))
+    assert found[0] == found[1] != found[2]
 
 
 def test_a_quick_look_never_takes_the_place_of_a_measurement() -> None:
