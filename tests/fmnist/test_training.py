@@ -198,3 +198,18 @@ def test_a_trial_refuses_before_it_starts_tensorflow(data: Path, tmp_path: Path)
     inside = SOURCE / "checkpoints"
     assert "must lie outside" in run("--checkpoints", str(inside))
     assert not inside.exists()
+
+
+@pytest.mark.slow
+def test_the_same_seed_gives_the_same_model_to_the_bit(finished: tuple[str, Path], data: Path, tmp_path: Path) -> None:
+    log, checkpoints = finished
+    again = subprocess.run(trial(data, tmp_path), cwd=SOURCE, capture_output=True, text=True, check=True).stdout
+    other = subprocess.run(
+        trial(data, tmp_path, "--seed=7"), cwd=SOURCE, capture_output=True, text=True, check=True
+    ).stdout
+    first, same, different = (
+        (final(text, folder) / "serving" / "model.tflite").read_bytes()
+        for text, folder in ((log, checkpoints), (again, tmp_path), (other, tmp_path))
+    )
+    assert first == same
+    assert first != different

@@ -94,8 +94,8 @@ class Batches:
 
     Batch k depends on the seed and k alone, so a resumed trial goes on with what the killed one would have seen.
     An epoch visits every image at most once; the few that do not fill a last batch wait for another epoch.
-    With `flip` each image comes as its mirror image in every other epoch, beginning at random: no view comes three
-    times before the other has come (K. Jordan, "94% on CIFAR-10 in 3.29 seconds", arXiv 2404.00498, section 3.6).
+    With `flip` each image comes mirrored in every other epoch, half of them in the first: any two epochs show both
+    views of every image (K. Jordan, "94% on CIFAR-10 in 3.29 seconds", arXiv 2404.00498).
     """
 
     def __init__(self, examples: Examples, *, classes: int, batch_size: int, shift: int, flip: bool, seed: int) -> None:

@@ -27,7 +27,7 @@ def build(width: int, late_width: int, depth: int, classes: int) -> tf.keras.Mod
     x = _residual(x, depth)
     x = layers.AveragePooling2D(2)(x)
     x = _convolution(x, late_width)
-    x = layers.AveragePooling2D(3, strides=2)(x)
+    x = layers.AveragePooling2D(3, strides=2)(x)  # Windows of 2 would leave out the last of 7 rows.
     x = _residual(x, depth)
     x = layers.GlobalAveragePooling2D()(x)
     return tf.keras.Model(images, layers.Dense(classes)(x))

@@ -17,7 +17,7 @@ NEWTON_SCHULZ = (3.4445, -4.7750, 2.0315)
 neural networks", 2024)."""
 
 ITERATIONS = 3
-"""Singular values need only come near 1: kernels of this size gain nothing from the usual 5."""
+"""The usual number is 5; 3 bring all but the smallest singular values near 1 at three fifths of the cost."""
 
 
 class Triangle(tf.keras.optimizers.schedules.LearningRateSchedule):  # type: ignore[misc]
@@ -45,7 +45,7 @@ class Muon(tf.keras.optimizers.AdamW):  # type: ignore[misc]
     """AdamW whose updates of convolution kernels (the variables of rank 4) are orthogonalised momentum.
 
     One learning rate serves both: an orthogonal update is scaled until its root mean square is 1, the size of Adam's
-    updates at the start (J. Liu et al., "Muon is Scalable for LLM Training", arXiv 2502.16982, section 2.2).
+    updates at the start (J. Liu et al., "Muon is Scalable for LLM Training", arXiv 2502.16982).
     """
 
     def update_step(self, gradient: tf.Tensor, variable: tf.Variable) -> None:

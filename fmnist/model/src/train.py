@@ -25,7 +25,8 @@ def main() -> int:
     for chatty in ("absl", "tensorflow"):
         logging.getLogger(chatty).setLevel(logging.WARNING)
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    # TensorFlow leaves oneDNN's convolutions off on CPUs without AVX-512; they train a third faster there too.
+    # TensorFlow leaves oneDNN's convolutions off on CPUs without AVX-512; they are faster there too
+    # (benchmarks/training).
     os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
     try:
         task = tasks.load()
