@@ -107,7 +107,7 @@ def forms(checkpoint: Path, train: Path) -> tuple[dict[str, bytes], Pixels, npt.
     }
     converted = {SERVED: (checkpoint / "serving" / "model.tflite").read_bytes()}
     for form, change in changes.items():
-        converter = export.converter(model, metadata["temperature"])
+        converter = export.converter(model, metadata["temperature"], metadata["hyperparameters"]["flip"])
         converter.optimizations = [tf.lite.Optimize.DEFAULT]
         change(converter)
         converted[form] = converter.convert()

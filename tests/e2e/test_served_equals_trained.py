@@ -37,7 +37,8 @@ images = np.load(sys.argv[2])
 settings = metadata["hyperparameters"]
 model = network.build(settings["width"], settings["late_width"], settings["depth"], 10)
 model.load_weights(str(checkpoint / "model_checkpoint")).expect_partial()
-parts = [np.asarray(network.logits(model, images[at : at + 500])) for at in range(0, len(images), 500)]
+batches = [images[at : at + 500] for at in range(0, len(images), 500)]
+parts = [np.asarray(network.logits(model, batch, settings["flip"])) for batch in batches]
 np.save(sys.argv[3], export.probabilities(np.concatenate(parts), metadata["temperature"]))
 """
 

@@ -35,7 +35,10 @@ def test_the_network_is_small() -> None:
     assert model.output_shape == (None, 10)
     assert model.input_shape == (None, 28, 28)
     images = shapes(6)[0]
-    assert np.allclose(network.logits(model, images), network.logits(model, images[:, :, ::-1]), atol=1e-5)
+    assert np.allclose(network.logits(model, images, True), network.logits(model, images[:, :, ::-1], True), atol=1e-5)
+    assert not np.allclose(
+        network.logits(model, images, False), network.logits(model, images[:, :, ::-1], False), atol=1e-2
+    )
 
 
 def test_the_temperature_minimises_the_loss() -> None:
@@ -144,7 +147,7 @@ def test_the_exported_model_answers_as_keras_does(finished: tuple[str, Path]) ->
     temperature = json.loads((checkpoint / "metadata.json").read_text())["temperature"]
     blank = np.stack([np.full((28, 28), grey, np.uint8) for grey in (0, 255)])
     images = np.concatenate([shapes(1000, seed=9)[0], blank])
-    expected = export.probabilities(network.logits(model, images).numpy(), temperature)
+    expected = export.probabilities(network.logits(model, images, True).numpy(), temperature)
     exported = serving.load(checkpoint)
     for size in (1, 7, 500):
         assert np.abs(exported.predict(images, batch=size) - expected).max() <= export.TOLERANCE == 1e-4

@@ -1,6 +1,6 @@
 """The serving format: a folder that answers like the trained model and needs no TensorFlow to do so.
 
-Normalisation, the mean over both mirror images and the temperature live inside the graph; input is uint8
+Normalisation, the mean over both mirror images (with `flip`) and the temperature live inside the graph; input is uint8
 [n, 28, 28], output float32 probabilities [n, classes].
 """
 
@@ -52,18 +52,18 @@ def fit_temperature(logits: Floats, labels: Labels) -> float:
     return float(2 / (low + high))
 
 
-def converter(model: tf.keras.Model, temperature: float) -> tf.lite.TFLiteConverter:
+def converter(model: tf.keras.Model, temperature: float, flip: bool) -> tf.lite.TFLiteConverter:
     """From the trained model to LiteRT: uint8 [n, 28, 28] to probabilities; the batch dimension stays open."""
     predict = tf.function(
-        lambda images: tf.nn.softmax(network.logits(model, images) / temperature),
+        lambda images: tf.nn.softmax(network.logits(model, images, flip) / temperature),
         input_signature=[tf.TensorSpec((None, SIDE, SIDE), tf.uint8)],
     )
     return tf.lite.TFLiteConverter.from_concrete_functions([predict.get_concrete_function()], model)
 
 
-def convert(model: tf.keras.Model, temperature: float) -> bytes:
+def convert(model: tf.keras.Model, temperature: float, flip: bool) -> bytes:
     """The flat buffer that is served, in float32."""
-    content: bytes = converter(model, temperature).convert()
+    content: bytes = converter(model, temperature, flip).convert()
     return content
 
 

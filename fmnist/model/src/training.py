@@ -20,7 +20,11 @@ from validation import Validation, metrics_of
 
 log = logging.getLogger("train")
 
-PREPROCESSING = "none outside the graph: it scales pixels to 0-1 and averages the logits of both mirror images"
+PREPROCESSING = {
+    False: "none outside the graph: it scales pixels to 0-1",
+    True: "none outside the graph: it scales pixels to 0-1 and averages the logits of both mirror images",
+}
+"""What the checkpoint says of the input, without and with mirror images."""
 
 
 class Training:
@@ -54,7 +58,7 @@ class Training:
             loss=tf.keras.losses.CategoricalCrossentropy(from_logits=True, label_smoothing=settings.label_smoothing),
             metrics=["accuracy"],
         )
-        self._validation = Validation(core_context, self._validation_examples)
+        self._validation = Validation(core_context, self._validation_examples, settings.flip)
 
     def run(self) -> None:
         """Train what is left to train; write the final checkpoint unless a pause came first."""
@@ -92,15 +96,16 @@ class Training:
         Determined ranks a checkpoint by the validation reported at its very step.  The temperature can only lower the
         loss of the best epoch, so this checkpoint ranks first.
         """
+        settings = self._task.hyperparameters
         self._validation.restore_best()
         logits = self._validation.logits()
         temperature = export.fit_temperature(logits, self._validation_examples.labels)
         metrics = metrics_of(logits, self._validation_examples, temperature)
-        content = export.convert(self._model, temperature)
+        content = export.convert(self._model, temperature, settings.flip)
         export.check(content, self._validation_examples.images, export.probabilities(logits, temperature))
-        progress = {"epochs": self._task.hyperparameters.epochs, "batches": steps}
+        progress = {"epochs": settings.epochs, "batches": steps}
         self._core.train.report_metrics("validation", steps, {**metrics, **progress})
-        hyperparameters = dataclasses.asdict(self._task.hyperparameters)
+        hyperparameters = dataclasses.asdict(settings)
         metadata = {
             "steps_completed": steps,
             "provenance": dict(self._task.provenance),
@@ -115,7 +120,7 @@ class Training:
                 content,
                 labels=self._task.class_names,
                 parameters=network.parameter_count(self._model),
-                preprocessing=PREPROCESSING,
+                preprocessing=PREPROCESSING[settings.flip],
                 temperature=temperature,
                 hyperparameters=hyperparameters,
                 provenance=self._task.provenance,

@@ -23,10 +23,11 @@ class Validation(tf.keras.callbacks.Callback):  # type: ignore[misc]
     weights so far: they survive the process.
     """
 
-    def __init__(self, core_context: core.Context, examples: Examples) -> None:
+    def __init__(self, core_context: core.Context, examples: Examples, flip: bool) -> None:
         super().__init__()
         self._core = core_context
         self._examples = examples
+        self._flip = flip
         self._started = 0.0
 
     def set_model(self, model: tf.keras.Model) -> None:
@@ -36,7 +37,7 @@ class Validation(tf.keras.callbacks.Callback):  # type: ignore[misc]
         self._best = [tf.Variable(weight, trainable=False) for weight in model.weights]
         model.best = tf.train.Checkpoint(loss=self.best_loss, weights=self._best)
         self._logits = tf.function(
-            lambda images: network.logits(model, images),
+            lambda images: network.logits(model, images, self._flip),
             input_signature=[tf.TensorSpec((None, SIDE, SIDE), tf.uint8)],
         )
 
