@@ -77,7 +77,7 @@ def run(data: Path, options: list[str], environment: dict[str, str], arguments: 
     done = subprocess.run(
         [*command, *quick, *options],
         cwd=setting.HERE.parents[1],
-        env={**os.environ, **environment},
+        env={**os.environ, **setting.ENVIRONMENT, **environment},
         capture_output=True,
         text=True,
         check=False,

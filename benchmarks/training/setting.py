@@ -80,6 +80,10 @@ def splits(arguments: argparse.Namespace) -> Iterator[Path]:
         yield folder
 
 
+ENVIRONMENT = {"TF_ENABLE_ONEDNN_OPTS": "1"}
+"""What train.py sets for TensorFlow; whatever is compared with it has the same."""
+
+
 def recipe() -> dict[str, Any]:
     """The hyperparameters of const.yaml."""
     values: dict[str, Any] = yaml.safe_load((SOURCE / "const.yaml").read_text())["hyperparameters"]
