@@ -54,11 +54,14 @@ def fit_temperature(logits: Floats, labels: Labels) -> float:
 
 def converter(model: tf.keras.Model, temperature: float, flip: bool) -> tf.lite.TFLiteConverter:
     """From the trained model to LiteRT: uint8 [n, 28, 28] to probabilities; the batch dimension stays open."""
+    # A copy without optimiser and metrics: the converter would write out and read back their graphs too.
+    bare = tf.keras.models.clone_model(model)
+    bare.set_weights(model.get_weights())
     predict = tf.function(
-        lambda images: tf.nn.softmax(network.logits(model, images, flip) / temperature),
+        lambda images: tf.nn.softmax(network.logits(bare, images, flip) / temperature),
         input_signature=[tf.TensorSpec((None, SIDE, SIDE), tf.uint8)],
     )
-    return tf.lite.TFLiteConverter.from_concrete_functions([predict.get_concrete_function()], model)
+    return tf.lite.TFLiteConverter.from_concrete_functions([predict.get_concrete_function()], bare)
 
 
 def convert(model: tf.keras.Model, temperature: float, flip: bool) -> bytes:
