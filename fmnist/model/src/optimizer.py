@@ -1,8 +1,8 @@
 """The optimiser and its schedule: Muon for the kernels of convolutions, AdamW for everything else.
 
 Muon makes the update of a kernel an orthogonal matrix: every direction of the layer learns at the same pace, where Adam
-follows the few that dominate the gradient.  Each source of a choice stands where it is made; what each choice is worth
-stands in the ablation table (benchmarks/training).
+follows the few that dominate the gradient.  The source of a choice stands where it is made;
+benchmarks/training/ablation.py measures what each is worth.
 """
 
 from __future__ import annotations
