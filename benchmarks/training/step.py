@@ -149,7 +149,8 @@ class Step:
 def kinds(space: Any, steps: int) -> dict[str, float]:
     """Milliseconds a step by type of operation, the longest first.
 
-    In a trace an operation is named node:type; a name with a double colon is a part of TensorFlow itself.
+    In a trace an operation is named node:type; a name with a double colon is a part of TensorFlow itself.  oneDNN's
+    operations count as those that they stand in for.
     """
     total: Counter[str] = Counter()
     for plane in space.planes:
@@ -159,7 +160,7 @@ def kinds(space: Any, steps: int) -> dict[str, float]:
             for event in line.events:
                 name, _, kind = plane.event_metadata[event.metadata_id].name.rpartition(":")
                 if name and not name.endswith(":") and kind.isidentifier():
-                    total[kind] += event.duration_ps
+                    total[kind.removeprefix("_MklNative").removeprefix("_Mkl")] += event.duration_ps
     return {kind: picoseconds / 1e9 / steps for kind, picoseconds in total.most_common()}
 
 

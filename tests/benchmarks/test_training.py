@@ -100,7 +100,13 @@ def test_every_row_of_the_ablation_changes_the_recipe(monkeypatch: pytest.Monkey
 
 
 def test_operations_are_told_from_what_else_a_trace_holds() -> None:
-    names = ["model/conv/Conv2D:Conv2D", "model/dense/MatMul:MatMul", "ExecutorState::Process", "plain", "b:Conv2D"]
+    names = [
+        "model/conv/Conv2D:Conv2D",
+        "model/dense/MatMul:MatMul",
+        "ExecutorState::Process",
+        "plain",
+        "b:_MklNativeConv2D",
+    ]
     events = [SimpleNamespace(metadata_id=number, duration_ps=10**9) for number in range(len(names))]
     plane = SimpleNamespace(
         name="/host:CPU",

@@ -48,7 +48,7 @@ def digits() -> tuple[Bytes, Bytes]:
 def shell(section: str) -> str:
     """The commands of a section of README.md."""
     text = (REPOSITORY / "README.md").read_text().split(f"# {section}\n", 1)[1]
-    found = re.search(r"```bash\n(.*?)```", text, re.DOTALL)
+    found = re.search(r"```sh\n(.*?)```", text, re.DOTALL)
     assert found
     return found[1]
 
