@@ -29,8 +29,8 @@ from typing import Any
 
 from benchmarks.determined import report
 from benchmarks.determined.cluster import Cluster
-from benchmarks.hardware import hardware
 from determined.common.api import bindings
+from fmnist.hardware import hardware
 
 HERE = Path(__file__).resolve().parent
 REPEATS = 7

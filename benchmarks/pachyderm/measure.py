@@ -36,8 +36,8 @@ import psutil
 from pachyderm_sdk import Client
 from pachyderm_sdk.api import pfs
 
-from benchmarks.hardware import hardware
 from benchmarks.pachyderm import report
+from fmnist.hardware import hardware
 from tests.contract.pachyderm.pachd import LocalPachd
 
 HERE = Path(__file__).resolve().parent

@@ -19,10 +19,10 @@ from determined.common import util
 from determined.common.api import bindings
 from determined.experimental.client import Experiment
 
-from benchmarks.hardware import hardware
 from benchmarks.search import report
 from data import ingest, validated
 from fmnist import registry
+from fmnist.hardware import hardware
 from fmnist.model import curves
 from fmnist.test import serving
 from fmnist.test.evaluation import Evaluation

@@ -25,8 +25,8 @@ import yaml
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from benchmarks.hardware import hardware
 from data import ingest, validated
+from fmnist.hardware import hardware
 
 HERE = Path(__file__).resolve().parent
 SOURCE = HERE.parents[1] / "fmnist" / "model" / "src"

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,9 +14,22 @@ from typing import Any
 from determined.experimental import Determined
 from determined.experimental.client import Experiment
 
-from tests.fmnist.conftest import REPOSITORY, SOURCE
+from localcluster.determined import service as determined
+from localcluster.pachyderm import service as pachyderm
+from tests.fmnist.conftest import REPOSITORY, SOURCE, home_settings, running
 
 SMALL = {"batch_size": 50, "width": 8, "late_width": 16, "validation_images": 200, "learning_rate": 0.01}
+
+
+@contextmanager
+def services(home: Path) -> Iterator[dict[str, str]]:
+    """A pachd and a master of one's own, no Kubernetes; what their clients have in the environment."""
+    settings = home_settings(home / "cluster")
+    settings.home.mkdir()
+    private = {"HOME": str(home), "XDG_CACHE_HOME": str(home / "cache"), "BUILD_DIR": str(home / "build")}
+    private |= {"KUBECONFIG": str(home / "no-cluster")}
+    with running(pachyderm, settings, private) as pach, running(determined, settings, {**private, **pach}) as det:
+        yield {**private, **pach, **det}
 
 
 @dataclass(frozen=True)

@@ -23,12 +23,10 @@ from PIL import Image
 from sklearn.datasets import load_digits
 
 from data.catalog import TEST, TRAIN
-from localcluster.determined import service as determined
-from localcluster.pachyderm import service as pachyderm
 from pipelines import jobs
 from tests.conftest import idx
-from tests.fmnist.conftest import REPOSITORY, home_settings, running
-from tests.fmnist.stages import Stages
+from tests.fmnist.conftest import REPOSITORY
+from tests.fmnist.stages import Stages, services
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("digits"), pytest.mark.timeout(600)]
 
@@ -67,12 +65,8 @@ def spec(split: str) -> dict[str, Any]:
 def stages(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stages]:
     """A master and a pachd of one's own, with the digits validated by its pipelines."""
     home = tmp_path_factory.mktemp("home")
-    settings = home_settings(home / "cluster")
-    settings.home.mkdir()
-    private = {"HOME": str(home), "XDG_CACHE_HOME": str(home / "cache"), "BUILD_DIR": str(home / "build")}
-    with running(pachyderm, settings, private) as pach, running(determined, settings, {**private, **pach}) as det:
-        clients = {**private, **pach, **det}
-        client = Client.from_config(pach["PACH_CONFIG"])
+    with services(home) as clients:
+        client = Client.from_config(clients["PACH_CONFIG"])
         commits = []
         images, labels = digits()
         for split, files, part in (("train", TRAIN, slice(TRAINED)), ("test", TEST, slice(TRAINED, None))):

@@ -17,11 +17,9 @@ from pachyderm_sdk.api import pfs, pps
 
 from fmnist import artifacts
 from fmnist.lineage.__main__ import main
-from localcluster.determined import service as determined
-from localcluster.pachyderm import service as pachyderm
 from tests.conftest import validated
-from tests.fmnist.conftest import REPOSITORY, home_settings, running, shapes
-from tests.fmnist.stages import Stages
+from tests.fmnist.conftest import REPOSITORY, shapes
+from tests.fmnist.stages import Stages, services
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("lineage"), pytest.mark.timeout(600)]
 
@@ -62,17 +60,16 @@ class Chain:
 def chain(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Chain]:
     """Two splits through a pipeline each, one training, version 1 registered and judged; no Kubernetes."""
     home = tmp_path_factory.mktemp("home")
-    cluster = home_settings(home / "cluster")
-    cluster.home.mkdir()
-    private = {"HOME": str(home), "XDG_CACHE_HOME": str(home / "cache"), "BUILD_DIR": str(home / "build")}
-    private |= {"KUBECONFIG": str(home / "no-cluster"), "IMAGE_LAYOUT": str(home / "images")}
-    with running(pachyderm, cluster, private) as pach, running(determined, cluster, {**private, **pach}) as det:
-        client = Client.from_config(pach["PACH_CONFIG"])
+    with services(home) as clients:
+        client = Client.from_config(clients["PACH_CONFIG"])
         commits: dict[str, str] = {}
         for split, count, seed in (("train", 600, 0), ("test", 200, 1)):
             commits |= through_a_pipeline(client, f"fmnist-{split}", count, seed)
         stages = Stages(
-            {**os.environ, **private, **pach, **det}, home / "build", commits["fmnist-train"], commits["fmnist-test"]
+            {**os.environ, **clients, "IMAGE_LAYOUT": str(home / "images")},
+            home / "build",
+            commits["fmnist-train"],
+            commits["fmnist-test"],
         )
         for done in (
             stages.submit(1),

@@ -30,11 +30,9 @@ from fmnist.errors import FmnistError, PlatformUnreachable
 from fmnist.model import curves
 from fmnist.test.gate import run_gate
 from fmnist.test.settings import Settings
-from localcluster.determined import service as determined
-from localcluster.pachyderm import service as pachyderm
 from tests.conftest import validated
-from tests.fmnist.conftest import REPOSITORY, SOURCE, KubectlStub, home_settings, running, shapes, wait_until
-from tests.fmnist.stages import SMALL, Stages
+from tests.fmnist.conftest import REPOSITORY, SOURCE, KubectlStub, shapes, wait_until
+from tests.fmnist.stages import SMALL, Stages, services
 
 TRAIN, TEST = "fmnist-train", "fmnist-test"
 
@@ -45,27 +43,21 @@ pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("stages"), pytest.mark.t
 def stages(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stages]:
     """A master and a pachd of one's own, with both splits committed, in the environment of this process too."""
     home = tmp_path_factory.mktemp("home")
-    settings = home_settings(home / "cluster")
-    settings.home.mkdir()
-    private = {"HOME": str(home), "XDG_CACHE_HOME": str(home / "cache"), "BUILD_DIR": str(home / "build")}
-    private |= {"KUBECONFIG": str(home / "no-cluster")}
-    with running(pachyderm, settings, private) as pach, running(determined, settings, {**private, **pach}) as det:
-        clients = {**private, **pach, **det}
-        with pytest.MonkeyPatch.context() as patch:
-            for name, value in clients.items():
-                patch.setenv(name, value)
-            client = Client.from_config(pach["PACH_CONFIG"])
-            commits = []
-            for repo, count, seed in ((TRAIN, 2000, 0), (TEST, 500, 1)):
-                images, labels = shapes(count, seed)
-                if repo == TEST:
-                    labels[:50] = 9 - labels[:50]  # No model gets these right, so no accuracy is perfect.
-                client.pfs.create_repo(repo=pfs.Repo(name=repo))
-                with client.pfs.commit(branch=pfs.Branch.from_uri(f"{repo}@master")) as commit:
-                    for name, content in validated(images, labels).items():
-                        commit.put_file_from_bytes(path=f"/{name}", data=content)
-                commits.append(str(commit.id))
-            yield Stages({**os.environ, **clients}, home / "build", *commits)
+    with services(home) as clients, pytest.MonkeyPatch.context() as patch:
+        for name, value in clients.items():
+            patch.setenv(name, value)
+        client = Client.from_config(clients["PACH_CONFIG"])
+        commits = []
+        for repo, count, seed in ((TRAIN, 2000, 0), (TEST, 500, 1)):
+            images, labels = shapes(count, seed)
+            if repo == TEST:
+                labels[:50] = 9 - labels[:50]  # No model gets these right, so no accuracy is perfect.
+            client.pfs.create_repo(repo=pfs.Repo(name=repo))
+            with client.pfs.commit(branch=pfs.Branch.from_uri(f"{repo}@master")) as commit:
+                for name, content in validated(images, labels).items():
+                    commit.put_file_from_bytes(path=f"/{name}", data=content)
+            commits.append(str(commit.id))
+        yield Stages({**os.environ, **clients}, home / "build", *commits)
 
 
 @pytest.fixture(scope="module")
