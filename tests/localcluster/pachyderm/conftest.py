@@ -9,6 +9,7 @@ import pytest
 
 from localcluster.pachyderm.state.store import Store
 from tests.contract.pachyderm.pachd import LocalPachd
+from tests.localcluster.pachyderm.project import Project
 
 
 @pytest.fixture
@@ -24,3 +25,18 @@ def pachd(tmp_path: Path) -> Iterator[LocalPachd]:
     running.start()
     yield running
     running.kill()
+
+
+@pytest.fixture(scope="module")
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalPachd]:
+    """One pachd for the module."""
+    pachd = LocalPachd(tmp_path_factory.mktemp("pachd"))
+    pachd.start()
+    yield pachd
+    assert pachd.stop() == 0
+
+
+@pytest.fixture
+def project(running: LocalPachd) -> Project:
+    """Repos and pipelines of the test's own."""
+    return Project(running.client())

@@ -1,104 +1,15 @@
-"""Pipelines that really run: what user code sees, how it may fail, what is done again and what is not, and its logs."""
+"""Pipelines that really run: what user code sees, what is done again and what is not, inputs and logs."""
 
 from __future__ import annotations
 
 import json
 import threading
-import time
-import uuid
-from collections.abc import Callable, Iterator
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
 
-import grpc
-import pytest
-from pachyderm_sdk import Client
 from pachyderm_sdk.api import pfs, pps
 
-from tests.contract.pachyderm.helpers import put, read, refused
-from tests.contract.pachyderm.pachd import LocalPachd
-
-DEADLINE = 60.0
-
-
-@pytest.fixture(scope="module")
-def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalPachd]:
-    """One pachd for the module."""
-    pachd = LocalPachd(tmp_path_factory.mktemp("pachd"))
-    pachd.start()
-    yield pachd
-    assert pachd.stop() == 0
-
-
-class Project:
-    """Repos and pipelines of one test, under names of its own."""
-
-    def __init__(self, client: Client) -> None:
-        self.client = client
-        self._suffix = uuid.uuid4().hex[:8]
-
-    def named(self, name: str) -> str:
-        """The full name of what the test calls `name`."""
-        return f"{name}-{self._suffix}"
-
-    def put(self, files: dict[str, bytes], repo: str = "in") -> pfs.Commit:
-        """Write files in one commit, in a repo that is made where it is missing."""
-        branch = pfs.Branch.from_uri(f"{self.named(repo)}@master")
-        if not self.client.pfs.repo_exists(branch.repo):
-            self.client.pfs.create_repo(repo=branch.repo)
-        return put(self.client, branch, files)
-
-    def create(self, name: str, cmd: list[str], *flags: str, **fields: Any) -> None:
-        """Make a pipeline (with the flag "update" or "reprocess" a new version) of the files of the repo `in`."""
-        document = {
-            "pipeline": {"name": self.named(name)},
-            "input": {"pfs": {"repo": self.named("in"), "name": "in", "glob": "/*"}},
-            "transform": {"cmd": cmd} | fields.pop("transform", {}),
-            **fields,
-        }
-        self.client.pps.create_pipeline_v2(
-            create_pipeline_request_json=json.dumps(document), **dict.fromkeys(flags, True)
-        )
-
-    def jobs(self, name: str) -> list[pps.JobInfo]:
-        """The pipeline's jobs, newest first."""
-        pipeline = pps.Pipeline(name=self.named(name), project=pfs.Project(name="default"))
-        return list(self.client.pps.list_job(pipeline=pipeline, details=True))
-
-    def last(self, name: str) -> pps.JobInfo:
-        """The pipeline's newest job, once it has ended."""
-        job = self.jobs(name)[0].job
-        return self.client.pps.inspect_job(job=job, wait=True, details=True)
-
-    def output(self, name: str) -> dict[str, bytes]:
-        """The files of the newest output commit."""
-        uri = f"{self.named(name)}@master:/"
-        infos = self.client.pfs.walk_file(file=pfs.File.from_uri(uri))
-        return {
-            i.file.path: read(self.client, uri[:-1] + i.file.path) for i in infos if i.file_type == pfs.FileType.FILE
-        }
-
-    def lines(self, job: pps.Job, **filters: Any) -> list[str]:
-        """What user code wrote."""
-        return [line.message for line in self.client.pps.get_logs(job=job, **filters) if line.user]
-
-
-@pytest.fixture
-def project(running: LocalPachd) -> Project:
-    """Repos and pipelines of the test's own."""
-    return Project(running.client())
-
-
-def _ran(info: pps.JobInfo) -> tuple[int, int, int, int]:
-    return info.data_processed, info.data_skipped, info.data_failed, info.data_recovered
-
-
-def _wait(condition: Callable[[], bool], what: str) -> None:
-    deadline = time.monotonic() + DEADLINE
-    while not condition():
-        assert time.monotonic() < deadline, f"still waiting for {what}"
-        time.sleep(0.02)
+from tests.localcluster.pachyderm.project import DEADLINE, Project, counts, wait_until
 
 
 def test_what_user_code_sees(project: Project) -> None:
@@ -136,25 +47,25 @@ def test_what_is_known_is_not_run_again(project: Project) -> None:
     script = ["cat /pfs/in/* > /pfs/out/$(basename $in); date +%N >> /pfs/out/$(basename $in)"]
     project.put({"/a": b"A\n", "/b": b"B\n"})
     project.create("copy", ["sh"], transform={"stdin": script})
-    assert _ran(project.last("copy")) == (2, 0, 0, 0)
+    assert counts(project.last("copy")) == (2, 0, 0, 0)
     first = project.output("copy")
     project.put({"/a": b"changed\n", "/c": b"C\n"})
-    assert _ran(project.last("copy")) == (2, 1, 0, 0)
+    assert counts(project.last("copy")) == (2, 1, 0, 0)
     second = project.output("copy")
     assert second["/b"] == first["/b"]
     assert second["/a"].startswith(b"changed\n")
     with project.client.pfs.commit(branch=pfs.Branch.from_uri(f"{project.named('in')}@master")) as commit:
         commit.delete_file(path="/b")
-    assert _ran(project.last("copy")) == (0, 2, 0, 0)
+    assert counts(project.last("copy")) == (0, 2, 0, 0)
     third = project.output("copy")
     assert third == {path: data for path, data in second.items() if path != "/b"}
     project.create("copy", ["sh"], "update", transform={"stdin": [*script, "echo more"]})
-    assert _ran(project.last("copy")) == (0, 2, 0, 0)
+    assert counts(project.last("copy")) == (0, 2, 0, 0)
     project.create("copy", ["sh"], "update", "reprocess", transform={"stdin": script})
-    assert _ran(project.last("copy")) == (2, 0, 0, 0)
+    assert counts(project.last("copy")) == (2, 0, 0, 0)
     assert project.output("copy") != third
     project.create("copy", ["sh"], "update", transform={"stdin": script}, reprocess_spec="every_job")
-    assert _ran(project.last("copy")) == (2, 0, 0, 0)
+    assert counts(project.last("copy")) == (2, 0, 0, 0)
 
 
 def test_the_meta_repo_has_a_record_of_each_datum(project: Project) -> None:
@@ -167,122 +78,6 @@ def test_the_meta_repo_has_a_record_of_each_datum(project: Project) -> None:
         record = json.loads(project.client.pfs.pfs_file(file).read())
         assert (record["job"]["id"], record["state"]) == (job.job.id, "PROCESSED")
         assert record["inputs"][0]["fileInfo"]["file"]["path"] == datum.data[0].file.path
-
-
-def test_a_failure_says_what_the_user_needs(project: Project) -> None:
-    program = "print('first'); print('second'); raise SystemExit('the reason')"
-    project.put({"/a": b"A"})
-    project.create("fails", ["python3", "-c", program], datum_tries=2)
-    job = project.last("fails")
-    datum = next(project.client.pps.list_datum(job=job.job)).datum.id
-    name = project.named("fails")
-    assert job.state == pps.JobState.JOB_FAILURE
-    first, *rest = job.reason.splitlines()
-    assert first.startswith(f"datum {datum} failed")
-    assert first.endswith("exit status 1")
-    assert rest == [
-        "  first",
-        "  second",
-        "  the reason",
-        f"see pachctl logs --job={name}@{job.job.id} --datum={datum}",
-    ]
-    assert project.lines(job.job) == ["first", "second", "the reason"] * 2
-    assert _ran(job) == (0, 0, 1, 0)
-    commit = project.client.pfs.inspect_commit(commit=job.output_commit)
-    assert commit.error == job.reason
-    assert project.output("fails") == {}
-
-
-def test_nothing_downstream_works_on_what_a_failed_job_wrote(project: Project) -> None:
-    project.put({"/a": b"good"})
-    project.create("checked", ["sh", "-c", "grep -q good /pfs/in/* && cp /pfs/in/* /pfs/out/"])
-    assert project.last("checked").state == pps.JobState.JOB_SUCCESS
-    project.create("downstream", ["true"], input={"pfs": {"repo": project.named("checked"), "glob": "/"}})
-    project.last("downstream")
-    project.put({"/a": b"bad", "/b": b"good"})
-    assert project.last("checked").state == pps.JobState.JOB_FAILURE
-    later = project.last("downstream")
-    assert later.state == pps.JobState.JOB_UNRUNNABLE
-    assert "unrunnable because the following upstream pipelines failed" in later.reason
-    assert project.output("checked") == {"/b": b"good"}
-    project.put({"/a": b"good again"})
-    recovered = project.last("checked")
-    assert (recovered.state, *_ran(recovered)) == (pps.JobState.JOB_SUCCESS, 2, 0, 0, 0)
-    assert project.output("checked") == {"/a": b"good again", "/b": b"good"}
-    assert project.last("downstream").state == pps.JobState.JOB_SUCCESS
-
-
-def test_retries_and_recovery(project: Project, tmp_path: Path) -> None:
-    project.put({"/a": b"A"})
-    count = f"echo x >> {tmp_path}/$PPS_PIPELINE_NAME; tries=$(wc -l < {tmp_path}/$PPS_PIPELINE_NAME)"
-    project.create("third", ["sh", "-c", f"{count}; test $tries -ge 3 && echo $tries > /pfs/out/tries"])
-    assert project.last("third").state == pps.JobState.JOB_SUCCESS
-    assert project.output("third") == {"/tries": b"3\n"}
-    project.create("once", ["sh", "-c", f"{count}; exit 9"], datum_tries=1)
-    assert "exit status 9" in project.last("once").reason
-    assert (tmp_path / project.named("once")).read_text() == "x\n"
-    project.create("accepted", ["sh", "-c", "echo kept > /pfs/out/kept; exit 9"], transform={"accept_return_code": [9]})
-    assert project.last("accepted").state == pps.JobState.JOB_SUCCESS
-    assert project.output("accepted") == {"/kept": b"kept\n"}
-    save = {"err_cmd": ["sh"], "err_stdin": ["echo saved; test -f /pfs/in/a"]}
-    project.create("saved", ["sh", "-c", "echo lost > /pfs/out/lost; exit 1"], datum_tries=1, transform=save)
-    saved = project.last("saved")
-    assert (saved.state, *_ran(saved)) == (pps.JobState.JOB_SUCCESS, 0, 0, 0, 1)
-    assert project.output("saved") == {}
-    assert project.lines(saved.job) == ["saved"]
-
-
-def test_timeouts(project: Project) -> None:
-    project.put({"/a": b"A"})
-    project.create("slow", ["sh", "-c", "echo begun; sleep 600"], datum_timeout="0.5s", datum_tries=1)
-    job = project.last("slow")
-    assert job.state == pps.JobState.JOB_FAILURE
-    assert "context deadline exceeded" in job.reason
-    assert "  begun" in job.reason.splitlines()
-    project.create("late", ["sleep", "600"], job_timeout="0.5s")
-    job = project.last("late")
-    assert job.state == pps.JobState.JOB_KILLED
-    assert "job timed out" in job.reason
-
-
-def test_a_job_that_is_stopped_ends_its_processes(project: Project, tmp_path: Path) -> None:
-    project.put({"/a": b"A"})
-    mark = tmp_path / "began"
-    project.create("endless", ["sh", "-c", f"touch {mark}; sleep 600; touch {mark}.after"])
-    _wait(mark.exists, "the user code to begin")
-    job = project.jobs("endless")[0].job
-    project.client.pps.stop_job(job=job, reason="enough")
-    stopped = project.last("endless")
-    assert (stopped.state, stopped.reason) == (pps.JobState.JOB_KILLED, "enough")
-    project.create("endless", ["true"], "update")
-    assert project.last("endless").state == pps.JobState.JOB_SUCCESS
-    assert not Path(f"{mark}.after").exists()
-
-
-def _restarted(client: Client, job: pps.Job) -> bool:
-    """Whether the datum /a could be restarted: its command may have begun before pachd could end it."""
-    try:
-        client.pps.restart_datum(job=job, data_filters=["/a"])
-    except grpc.RpcError:
-        return False
-    return True
-
-
-def test_a_stuck_datum_is_restarted(project: Project, tmp_path: Path) -> None:
-    project.put({"/a": b"A", "/b": b"B"})
-    script = f"echo $in >> {tmp_path}/began; test $in = /pfs/in/b || mkdir {tmp_path}/tried || exit 0; sleep 600"
-    project.create("stuck", ["sh", "-c", script], datum_tries=2, transform={"err_cmd": ["true"]})
-    _wait((tmp_path / "tried").exists, "the user code to begin")
-    job = project.jobs("stuck")[0].job
-    with refused(grpc.StatusCode.UNKNOWN, f"datum matching filter [/b] could not be found for job ID {job.id}"):
-        project.client.pps.restart_datum(job=job, data_filters=["/b"])
-    _wait(lambda: _restarted(project.client, job), "the process to be known")
-    _wait(lambda: (tmp_path / "began").read_text().split() == ["/pfs/in/a"] * 2 + ["/pfs/in/b"], "the other datum")
-    states = {info.data[0].file.path: info.state for info in project.client.pps.list_datum(job=job)}
-    assert states == {"/a": pps.DatumState.SUCCESS}
-    project.client.pps.stop_job(job=job)
-    with refused(grpc.StatusCode.UNKNOWN, "could not be found for job ID"):
-        project.client.pps.restart_datum(job=job)
 
 
 def test_datums_run_at_the_same_time(project: Project, tmp_path: Path) -> None:
@@ -298,12 +93,12 @@ def test_cross_and_union(project: Project) -> None:
     sides = [{"pfs": {"repo": project.named(repo), "name": repo, "glob": "/*"}} for repo in ("in", "other")]
     paste = 'cat "$in" "$other" > /pfs/out/$(basename $in)$(basename $other)'
     project.create("crossed", ["sh", "-c", paste], input={"cross": sides})
-    assert _ran(project.last("crossed")) == (2, 0, 0, 0)
+    assert counts(project.last("crossed")) == (2, 0, 0, 0)
     assert project.output("crossed") == {"/a1": b"A1", "/b1": b"B1"}
     project.create(
         "united", ["sh", "-c", "cp -r /pfs/in/* /pfs/other/* /pfs/out/ 2>/dev/null; true"], input={"union": sides}
     )
-    assert _ran(project.last("united")) == (3, 0, 0, 0)
+    assert counts(project.last("united")) == (3, 0, 0, 0)
     assert project.output("united") == {"/a": b"A", "/b": b"B", "/1": b"1"}
     empty = [{"pfs": {**sides[0]["pfs"], "empty_files": True}}, sides[1]]
     project.create("empty", ["sh", "-c", "wc -c < $in > /pfs/out/in; wc -c < $other > /pfs/out/$(basename $in)"], input={"cross": empty}, datum_tries=1)  # noqa: E501 # fmt: skip
@@ -395,7 +190,7 @@ def test_an_input_that_is_deleted_meanwhile_ends_the_job(project: Project, tmp_p
     commit = project.put({"/a": b"A", "/b": b"B"})
     began, gate = tmp_path / "began", tmp_path / "gate"
     project.create("orphan", ["sh", "-c", f"touch {began}; until test -f {gate}; do sleep 0.05; done"])
-    _wait(began.exists, "the user code to begin")
+    wait_until(began.exists, "the user code to begin")
     project.client.pfs.delete_repo(repo=commit.repo, force=True)
     gate.touch()
     assert project.last("orphan").state in (pps.JobState.JOB_FAILURE, pps.JobState.JOB_KILLED)
