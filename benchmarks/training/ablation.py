@@ -21,10 +21,12 @@ RECIPE = "the recipe"
 ROWS: dict[str, dict[str, Any]] = {
     RECIPE: {},
     "AdamW in place of Muon": {"optimizer": "adamw", "learning_rate": 0.01, "weight_decay": 0.05},
+    "no label smoothing": {"label_smoothing": 0.0},
     "label smoothing of 0.1": {"label_smoothing": 0.1},
     "late stage of 64 filters": {"late_width": 64},
     "no mirrored images": {"flip": False},
     "images shifted by up to one pixel": {"shift": 1},
+    "squares of 8 pixels erased": {"erase": 8},
     "no weight decay": {"weight_decay": 0.0},
     "no warm-up": {"warmup": 0.0},
     "batches of 64": {"batch_size": 64},

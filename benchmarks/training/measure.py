@@ -1,7 +1,8 @@
-"""Time and accuracy of the const.yaml recipe: `python -m benchmarks.training.measure --seeds 1 2 3 4 5`.
+"""Time and accuracy of a recipe: `python -m benchmarks.training.measure --config const.yaml --seeds 1 2 3 4 5`.
 
 Each seed is a whole training off the cluster (start-up, validation and export included); its exported model is
-evaluated once on the test split.
+evaluated once on the test split, and the same answers without the test images that have a near-duplicate in train
+(pipelines/fmnist_leakage.py).
 """
 
 from __future__ import annotations
@@ -11,18 +12,22 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import yaml
 from rich.console import Console
 
 from benchmarks.training import report, setting, trial
 from fmnist.test.evaluation import Evaluation
+from pipelines import correlation, fmnist_leakage
 
 RESULTS = "results.json"
 
 
 def main() -> int:
     """Train with all seeds, one after the other, and write the page."""
+    names = configs()
     parser = setting.parser("measure", __doc__, range(1, 6))
+    parser.add_argument("--config", default="const.yaml", choices=names, help="default: %(default)s")
     parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="override a hyperparameter")
     arguments = parser.parse_args()
     overrides: dict[str, Any] = dict(setting.QUICK) if arguments.quick else {}
@@ -30,23 +35,29 @@ def main() -> int:
         name, _, value = override.partition("=")
         overrides[name] = yaml.safe_load(value)
     folder = setting.results_folder(arguments)
-    current = {"overrides": overrides, "code": setting.trained_code()}
-    store = setting.Store.open(folder / RESULTS, [current])
+    current = {name: {"config": name, "overrides": overrides, "code": setting.trained_code(name)} for name in names}
+    store = setting.Store.open(folder / RESULTS, list(current.values()))
     console = Console(highlight=False, soft_wrap=True)
     with setting.splits(arguments) as data, setting.progress(console) as progress:
         for seed in progress.track(arguments.seeds, description="seeds"):
-            key = {**current, "seed": seed}
+            key = {**current[arguments.config], "seed": seed}
             if store.find(key) is None:
-                store.add(key, run(data, seed, overrides))
+                store.add(key, run(data, arguments.config, seed, overrides))
                 console.print(f"seed {seed}: {store.runs[-1]}")
     report.write(folder)
     console.print(f"{folder / 'README.md'}")
     return 0
 
 
-def run(data: Path, seed: int, overrides: dict[str, Any]) -> dict[str, Any]:
+def configs() -> list[str]:
+    """The configurations that train one model."""
+    documents = {path.name: yaml.safe_load(path.read_text()) for path in setting.SOURCE.glob("*.yaml")}
+    return sorted(name for name, document in documents.items() if document["searcher"]["name"] == "single")
+
+
+def run(data: Path, config: str, seed: int, overrides: dict[str, Any]) -> dict[str, Any]:
     """One training and one look at the test split."""
-    done = trial.run(data / "train", seed, overrides)
+    done = trial.run(data / "train", seed, overrides, config)
     images, labels = (np.load(data / "test" / f"{name}.npy") for name in ("images", "labels"))
     result = Evaluation(done.model.predict(images), labels, done.model.labels)
     return {
@@ -56,9 +67,17 @@ def run(data: Path, seed: int, overrides: dict[str, Any]) -> dict[str, Any]:
         "parameters": done.model.metadata["model"]["parameters"],
         "validation_accuracy": done.validation_accuracy,
         "test_accuracy": result.accuracy,
+        "test_accuracy_without_near_duplicates": round(float(result.right[unseen(data)].mean()), 5),
         "test_cross_entropy": round(result.cross_entropy, 5),
         "test_calibration_error": round(result.calibration_error, 5),
     }
+
+
+def unseen(data: Path) -> npt.NDArray[np.int64]:
+    """Positions of the test images that have no near-duplicate in the train split."""
+    train, test = (np.load(data / name / "images.npy") for name in ("train", "test"))
+    found = correlation.neighbours(test, train, fmnist_leakage.THRESHOLD)
+    return np.flatnonzero(found.distances > fmnist_leakage.THRESHOLD)
 
 
 if __name__ == "__main__":

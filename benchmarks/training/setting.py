@@ -84,9 +84,9 @@ ENVIRONMENT = {"TF_ENABLE_ONEDNN_OPTS": "1"}
 """What train.py sets for TensorFlow; whatever is compared with it has the same."""
 
 
-def recipe() -> dict[str, Any]:
-    """The hyperparameters of const.yaml."""
-    values: dict[str, Any] = yaml.safe_load((SOURCE / "const.yaml").read_text())["hyperparameters"]
+def recipe(config: str = "const.yaml") -> dict[str, Any]:
+    """The hyperparameters of an experiment's configuration."""
+    values: dict[str, Any] = yaml.safe_load((SOURCE / config).read_text())["hyperparameters"]
     return values
 
 
@@ -96,9 +96,9 @@ def digest(*programs: Path) -> str:
     return hashlib.sha256(content.encode()).hexdigest()[:16]
 
 
-def trained_code() -> str:
-    """What decides a training: the digest of its code, and the hyperparameters of const.yaml."""
-    settings = json.dumps(recipe(), sort_keys=True)
+def trained_code(config: str = "const.yaml") -> str:
+    """What decides a training: the digest of its code, and the hyperparameters of its configuration."""
+    settings = json.dumps(recipe(config), sort_keys=True)
     return f"{digest(*SOURCE.glob('*.py'))}-{hashlib.sha256(settings.encode()).hexdigest()[:16]}"
 
 

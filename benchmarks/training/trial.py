@@ -38,17 +38,19 @@ class Trial:
         return float(self.model.metadata["metrics"]["validation_accuracy"])
 
 
-def run(train: Path, seed: int, overrides: Mapping[str, Any]) -> Trial:
-    """Train const.yaml's recipe with these overrides of its hyperparameters; SystemExit with the log if that fails."""
-    with checkpoint(train, seed, overrides) as (trial, _):
+def run(train: Path, seed: int, overrides: Mapping[str, Any], config: str = "const.yaml") -> Trial:
+    """Train a recipe with these overrides of its hyperparameters; SystemExit with the log if that fails."""
+    with checkpoint(train, seed, overrides, config) as (trial, _):
         return trial
 
 
 @contextmanager
-def checkpoint(train: Path, seed: int, overrides: Mapping[str, Any]) -> Iterator[tuple[Trial, Path]]:
+def checkpoint(
+    train: Path, seed: int, overrides: Mapping[str, Any], config: str = "const.yaml"
+) -> Iterator[tuple[Trial, Path]]:
     """The same, and the folder of the final checkpoint while the context lasts."""
     with tempfile.TemporaryDirectory(prefix="checkpoints-") as checkpoints:
-        options = [f"--set={name}={value}" for name, value in overrides.items()]
+        options = [f"--config={config}", *(f"--set={name}={value}" for name, value in overrides.items())]
         command = [sys.executable, "train.py", f"--data={train}", f"--checkpoints={checkpoints}", f"--seed={seed}"]
         busy, before, started = load(), resource.getrusage(resource.RUSAGE_CHILDREN), time.monotonic()
         lines: list[str] = []

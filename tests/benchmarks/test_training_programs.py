@@ -79,7 +79,7 @@ def test_ablation_runs(data: Path, tmp_path: Path) -> None:
 def test_measure_runs(data: Path, tmp_path: Path) -> None:
     document, page = quick("measure", data, tmp_path)
     assert 0 <= document["runs"][0]["test_accuracy"] <= 1
-    assert "Accuracy of `const.yaml`" in page
+    assert "| `const.yaml` | " in page
 
 
 def test_quantised_runs(data: Path, tmp_path: Path) -> None:

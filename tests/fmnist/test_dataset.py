@@ -24,8 +24,8 @@ def examples(count: int = 200) -> Examples:
     return Examples(images, labels.astype(np.int64))
 
 
-def batches(seed: int = 1, shift: int = 2, flip: bool = True) -> Batches:
-    return Batches(examples(), classes=10, batch_size=32, shift=shift, flip=flip, seed=seed)
+def batches(seed: int = 1) -> Batches:
+    return Batches(examples(), classes=10, batch_size=32, shift=2, flip=True, erase=6, seed=seed)
 
 
 def test_reads_what_was_written() -> None:
@@ -103,7 +103,7 @@ def test_an_impossible_split_is_refused(count: int) -> None:
 
 
 def test_an_epoch_visits_every_image_once() -> None:
-    source = Batches(examples(192), classes=10, batch_size=32, shift=0, flip=False, seed=3)
+    source = Batches(examples(192), classes=10, batch_size=32, shift=0, flip=False, erase=0, seed=3)
     seen = [image.tobytes() for step in range(6) for image in source.batch(step)[0]]
     assert sorted(seen) == sorted(image.tobytes() for image in shapes(192)[0])
     assert seen != [image.tobytes() for step in range(6, 12) for image in source.batch(step)[0]]
@@ -125,13 +125,26 @@ def test_augmentation_moves_and_mirrors_within_its_bounds() -> None:
     image = np.zeros((28, 28), np.uint8)
     image[10, 5] = 9
     one = Examples(np.repeat(image[None], 500, axis=0), np.zeros(500, np.int64))
-    pictures = Batches(one, classes=2, batch_size=500, shift=2, flip=True, seed=1).batch(0)[0]
+    pictures = Batches(one, classes=2, batch_size=500, shift=2, flip=True, erase=0, seed=1).batch(0)[0]
     rows, columns = np.nonzero(pictures.any(axis=0))
     assert set(rows) == set(range(8, 13))
     assert set(columns) == set(range(3, 8)) | set(range(20, 25))
     assert (np.count_nonzero(pictures, axis=(1, 2)) == 1).all()
 
 
+def test_erasing_blanks_a_square_centred_anywhere() -> None:
+    white = Examples(np.full((500, 28, 28), 255, np.uint8), np.zeros(500, np.int64))
+    pictures = Batches(white, classes=2, batch_size=500, shift=0, flip=False, erase=6, seed=1).batch(0)[0]
+    blank = pictures == 0
+    assert blank.any(axis=0).all()
+    for rows, columns in zip(blank.any(axis=2), blank.any(axis=1), strict=True):
+        # Three pixels, half of it, where the centre is at the border.
+        assert 3 <= rows.sum() <= 6
+        assert 3 <= columns.sum() <= 6
+        assert np.ptp(np.flatnonzero(rows)) == rows.sum() - 1
+    assert (blank.sum(axis=(1, 2)) == blank.any(axis=2).sum(axis=1) * blank.any(axis=1).sum(axis=1)).all()
+
+
 def test_all_errors_are_the_trainings_own() -> None:
     with pytest.raises(TrainingError):
-        Batches(examples(10), classes=10, batch_size=32, shift=0, flip=False, seed=0)
+        Batches(examples(10), classes=10, batch_size=32, shift=0, flip=False, erase=0, seed=0)

@@ -95,10 +95,13 @@ class Batches:
     Batch k depends on the seed and k alone, so a resumed trial goes on with what the killed one would have seen.
     An epoch visits every image at most once; the few that do not fill a last batch wait for another epoch.
     With `flip` each image comes mirrored in every other epoch, half of them in the first: any two epochs show both
-    views of every image (K. Jordan, "94% on CIFAR-10 in 3.29 seconds", arXiv 2404.00498).
+    views of every image (K. Jordan, "94% on CIFAR-10 in 3.29 seconds", arXiv 2404.00498).  With `erase` a square of so
+    many pixels a side, centred anywhere, becomes background (T. DeVries, G. Taylor, "Cutout", arXiv 1708.04552).
     """
 
-    def __init__(self, examples: Examples, *, classes: int, batch_size: int, shift: int, flip: bool, seed: int) -> None:
+    def __init__(
+        self, examples: Examples, *, classes: int, batch_size: int, shift: int, flip: bool, erase: int, seed: int
+    ) -> None:
         if not 0 < batch_size <= len(examples):
             raise ConfigError(f"batch_size={batch_size} with {len(examples)} training images")
         self.steps_per_epoch = len(examples) // batch_size
@@ -106,6 +109,7 @@ class Batches:
         self._one_hot = np.eye(classes, dtype=np.float32)
         self._batch_size = batch_size
         self._shift = shift
+        self._erase = erase
         self._first_mirrored = np.random.default_rng(seed).random(len(examples)) < 0.5 if flip else None
         self._seed = seed
         padded = np.pad(examples.images, ((0, 0), (shift, shift), (shift, shift)))
@@ -123,6 +127,10 @@ class Batches:
         if self._first_mirrored is not None:
             mirrored = self._first_mirrored[chosen] ^ bool(epoch % 2)
             images[mirrored] = images[mirrored, :, ::-1]
+        if self._erase:
+            start = rng.integers(0, SIDE, (2, len(chosen), 1)) - self._erase // 2
+            rows, columns = (np.arange(SIDE) >= start) & (np.arange(SIDE) < start + self._erase)
+            images[rows[:, :, np.newaxis] & columns[:, np.newaxis, :]] = 0
         return images, self._one_hot[self._labels[chosen]]
 
     def since(self, step: int) -> Iterator[tuple[Pixels, Targets]]:

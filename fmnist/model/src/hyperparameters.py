@@ -29,6 +29,7 @@ class Hyperparameters:
     label_smoothing: float
     shift: int
     flip: bool
+    erase: int
     validation_images: int
     split_seed: int
 
@@ -49,7 +50,7 @@ class Hyperparameters:
         for name in ("warmup", "momentum", "label_smoothing"):
             if not 0 <= getattr(checked, name) < 1:
                 raise ConfigError(f"hyperparameters.{name}={getattr(checked, name)} must be in [0, 1)")
-        for name in ("weight_decay", "shift", "split_seed"):
+        for name in ("weight_decay", "shift", "erase", "split_seed"):
             if getattr(checked, name) < 0:
                 raise ConfigError(f"hyperparameters.{name}={getattr(checked, name)} must not be negative")
         return checked

@@ -45,6 +45,7 @@ class Training:
             batch_size=settings.batch_size,
             shift=settings.shift,
             flip=settings.flip,
+            erase=settings.erase,
             seed=task.seed,
         )
         self._total_steps = settings.epochs * self._batches.steps_per_epoch
