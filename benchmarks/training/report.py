@@ -48,7 +48,7 @@ def accuracy(results: dict[str, Any], _: Path) -> list[str]:
         "",
         *paragraph(
             f"{_made('measure', results)}; mean ± standard deviation over seeds. Seconds are those of the whole "
-            "process, start-up and export included. Near-duplicates are the test images that the train split nearly holds."
+            "process, start-up and export included. Near-duplicates are test images that train nearly holds."
         ),
         *table(
             ["configuration", "parameters", "seeds", *columns],
