@@ -29,6 +29,7 @@ ROWS: dict[str, dict[str, Any]] = {
     "squares of 8 pixels erased": {"erase": 8},
     "no weight decay": {"weight_decay": 0.0},
     "no warm-up": {"warmup": 0.0},
+    "every operation shared out among the cores, no towers": {"towers": 1},
     "batches of 64": {"batch_size": 64},
     "batches of 256": {"batch_size": 256},
 }

@@ -60,6 +60,7 @@ def variants(batch: int) -> dict[str, tuple[list[str], dict[str, str]]]:
     """Options and environment of step.py by the variant's name; `batch` is the recipe's own."""
     return {
         BASE: (["--parts"], {}),
+        "one tower": (["--set=towers=1"], {}),
         "one thread": (["--threads=1"], {}),
         "without oneDNN": ([], {"TF_ENABLE_ONEDNN_OPTS": "0"}),
         "with XLA": (["--xla"], {}),

@@ -13,9 +13,12 @@ def training(options: list[str], checkpoints: str) -> Any:
     # The training code is uploaded as it is and imports its neighbours by their bare names.
     sys.path.insert(0, str(SOURCE))
     import determined as det
-    import task
+    import task as tasks
+    import train
 
+    task = tasks.load([*options, f"--checkpoints={checkpoints}"])
+    train.share_cores(task.hyperparameters.towers)
     from training import Training
 
     with det.core.init(checkpoint_storage=checkpoints) as context:
-        return Training(task.load([*options, f"--checkpoints={checkpoints}"]), context)
+        return Training(task, context)

@@ -43,6 +43,8 @@ def test_the_search_sets_the_same_hyperparameters() -> None:
         ({"epochs": 0}, "epochs=0 must be above 0"),
         ({"epochs": 1.5}, "epochs=1.5 is not a whole number"),
         ({"epochs": "3"}, "epochs='3' is not of type int"),
+        ({"towers": 0}, "towers=0 must be above 0"),
+        ({"towers": 3}, "towers=3 does not divide batch_size=128"),
         ({"flip": 1}, "flip=1 is not of type bool"),
         ({"shift": True}, "shift=True is not of type int"),
         ({"warmup": 1}, "warmup=1.0 must be in"),

@@ -26,7 +26,7 @@ from data.catalog import TEST, TRAIN
 from pipelines import jobs
 from tests.conftest import idx
 from tests.fmnist.conftest import REPOSITORY
-from tests.fmnist.stages import Stages, services
+from tests.fmnist.stages.services import Stages, services
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("digits"), pytest.mark.timeout(600)]
 

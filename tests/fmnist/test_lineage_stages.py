@@ -19,7 +19,7 @@ from fmnist import artifacts
 from fmnist.lineage.__main__ import main
 from tests.conftest import validated
 from tests.fmnist.conftest import REPOSITORY, shapes
-from tests.fmnist.stages import Stages, services
+from tests.fmnist.stages.services import Stages, services
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("lineage"), pytest.mark.timeout(600)]
 

@@ -18,6 +18,7 @@ class Hyperparameters:
 
     epochs: int
     batch_size: int
+    towers: int
     width: int
     late_width: int
     depth: int
@@ -42,9 +43,22 @@ class Hyperparameters:
         if missing := [name for name in fields if name not in values]:
             raise ConfigError(f"the experiment's configuration lacks hyperparameters.{missing[0]}")
         checked = cls(**{name: _value(name, kind, values[name]) for name, kind in fields.items()})
-        for name in ("epochs", "batch_size", "width", "late_width", "depth", "validation_images", "learning_rate"):
+        for name in (
+            "epochs",
+            "batch_size",
+            "towers",
+            "width",
+            "late_width",
+            "depth",
+            "validation_images",
+            "learning_rate",
+        ):
             if getattr(checked, name) <= 0:
                 raise ConfigError(f"hyperparameters.{name}={getattr(checked, name)} must be above 0")
+        if checked.batch_size % checked.towers:
+            raise ConfigError(
+                f"hyperparameters.towers={checked.towers} does not divide batch_size={checked.batch_size}"
+            )
         if checked.optimizer not in OPTIMIZERS:
             raise ConfigError(f"hyperparameters.optimizer={checked.optimizer!r} is none of {', '.join(OPTIMIZERS)}")
         for name in ("warmup", "momentum", "label_smoothing"):

@@ -37,6 +37,7 @@ def main() -> int:
             log.info("the final checkpoint %s is already there: nothing left to do", task.resume)
             log.info("a new experiment trains on from it: --config searcher.source_checkpoint_uuid=%s", task.resume)
             return 0
+        share_cores(task.hyperparameters.towers)
         # Importing TensorFlow takes seconds: whatever can fail without it has failed by now.
         from training import Training
 
@@ -48,6 +49,12 @@ def main() -> int:
         log.error("%s: %s", type(error).__name__, error)
         return 1
     return 0
+
+
+def share_cores(towers: int) -> None:
+    """Leave each tower its share of the cores; TensorFlow reads this as it is loaded."""
+    cores = len(os.sched_getaffinity(0))
+    os.environ.setdefault("TF_NUM_INTRAOP_THREADS", str(max(1, cores // towers)))
 
 
 if __name__ == "__main__":

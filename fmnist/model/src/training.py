@@ -12,6 +12,7 @@ import export
 import network
 import optimizer
 import tensorflow as tf
+import towers
 from dataset import SIDE, Batches, join, split
 from determined import core
 from determined.keras import DeterminedCallback
@@ -49,7 +50,8 @@ class Training:
             seed=task.seed,
         )
         self._total_steps = settings.epochs * self._batches.steps_per_epoch
-        self._model = network.build(settings.width, settings.late_width, settings.depth, classes)
+        net = network.build(settings.width, settings.late_width, settings.depth, classes)
+        self._model = towers.of(net, settings.towers)
         log.info("%d parameters, %d steps", network.parameter_count(self._model), self._total_steps)
         if task.warm_start:
             with core_context.checkpoint.restore_path(task.warm_start) as path:

@@ -18,6 +18,7 @@ from localcluster.determined import service as determined
 from localcluster.pachyderm import service as pachyderm
 from tests.fmnist.conftest import REPOSITORY, SOURCE, home_settings, running
 
+TRAIN, TEST = "fmnist-train", "fmnist-test"
 SMALL = {"batch_size": 50, "width": 8, "late_width": 16, "validation_images": 200, "learning_rate": 0.01}
 
 
