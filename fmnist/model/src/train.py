@@ -52,9 +52,9 @@ def main() -> int:
 
 
 def share_cores(towers: int) -> None:
-    """Leave each tower its share of the cores; TensorFlow reads this as it is loaded."""
-    cores = len(os.sched_getaffinity(0))
-    os.environ.setdefault("TF_NUM_INTRAOP_THREADS", str(max(1, cores // towers)))
+    """Leave each tower its share of the threads of this trial; TensorFlow reads the variable as it is loaded."""
+    threads = int(os.environ.get("TF_NUM_INTRAOP_THREADS") or len(os.sched_getaffinity(0)))
+    os.environ["TF_NUM_INTRAOP_THREADS"] = str(max(1, threads // towers))
 
 
 if __name__ == "__main__":
