@@ -10,6 +10,7 @@ export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
 REPORT := build/report
 TRAIN ?= new
+CONFIG ?= const.yaml
 PYTEST := $(PYTHON) -m pytest -q --dist loadgroup
 
 .PHONY: help env demo data train search register gate image deploy predict lineage up down status logs reset \
@@ -29,8 +30,8 @@ data: env ## Fashion-MNIST into the Pachyderm repos, validated (DATA_DIR=folder,
 	@$(CLIENTS) && $(PYTHON) -m data $(if $(DATA_DIR),--folder "$(DATA_DIR)") $(if $(FIRST),--first "$(FIRST)") \
 		&& $(PYTHON) -m pipelines --wait fmnist-train fmnist-test
 
-train: env ## the const experiment on Determined (TRAIN=reuse, TRAIN_SET="hyperparameters.epochs=2 …")
-	@$(CLIENTS) && $(PYTHON) -m fmnist.model.submit --config const.yaml \
+train: env ## the const experiment on Determined (CONFIG=best.yaml, TRAIN=reuse, TRAIN_SET="hyperparameters.epochs=2 …")
+	@$(CLIENTS) && $(PYTHON) -m fmnist.model.submit --config "$(CONFIG)" \
 		$(if $(filter reuse,$(TRAIN)),--reuse) $(foreach value,$(TRAIN_SET),--set "$(value)")
 
 search: env ## the adaptive experiment on Determined (SEARCH_SET="searcher.max_trials=4 …")

@@ -21,7 +21,7 @@ RECIPE = "the recipe"
 ROWS: dict[str, dict[str, Any]] = {
     RECIPE: {},
     "AdamW in place of Muon": {"optimizer": "adamw", "learning_rate": 0.01, "weight_decay": 0.05},
-    "no label smoothing": {"label_smoothing": 0.0},
+    "label smoothing of 0.03": {"label_smoothing": 0.03},
     "label smoothing of 0.1": {"label_smoothing": 0.1},
     "late stage of 64 filters": {"late_width": 64},
     "no mirrored images": {"flip": False},

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from benchmarks.training.setting import SOURCE
@@ -17,8 +20,21 @@ def training(options: list[str], checkpoints: str) -> Any:
     import train
 
     task = tasks.load([*options, f"--checkpoints={checkpoints}"])
-    train.share_cores(task.hyperparameters.towers)
-    from training import Training
+    with det.core.init(checkpoint_storage=checkpoints) as context, _threads(train, task.hyperparameters.towers):
+        from training import Training
 
-    with det.core.init(checkpoint_storage=checkpoints) as context:
         return Training(task, context)
+
+
+@contextmanager
+def _threads(train: Any, towers: int) -> Iterator[None]:
+    """What train.py sets for TensorFlow, which reads it at its first tensor; later processes inherit none of it."""
+    given = os.environ.get("TF_NUM_INTRAOP_THREADS")
+    os.environ["TF_NUM_INTRAOP_THREADS"] = str(train.threads(given, len(os.sched_getaffinity(0)), towers))
+    try:
+        yield
+    finally:
+        if given is None:
+            del os.environ["TF_NUM_INTRAOP_THREADS"]
+        else:
+            os.environ["TF_NUM_INTRAOP_THREADS"] = given

@@ -13,7 +13,7 @@ the clock.
   5,000 for validation.
 * A peer (`tutorial.py`) has a constant rate and is evaluated four times an epoch.  Its time to a level is that of the
   first evaluation that reaches it, seed by seed: the more favourable rule, since one lucky evaluation counts.  It
-  has oneDNN's convolutions, which TensorFlow leaves off on CPUs without AVX-512 and train.py switches on, trains on
+  has oneDNN's convolutions, which TensorFlow leaves off on most CPUs and train.py switches on, trains on
   all 60,000 images, for the 12 epochs of the example or until it has reached the highest level.
 
 Nothing was tuned on the test split; it is read for this table only.

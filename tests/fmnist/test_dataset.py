@@ -132,6 +132,23 @@ def test_augmentation_moves_and_mirrors_within_its_bounds() -> None:
     assert (np.count_nonzero(pictures, axis=(1, 2)) == 1).all()
 
 
+def test_mirror_images_come_in_turns() -> None:
+    source = Batches(examples(192), classes=10, batch_size=32, shift=0, flip=True, erase=0, seed=3)
+    originals = {image.tobytes() for image in examples(192).images}
+    epochs = [np.concatenate([source.batch(step)[0] for step in range(6 * n, 6 * n + 6)]) for n in (0, 1)]
+    plain = [{image.tobytes() for image in images} & originals for images in epochs]
+    assert plain[0] | plain[1] == originals
+    assert not plain[0] & plain[1]
+    assert 60 < len(plain[0]) < 132
+
+
+def test_feedback_that_is_validated_on_is_left_out() -> None:
+    validation = examples(12)
+    kept = examples(20).without(validation)
+    assert [image.tobytes() for image in kept.images] == [image.tobytes() for image in examples(20).images[12:]]
+    assert kept.labels.tolist() == examples(20).labels[12:].tolist()
+
+
 def test_erasing_blanks_a_square_centred_anywhere() -> None:
     white = Examples(np.full((500, 28, 28), 255, np.uint8), np.zeros(500, np.int64))
     pictures = Batches(white, classes=2, batch_size=500, shift=0, flip=False, erase=6, seed=1).batch(0)[0]

@@ -63,6 +63,31 @@ def test_an_update_moves_every_direction_alike(shape: tuple[int, ...], seed: int
     assert 0.5 < np.sqrt((result**2).mean()) < 1.3
 
 
+def test_a_kernel_follows_its_orthogonal_momentum() -> None:
+    import optimizer
+    import tensorflow as tf
+
+    chosen = settings(optimizer="muon", weight_decay=0.5)
+    rng = np.random.default_rng(0)
+    kernel = tf.Variable(rng.normal(size=(3, 3, 2, 4)).astype(np.float32), name="kernel")
+    expected, momentum = kernel.numpy(), np.zeros(kernel.shape, np.float32)
+    muon = optimizer.build(chosen, total_steps=10)
+    rate = optimizer.Triangle(chosen.learning_rate, 10, chosen.warmup)
+    for step in range(3):
+        gradient = rng.normal(size=kernel.shape).astype(np.float32)
+        muon.apply_gradients([(tf.constant(gradient), kernel)])
+        momentum = chosen.momentum * momentum + gradient
+        direction = optimizer.orthogonal(tf.constant(gradient + chosen.momentum * momentum)).numpy()
+        expected = expected * (1 - chosen.weight_decay * float(rate(step))) - float(rate(step)) * direction
+    np.testing.assert_allclose(kernel.numpy(), expected, atol=1e-5)
+
+
+def test_after_its_last_step_the_rate_is_zero() -> None:
+    from optimizer import Triangle
+
+    assert float(Triangle(0.5, 100, 0.2)(150)) == 0
+
+
 def test_muon_treats_all_but_kernels_as_adamw_does() -> None:
     import optimizer
     import tensorflow as tf

@@ -122,7 +122,7 @@ def test_files_are_read_whole_and_kept(pachd: Client, repo: str, tmp_path: Path)
     pinned = source.pin(pachd, f"{repo}@master", now())
     contents = source.fetch(pachd, pinned)
     assert contents == {name: validated(*shapes(30))[name] for name in source.FILES}
-    kept = tmp_path / "cache" / "fashion-classifier" / pinned.commit
+    kept = tmp_path / "cache" / "fashion-classifier" / "default" / repo / pinned.commit
     assert {path.name: path.read_bytes() for path in kept.iterdir()} == contents
     (kept / source.LABELS).write_bytes(b"half")
     assert source.fetch(pachd, pinned) == contents

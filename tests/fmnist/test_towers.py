@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import train
 from dataset import Pixels, Targets
 
 from tests.fmnist.conftest import shapes
@@ -38,5 +39,18 @@ def test_each_tower_is_normalised_by_itself() -> None:
     images, labels = shapes(40)
     images[20:] //= 4
     targets = np.eye(10, dtype=np.float32)[labels]
-    whole, in_towers = step(1, images, targets)[1], step(2, images, targets)[1]
-    assert max(np.abs(ours - theirs).max() for ours, theirs in zip(in_towers, whole, strict=True)) > 1e-4
+    loss, weights = step(2, images, targets)
+    halves = [step(1, images[half], targets[half])[0] for half in (slice(20), slice(20, 40))]
+    assert loss == pytest.approx(sum(halves) / 2, rel=1e-5)
+    whole = step(1, images, targets)[1]
+    assert max(np.abs(ours - theirs).max() for ours, theirs in zip(weights, whole, strict=True)) > 1e-4
+
+
+@pytest.mark.parametrize(
+    ("given", "cores", "towers", "expected"),
+    [(None, 2, 2, 1), ("", 8, 2, 4), ("0", 8, 2, 4), ("2", 8, 2, 1), ("all", 4, 1, 4), ("1", 2, 2, 1)],
+)
+def test_an_operation_has_its_towers_share_of_the_threads(
+    given: str | None, cores: int, towers: int, expected: int
+) -> None:
+    assert train.threads(given, cores, towers) == expected

@@ -93,6 +93,37 @@ def finished(data: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[str,
     return done.stdout + done.stderr, checkpoints
 
 
+@pytest.mark.slow
+def test_a_finished_training_has_nothing_to_resume(data: Path, finished: tuple[str, Path], tmp_path: Path) -> None:
+    log, checkpoints = finished
+    uuid = final(log, checkpoints).name
+    done = subprocess.run(
+        trial(data, checkpoints, "--resume", uuid), cwd=SOURCE, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert f"the final checkpoint {uuid} is already there" in done.stdout
+    elsewhere = subprocess.run(
+        trial(data, tmp_path / "other", "--resume", uuid), cwd=SOURCE, capture_output=True, text=True, check=False
+    )
+    assert elsewhere.returncode == 1
+    assert f"ConfigError: --resume {uuid}: no such checkpoint in {tmp_path / 'other'}" in elsewhere.stdout
+
+
+@pytest.mark.slow
+def test_weights_of_another_network_are_no_warm_start(finished: tuple[str, Path]) -> None:
+    import network
+    from errors import ConfigError
+    from training import warm_start
+
+    folder = final(*finished)
+    warm_start(network.build(SMALL["width"], SMALL["late_width"], SETTINGS["depth"], 10), folder, "its own")
+    for width, depth in ((12, SETTINGS["depth"]), (SMALL["width"], SETTINGS["depth"] + 1)):
+        with pytest.raises(
+            ConfigError, match=r"checkpoint another holds another network .*width, late_width and depth"
+        ):
+            warm_start(network.build(width, SMALL["late_width"], depth, 10), folder, "another")
+
+
 def final(log: str, checkpoints: Path) -> Path:
     found = re.search(r"final checkpoint (\S+):", log)
     assert found, log

@@ -16,6 +16,9 @@ from errors import ConfigError, InvalidSplit
 SIDE = 28
 """Height and width of an image in pixels."""
 
+MIRROR, ORDER, BATCH = 1, 2, 3
+"""What a random stream is for, the first number of its seed: no two streams of a trial are the same."""
+
 Pixels = npt.NDArray[np.uint8]
 Labels = npt.NDArray[np.int64]
 Targets = npt.NDArray[np.float32]
@@ -34,6 +37,11 @@ class Examples:
     def take(self, positions: npt.NDArray[np.int64]) -> Examples:
         """The examples at `positions`, in that order."""
         return Examples(self.images[positions], self.labels[positions])
+
+    def without(self, others: Examples) -> Examples:
+        """The examples whose image is none of `others`, byte by byte."""
+        known = {image.tobytes() for image in others.images}
+        return self.take(np.array([n for n, image in enumerate(self.images) if image.tobytes() not in known], np.int64))
 
 
 def read_examples(images: bytes, labels: bytes, classes: int) -> Examples:
@@ -94,9 +102,9 @@ class Batches:
 
     Batch k depends on the seed and k alone, so a resumed trial goes on with what the killed one would have seen.
     An epoch visits every image at most once; the few that do not fill a last batch wait for another epoch.
-    With `flip` each image comes mirrored in every other epoch, half of them in the first: any two epochs show both
-    views of every image (K. Jordan, "94% on CIFAR-10 in 3.29 seconds", arXiv 2404.00498).  With `erase` a square of so
-    many pixels a side, centred anywhere, becomes background (T. DeVries, G. Taylor, "Cutout", arXiv 1708.04552).
+    With `flip` each image comes mirrored in every other epoch, half of them in the first: any two in a row show
+    both views of every image (K. Jordan, "94% on CIFAR-10 in 3.29 seconds", arXiv 2404.00498).  With `erase` a square
+    of so many pixels a side, centred anywhere, becomes background (T. DeVries, G. Taylor, "Cutout", arXiv 1708.04552).
     """
 
     def __init__(
@@ -110,7 +118,7 @@ class Batches:
         self._batch_size = batch_size
         self._shift = shift
         self._erase = erase
-        self._first_mirrored = np.random.default_rng(seed).random(len(examples)) < 0.5 if flip else None
+        self._first_mirrored = np.random.default_rng((MIRROR, seed)).random(len(examples)) < 0.5 if flip else None
         self._seed = seed
         padded = np.pad(examples.images, ((0, 0), (shift, shift), (shift, shift)))
         # A view, not a copy: [n, dy, dx, row, column] reads every shifted version out of the padded image.
@@ -121,7 +129,7 @@ class Batches:
         """Batch number `step`: uint8 [batch, 28, 28] and one-hot float32 [batch, classes]."""
         epoch, position = divmod(step, self.steps_per_epoch)
         chosen = self._permutation(epoch)[position * self._batch_size : (position + 1) * self._batch_size]
-        rng = np.random.default_rng((self._seed, epoch, position))
+        rng = np.random.default_rng((BATCH, self._seed, epoch, position))
         down, right = rng.integers(0, 2 * self._shift + 1, (2, len(chosen)))
         images = self._windows[chosen, down, right]
         if self._first_mirrored is not None:
@@ -141,5 +149,5 @@ class Batches:
 
     def _permutation(self, epoch: int) -> npt.NDArray[np.int64]:
         if self._order[0] != epoch:
-            self._order = (epoch, np.random.default_rng((self._seed, epoch)).permutation(len(self._labels)))
+            self._order = (epoch, np.random.default_rng((ORDER, self._seed, epoch)).permutation(len(self._labels)))
         return self._order[1]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -10,6 +11,9 @@ from typing import Any
 from errors import ConfigError
 
 OPTIMIZERS = ("muon", "adamw")
+
+LARGEST = 28
+"""Pixels by which nothing would be left of an image: its side."""
 
 
 @dataclass(frozen=True)
@@ -55,9 +59,10 @@ class Hyperparameters:
         ):
             if getattr(checked, name) <= 0:
                 raise ConfigError(f"hyperparameters.{name}={getattr(checked, name)} must be above 0")
-        if checked.batch_size % checked.towers:
+        if checked.batch_size % checked.towers or checked.batch_size == checked.towers:
             raise ConfigError(
-                f"hyperparameters.towers={checked.towers} does not divide batch_size={checked.batch_size}"
+                f"hyperparameters.towers={checked.towers} does not cut batch_size={checked.batch_size} into equal "
+                "parts of two images or more"
             )
         if checked.optimizer not in OPTIMIZERS:
             raise ConfigError(f"hyperparameters.optimizer={checked.optimizer!r} is none of {', '.join(OPTIMIZERS)}")
@@ -67,6 +72,9 @@ class Hyperparameters:
         for name in ("weight_decay", "shift", "erase", "split_seed"):
             if getattr(checked, name) < 0:
                 raise ConfigError(f"hyperparameters.{name}={getattr(checked, name)} must not be negative")
+        for name in ("shift", "erase"):
+            if getattr(checked, name) >= LARGEST:
+                raise ConfigError(f"hyperparameters.{name}={getattr(checked, name)} must be below {LARGEST}")
         return checked
 
 
@@ -75,6 +83,8 @@ def _value(name: str, kind: Any, value: Any) -> Any:
         return value
     if kind == "str" or isinstance(value, bool) is not (kind == "bool") or not isinstance(value, (int, float)):
         raise ConfigError(f"hyperparameters.{name}={value!r} is not of type {kind}")
+    if not math.isfinite(value):
+        raise ConfigError(f"hyperparameters.{name}={value!r} is not a finite number")
     if kind == "int" and value != int(value):
         raise ConfigError(f"hyperparameters.{name}={value!r} is not a whole number")
     return {"int": int, "float": float, "bool": bool}[kind](value)

@@ -33,7 +33,7 @@ class Triangle(tf.keras.optimizers.schedules.LearningRateSchedule):  # type: ign
         """The learning rate of step number `step`, counted from 0."""
         done = (tf.cast(step, tf.float32) + 1) / self.total_steps
         rise = done / max(self.warmup, 1 / self.total_steps)
-        fall = (1 + 1 / self.total_steps - done) / (1 - self.warmup)
+        fall = tf.maximum(1 + 1 / self.total_steps - done, 0.0) / (1 - self.warmup)
         return self.peak * tf.minimum(rise, fall)
 
     def get_config(self) -> dict[str, Any]:

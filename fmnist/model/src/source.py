@@ -82,16 +82,18 @@ def pin(client: Client, reference: str, moment: datetime) -> PinnedCommit:
             info = client.pfs.inspect_commit(commit=info.parent_commit)
         if _computed(info) and not _seconds(info.finished):
             info = _finished(client, info)
+        pinned = PinnedCommit(project, repo, None if by_id else ref, info.commit.id)
+        _refuse_unusable(client, pinned, info)
     except grpc.RpcError as error:
         raise CommitRefused(f"{reference}: Pachyderm says: {error.details()}") from error
-    pinned = PinnedCommit(project, repo, None if by_id else ref, info.commit.id)
-    _refuse_unusable(client, pinned, info)
     return pinned
 
 
 def fetch(client: Client, pinned: PinnedCommit) -> dict[str, bytes]:
     """The files of `pinned` by name, from the cache where this machine read them before."""
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "fashion-classifier" / pinned.commit
+    root = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "fashion-classifier"
+    # The commits of one commit set share their id.
+    cache = root / pinned.project / pinned.repo / pinned.commit
     contents = {}
     for name in FILES:
         file = pfs.File.from_uri(f"{pinned.project}/{pinned.repo}@{pinned.commit}:/{name}")

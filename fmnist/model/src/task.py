@@ -107,7 +107,7 @@ def _from_command_line(arguments: list[str] | None) -> Task:
     checkpoints = parsed.checkpoints or tempfile.mkdtemp(prefix="fashion-mnist-checkpoints-")
     if Path(checkpoints).resolve().is_relative_to(Path.cwd()):
         raise ConfigError(f"--checkpoints {checkpoints} must lie outside {Path.cwd()}: each holds a copy of it")
-    config = yaml.safe_load(parsed.config.read_text())
+    config = _configuration(parsed.config)
     for override in parsed.set:
         name, _, value = override.partition("=")
         config["hyperparameters"][name] = yaml.safe_load(value)
@@ -129,8 +129,26 @@ def _from_command_line(arguments: list[str] | None) -> Task:
         seed=seed,
         trial_id=0,
         resume=parsed.resume,
+        finished=_is_final(Path(checkpoints), parsed.resume) if parsed.resume else False,
         checkpoint_storage=checkpoints,
     )
+
+
+def _configuration(path: Path) -> dict[str, Any]:
+    try:
+        config: dict[str, Any] = yaml.safe_load(path.read_text())
+    except (OSError, yaml.YAMLError) as error:
+        raise ConfigError(f"--config {path} cannot be read: {error}") from error
+    for section in ("data", "hyperparameters", "reproducibility"):
+        if not isinstance(config, dict) or not isinstance(config.get(section), dict):
+            raise ConfigError(f"--config {path} has no section {section}: it is not an experiment's configuration")
+    return config
+
+
+def _is_final(checkpoints: Path, uuid: str) -> bool:
+    if not (checkpoints / uuid).is_dir():
+        raise ConfigError(f"--resume {uuid}: no such checkpoint in {checkpoints}; --checkpoints names their folder")
+    return (checkpoints / uuid / "serving" / "metadata.json").is_file()
 
 
 def _data(settings: Mapping[str, Any], classes: int, moment: datetime, folder: Path | None = None) -> Data:

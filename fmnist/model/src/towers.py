@@ -3,7 +3,7 @@
 TensorFlow otherwise shares out every operation among the cores, and they wait for each other after each of the small
 convolutions (benchmarks/training has the measurement).  Batch normalisation sees the images of one tower at a time,
 which regularises a little (ghost batch normalisation: E. Hoffer et al., "Train longer, generalize better", arXiv
-1705.08741).
+1705.08741), and updates its running statistics once a tower.
 """
 
 from __future__ import annotations

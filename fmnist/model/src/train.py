@@ -25,8 +25,7 @@ def main() -> int:
     for chatty in ("absl", "tensorflow"):
         logging.getLogger(chatty).setLevel(logging.WARNING)
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    # TensorFlow leaves oneDNN's convolutions off on CPUs without AVX-512; they are faster there too
-    # (benchmarks/training).
+    # TensorFlow leaves oneDNN's convolutions off on most CPUs; they are faster there too (benchmarks/training).
     os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
     try:
         task = tasks.load()
@@ -37,7 +36,8 @@ def main() -> int:
             log.info("the final checkpoint %s is already there: nothing left to do", task.resume)
             log.info("a new experiment trains on from it: --config searcher.source_checkpoint_uuid=%s", task.resume)
             return 0
-        share_cores(task.hyperparameters.towers)
+        given, cores = os.environ.get("TF_NUM_INTRAOP_THREADS"), len(os.sched_getaffinity(0))
+        os.environ["TF_NUM_INTRAOP_THREADS"] = str(threads(given, cores, task.hyperparameters.towers))
         # Importing TensorFlow takes seconds: whatever can fail without it has failed by now.
         from training import Training
 
@@ -51,10 +51,13 @@ def main() -> int:
     return 0
 
 
-def share_cores(towers: int) -> None:
-    """Leave each tower its share of the threads of this trial; TensorFlow reads the variable as it is loaded."""
-    threads = int(os.environ.get("TF_NUM_INTRAOP_THREADS") or len(os.sched_getaffinity(0)))
-    os.environ["TF_NUM_INTRAOP_THREADS"] = str(max(1, threads // towers))
+def threads(given: str | None, cores: int, towers: int) -> int:
+    """Threads that one operation may have when `towers` of them run at a time: TF_NUM_INTRAOP_THREADS.
+
+    `given` is what the variable held, the trial's share of the machine; TensorFlow takes nothing or 0 for all cores.
+    """
+    share = int(given) if given and given.isdecimal() else 0
+    return max(1, (share or cores) // towers)
 
 
 if __name__ == "__main__":

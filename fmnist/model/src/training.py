@@ -16,6 +16,7 @@ import towers
 from dataset import SIDE, Batches, join, split
 from determined import core
 from determined.keras import DeterminedCallback
+from errors import ConfigError
 from task import Task
 from validation import Validation, metrics_of
 
@@ -40,8 +41,9 @@ class Training:
         training, self._validation_examples = split(
             task.data.train, settings.validation_images, settings.split_seed, classes
         )
+        feedback = None if task.data.feedback is None else task.data.feedback.without(self._validation_examples)
         self._batches = Batches(
-            join(training, task.data.feedback),
+            join(training, feedback),
             classes=classes,
             batch_size=settings.batch_size,
             shift=settings.shift,
@@ -55,7 +57,7 @@ class Training:
         log.info("%d parameters, %d steps", network.parameter_count(self._model), self._total_steps)
         if task.warm_start:
             with core_context.checkpoint.restore_path(task.warm_start) as path:
-                self._model.load_weights(str(path / "model_checkpoint")).expect_partial()
+                warm_start(self._model, path, task.warm_start)
         self._model.compile(
             optimizer=optimizer.build(settings, self._total_steps),
             loss=tf.keras.losses.CategoricalCrossentropy(from_logits=True, label_smoothing=settings.label_smoothing),
@@ -133,3 +135,14 @@ class Training:
             export.write_sums(folder)
             uuid = self._core.checkpoint.upload(folder, metadata)
         log.info("final checkpoint %s: %s, temperature %.3f", uuid, metrics, temperature)
+
+
+def warm_start(model: tf.keras.Model, checkpoint: Path, uuid: str) -> None:
+    """Load the weights of another trial's checkpoint.  Raises ConfigError where they are those of another network."""
+    try:
+        model.load_weights(str(checkpoint / "model_checkpoint")).assert_existing_objects_matched().expect_partial()
+    except (ValueError, AssertionError) as error:
+        raise ConfigError(
+            f"checkpoint {uuid} holds another network ({str(error).splitlines()[0]}): width, late_width and depth must "
+            "be those of the trial that it comes from"
+        ) from error

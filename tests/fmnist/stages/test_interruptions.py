@@ -22,9 +22,14 @@ pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("stages"), pytest.mark.t
 
 def kill(stages: Stages, experiment: Experiment) -> None:
     """SIGKILL the training process."""
-    for process in psutil.process_iter(["cmdline"]):
-        if "train.py" in (process.info["cmdline"] or []) and _belongs_to(process, experiment.id, stages):
-            process.send_signal(signal.SIGKILL)
+    training = [
+        process
+        for process in psutil.process_iter(["cmdline"])
+        if "train.py" in (process.info["cmdline"] or []) and _belongs_to(process, experiment.id, stages)
+    ]
+    assert training, f"no process trains for experiment {experiment.id}"
+    for process in training:
+        process.send_signal(signal.SIGKILL)
 
 
 def pause(_: Stages, experiment: Experiment) -> None:
