@@ -14,12 +14,11 @@ import os
 import re
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
-
-from benchmarks.training import report, setting, step
+from benchmarks.training import runs, setting, step
 
 RESULTS = "arithmetic.json"
 BASE = "the recipe"
@@ -32,28 +31,19 @@ def main() -> int:
     parser.add_argument("--steps", type=int, default=200, help="steps that are timed; default: %(default)s")
     parser.add_argument("--variants", nargs="*", metavar="VARIANT", help="only these besides the recipe")
     arguments = parser.parse_args()
-    folder = setting.results_folder(arguments)
-    console = Console(highlight=False, soft_wrap=True)
     measured = variants(setting.recipe()["batch_size"])
     chosen = list(measured) if arguments.variants is None else dict.fromkeys([BASE, *arguments.variants])
     if unknown := set(chosen) - set(measured):
         parser.error(f"no variant {', '.join(sorted(unknown))}; there are: {', '.join(measured)}")
-    wanted = [(seed, name) for seed in arguments.seeds for name in chosen]
     code = f"{setting.trained_code()}-{setting.digest(Path(step.__file__))}"
-    store = setting.Store.open(folder / RESULTS, [{"code": code}])
-    with setting.splits(arguments) as data, setting.progress(console) as progress:
-        task = progress.add_task("", total=len(wanted))
-        for seed, name in wanted:
-            progress.update(task, description=f"repeat {seed}: {name}")
-            key = {"variant": name, "seed": seed, "code": code}
-            if store.find(key) is None:
-                options, environment = measured[name]
-                store.add(key, run(data, [*options, f"--seed={seed}"], environment, arguments))
-                console.print(f"repeat {seed}, {name}: {store.runs[-1]['images_per_second']:.0f} images/s")
-            progress.advance(task)
-    report.write(folder)
-    console.print(f"{folder / 'README.md'}")
-    return 0
+    common = {"steps": arguments.steps, "code": code}
+    keys = [{"variant": name, "seed": seed, **common} for seed in arguments.seeds for name in chosen]
+
+    def measure(data: Path, key: Mapping[str, Any]) -> runs.Values:
+        options, environment = measured[key["variant"]]
+        return run(data, [*options, f"--seed={key['seed']}"], environment, arguments)
+
+    return runs.complete(arguments, RESULTS, keys, measure, {code})
 
 
 def variants(batch: int) -> dict[str, tuple[list[str], dict[str, str]]]:
@@ -63,7 +53,7 @@ def variants(batch: int) -> dict[str, tuple[list[str], dict[str, str]]]:
         "one tower": (["--set=towers=1"], {}),
         "one thread": (["--threads=1"], {}),
         "without oneDNN": ([], {"TF_ENABLE_ONEDNN_OPTS": "0"}),
-        "with XLA": (["--xla"], {}),
+        "with XLA, one tower": (["--xla", "--set=towers=1"], {}),
         "without prefetching": (["--no-prefetch"], {}),
         **{f"batches of {size}": ([f"--set=batch_size={size}"], {}) for size in BATCHES if size != batch},
     }

@@ -8,15 +8,15 @@ evaluated once on the test split, and the same answers without the test images t
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import yaml
-from rich.console import Console
 
-from benchmarks.training import report, setting, trial
+from benchmarks.training import runs, setting, trial
 from fmnist.test.evaluation import Evaluation
 from pipelines import correlation, fmnist_leakage
 
@@ -34,19 +34,12 @@ def main() -> int:
     for override in arguments.set:
         name, _, value = override.partition("=")
         overrides[name] = yaml.safe_load(value)
-    folder = setting.results_folder(arguments)
-    current = {name: {"config": name, "overrides": overrides, "code": setting.trained_code(name)} for name in names}
-    store = setting.Store.open(folder / RESULTS, list(current.values()))
-    console = Console(highlight=False, soft_wrap=True)
-    with setting.splits(arguments) as data, setting.progress(console) as progress:
-        for seed in progress.track(arguments.seeds, description="seeds"):
-            key = {**current[arguments.config], "seed": seed}
-            if store.find(key) is None:
-                store.add(key, run(data, arguments.config, seed, overrides))
-                console.print(f"seed {seed}: {store.runs[-1]}")
-    report.write(folder)
-    console.print(f"{folder / 'README.md'}")
-    return 0
+    if arguments.set and arguments.results is None:
+        parser.error("--set measures another recipe: say by --results where that goes")
+    codes = {name: setting.trained_code(name) for name in names}
+    common = {"config": arguments.config, "overrides": overrides, "code": codes[arguments.config]}
+    keys = [{**common, "seed": seed} for seed in arguments.seeds]
+    return runs.complete(arguments, RESULTS, keys, run, set(codes.values()))
 
 
 def configs() -> list[str]:
@@ -55,9 +48,9 @@ def configs() -> list[str]:
     return sorted(name for name, document in documents.items() if document["searcher"]["name"] == "single")
 
 
-def run(data: Path, config: str, seed: int, overrides: dict[str, Any]) -> dict[str, Any]:
+def run(data: Path, key: Mapping[str, Any]) -> runs.Values:
     """One training and one look at the test split."""
-    done = trial.run(data / "train", seed, overrides, config)
+    done = trial.run(data / "train", key["seed"], key["overrides"], key["config"])
     images, labels = (np.load(data / "test" / f"{name}.npy") for name in ("images", "labels"))
     result = Evaluation(done.model.predict(images), labels, done.model.labels)
     return {

@@ -21,9 +21,8 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from rich.console import Console
 
-from benchmarks.training import real, report, setting, trial
+from benchmarks.training import real, runs, setting, trial
 
 Pixels = npt.NDArray[np.uint8]
 Runner = Callable[[Pixels], npt.NDArray[np.float32]]
@@ -41,25 +40,20 @@ CALIBRATION = 200
 def main() -> int:
     """Measure what the results file does not hold yet and write the page."""
     arguments = setting.parser("quantised", __doc__, range(1, 6)).parse_args()
-    folder = setting.results_folder(arguments)
-    console = Console(highlight=False, soft_wrap=True)
     code = f"{setting.trained_code()}-{setting.digest(Path(__file__))}"
-    store = setting.Store.open(folder / RESULTS, [{"code": code}])
-    with setting.splits(arguments) as data, setting.progress(console) as progress:
-        for seed in progress.track(arguments.seeds, description="seeds"):
-            if store.find({"form": SERVED, "seed": seed, "code": code}) is None:
-                for form, values in measure(data, seed, setting.QUICK if arguments.quick else {}).items():
-                    store.add({"form": form, "seed": seed, "code": code}, values)
-                    console.print(f"seed {seed}, {form}: {values}")
-    report.write(folder)
-    console.print(f"{folder / 'README.md'}")
-    return 0
+    quick = setting.QUICK if arguments.quick else {}
+    keys = [{"seed": seed, "code": code} for seed in arguments.seeds]
+    return runs.complete(
+        arguments, RESULTS, keys, lambda data, key: {"forms": measure(data, key["seed"], quick)}, {code}
+    )
 
 
 def measure(data: Path, seed: int, overrides: dict[str, Any]) -> dict[str, dict[str, Any]]:
     """Train, convert, and measure every form."""
     with trial.checkpoint(data / "train", seed, overrides) as (done, checkpoint):
-        contents, images, labels = forms(checkpoint, data / "train")
+        training, validation = real.splits(data / "train", checkpoint)
+        contents = forms(checkpoint, data / "train", training.images[:CALIBRATION])
+    images, labels = validation.images, validation.labels
     runners = {form: replace(done.model, content=content).runner(threads=1) for form, content in contents.items()}
     answers = {form: _ask(runner, images, BATCH) for form, runner in runners.items()}
     times: dict[str, dict[str, list[float]]] = {form: {"single": [], "batch": []} for form in contents}
@@ -80,8 +74,8 @@ def measure(data: Path, seed: int, overrides: dict[str, Any]) -> dict[str, dict[
     }
 
 
-def forms(checkpoint: Path, train: Path) -> tuple[dict[str, bytes], Pixels, npt.NDArray[np.int64]]:
-    """The served model, and the same weights in smaller types; then the images and labels kept for validation."""
+def forms(checkpoint: Path, train: Path, calibration: Pixels) -> dict[str, bytes]:
+    """The served model, and the same weights in smaller types; `calibration` sets the ranges of the integer form."""
     import tensorflow as tf
 
     metadata = json.loads((checkpoint / "metadata.json").read_text())
@@ -90,15 +84,14 @@ def forms(checkpoint: Path, train: Path) -> tuple[dict[str, bytes], Pixels, npt.
         training = real.training([f"--data={train}", *options], folder)
     import export  # the training code is on the path from here on
 
-    model, validation = training._model, training._validation_examples
+    model = training._model
     model.load_weights(str(checkpoint / "model_checkpoint")).expect_partial()
-    images = np.load(train / "images.npy")[:CALIBRATION]
 
     def half(converter: tf.lite.TFLiteConverter) -> None:
         converter.target_spec.supported_types = [tf.float16]
 
     def integer(converter: tf.lite.TFLiteConverter) -> None:
-        converter.representative_dataset = lambda: ([image[None]] for image in images)
+        converter.representative_dataset = lambda: ([image[None]] for image in calibration)
 
     changes: dict[str, Callable[[Any], None]] = {
         "float16 weights": half,
@@ -111,7 +104,7 @@ def forms(checkpoint: Path, train: Path) -> tuple[dict[str, bytes], Pixels, npt.
         converter.optimizations = [tf.lite.Optimize.DEFAULT]
         change(converter)
         converted[form] = converter.convert()
-    return converted, validation.images, validation.labels
+    return converted
 
 
 def _ask(runner: Runner, images: Pixels, batch: int) -> npt.NDArray[np.float32]:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 from benchmarks.training.setting import SOURCE
@@ -13,8 +15,7 @@ from benchmarks.training.setting import SOURCE
 
 def training(options: list[str], checkpoints: str) -> Any:
     """The Training that `train.py OPTIONS` would run, before its first step."""
-    # The training code is uploaded as it is and imports its neighbours by their bare names.
-    sys.path.insert(0, str(SOURCE))
+    _on_the_path()
     import determined as det
     import task as tasks
     import train
@@ -24,6 +25,28 @@ def training(options: list[str], checkpoints: str) -> Any:
         from training import Training
 
         return Training(task, context)
+
+
+def splits(train: Path, checkpoint: Path) -> tuple[Any, Any]:
+    """What the trial of `checkpoint` trained on and what it validated on, Examples of the split in the folder `train`.
+
+    Without the feedback, which nothing here is trained with.
+    """
+    _on_the_path()
+    import dataset
+    import source
+
+    settings = json.loads((checkpoint / "metadata.json").read_text())["hyperparameters"]
+    classes = len(json.loads((checkpoint / "serving" / "labels.json").read_text()))
+    contents = source.read_folder(train)
+    examples = dataset.read_examples(contents[source.IMAGES], contents[source.LABELS], classes)
+    return dataset.split(examples, settings["validation_images"], settings["split_seed"], classes)
+
+
+def _on_the_path() -> None:
+    # The training code is uploaded as it is and imports its neighbours by their bare names.
+    if str(SOURCE) not in sys.path:
+        sys.path.insert(0, str(SOURCE))
 
 
 @contextmanager

@@ -23,8 +23,8 @@ def write(folder: Path) -> None:
         "",
         *paragraph(
             "Generated from the JSON files beside it, which the programs of this folder write (`--help` says how they "
-            "measure). Nothing is chosen by the test split; where a test accuracy stands, it was read for that number "
-            "alone."
+            "measure). No recipe is chosen by the test split; where a test accuracy stands, it was read for that "
+            "number alone."
         ),
     ]
     for name, section in SECTIONS.items():
@@ -43,6 +43,10 @@ def accuracy(results: dict[str, Any], _: Path) -> list[str]:
         "without near-duplicates": ("test_accuracy_without_near_duplicates", 4),
         "test calibration error": ("test_calibration_error", 4),
     }
+    by_recipe: dict[str, list[dict[str, Any]]] = {}
+    for run in results["runs"]:
+        changed = "".join(f", {name} {value}" for name, value in run["overrides"].items())
+        by_recipe.setdefault(f"`{run['config']}`{changed}", []).append(run)
     return [
         "## Accuracy of the configurations",
         "",
@@ -54,12 +58,12 @@ def accuracy(results: dict[str, Any], _: Path) -> list[str]:
             ["configuration", "parameters", "seeds", *columns],
             [
                 [
-                    f"`{config}`",
+                    config,
                     f"{runs[0]['parameters']:,d}",
                     str(len(runs)),
                     *(spread([run[field] for run in runs], digits) for field, digits in columns.values()),
                 ]
-                for config, runs in grouped(results["runs"], "config").items()
+                for config, runs in by_recipe.items()
             ],
         ),
     ]
@@ -84,8 +88,8 @@ def time_to_accuracy(results: dict[str, Any], folder: Path) -> list[str]:
         *paragraph(
             f"{_made('time_to_accuracy', results)}; mean ± standard deviation over {len(seeds)} seeds, in one run, "
             "recipe after recipe for each seed (the protocol is in the program's first lines). The clock starts with "
-            "the process. Ours: the shortest schedule whose mean reaches the level. Peers: the first of four "
-            "evaluations an epoch. The peers are the network of Keras' example mnist_cnn.py, batches of 128. "
+            "the process. Ours: the shortest schedule with which every seed reaches the level. Peers: the first of "
+            "four evaluations an epoch. The peers are the network of Keras' example mnist_cnn.py, batches of 128. "
             "Its `Adadelta()` meant a rate of 1.0 when it was written; TensorFlow 2 takes 0.001, with which it hardly "
             "learns."
         ),
@@ -145,7 +149,7 @@ def arithmetic(results: dict[str, Any], folder: Path) -> list[str]:
             f"{_made('arithmetic', results)}; mean ± standard deviation over {len(base)} repeats. An image costs "
             f"{flop['forward'] / 1e6:.2f} MFLOP forward and {flop['training'] / 1e6:.2f} MFLOP in training (counted in "
             "the graphs, a multiplication and an addition are two). The peak is that of a float32 matrix product of "
-            f"2048 x 2048 on the same threads. The processor {words}."
+            f"2048 x 2048 on the same threads, one product a tower. The processor {words}."
         ),
         *table(["variant", "images/s", "GFLOP/s", "peak GFLOP/s", "share of the peak", "first step, s"], rows),
         "",
@@ -182,6 +186,7 @@ def ablation(results: dict[str, Any], folder: Path) -> list[str]:
                 spread([run["validation_accuracy"] for run in runs], 4),
                 "" if name == RECIPE else spread(paired, 2, sign=True),
                 spread([run["validation_loss"] for run in runs], 4),
+                spread([run["validation_calibration_error"] for run in runs], 4),
                 spread([run["seconds"] for run in runs], 0),
                 str(len(runs)),
             ]
@@ -190,10 +195,12 @@ def ablation(results: dict[str, Any], folder: Path) -> list[str]:
         "## What each choice is worth",
         "",
         *paragraph(
-            f"{_made('ablation', results)}; mean ± standard deviation over seeds, on the images kept for validation. "
-            "Each row takes one choice back; the difference, in percentage points, is paired by seed."
+            f"{_made('ablation', results)}; mean ± standard deviation over seeds, each with other images kept for "
+            "validation. Each row takes one choice back; the difference, in percentage points, is paired by seed."
         ),
-        *table(["", "validation accuracy", "difference", "validation loss", "seconds", "seeds"], body),
+        *table(
+            ["", "validation accuracy", "difference", "validation loss", "calibration error", "seconds", "seeds"], body
+        ),
         "",
         "![Differences to the recipe](ablation.png)",
     ]
@@ -201,7 +208,10 @@ def ablation(results: dict[str, Any], folder: Path) -> list[str]:
 
 def quantised(results: dict[str, Any], _: Path) -> list[str]:
     """Section: smaller forms of the exported model."""
-    forms = grouped(results["runs"], "form")
+    forms: dict[str, list[dict[str, Any]]] = {}
+    for run in results["runs"]:
+        for form, values in run["forms"].items():
+            forms.setdefault(form, []).append(values)
     return [
         "## Smaller forms of the exported model",
         "",

@@ -1,4 +1,4 @@
-"""What the measurements of this folder share: options, the data, and results that survive an interruption.
+"""What the measurements of this folder share: options, the data, and the digest of the code that decides them.
 
 Tuning reads the train split alone, and keeps a part of it for validation.  The test split is read where a page states a
 test accuracy, and nothing is chosen by it.
@@ -11,12 +11,9 @@ import ast
 import hashlib
 import json
 import os
-import platform
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +23,6 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from data import ingest, validated
-from fmnist.hardware import hardware
 
 HERE = Path(__file__).resolve().parent
 SOURCE = HERE.parents[1] / "fmnist" / "model" / "src"
@@ -102,40 +98,6 @@ def trained_code(config: str = "const.yaml") -> str:
     return f"{digest(*SOURCE.glob('*.py'))}-{hashlib.sha256(settings.encode()).hexdigest()[:16]}"
 
 
-@dataclass
-class Store:
-    """The runs of one benchmark in a JSON file, which is written after each: an interrupted benchmark goes on."""
-
-    path: Path
-    runs: list[dict[str, Any]]
-
-    @classmethod
-    def open(cls, path: Path, current: Sequence[Mapping[str, Any]]) -> Store:
-        """The runs in `path` that agree with one of `current`; the others come from other code and are left out.
-
-        SystemExit where the file comes from another machine or other software.
-        """
-        if not path.exists():
-            return cls(path, [])
-        document = json.loads(path.read_text())
-        for name, value in _circumstances().items():
-            if document[name] != value:
-                raise SystemExit(f"{path} was measured with {name} {document[name]}, this is {value}: move it away")
-        return cls(path, [run for run in document["runs"] if any(_agree(run, each) for each in current)])
-
-    def find(self, key: Mapping[str, Any]) -> dict[str, Any] | None:
-        """The run that was measured under this key."""
-        return next((run for run in self.runs if _agree(run, key)), None)
-
-    def add(self, key: Mapping[str, Any], values: Mapping[str, Any]) -> None:
-        """Keep a run."""
-        self.runs.append({**key, **values})
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = self.path.with_suffix(".part")
-        temporary.write_text(json.dumps({**_circumstances(), "runs": self.runs}, indent=1) + "\n")
-        temporary.replace(self.path)
-
-
 def progress(console: Console) -> Progress:
     """A bar over the runs of a benchmark, with the time they took and what is left."""
     columns = (BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn())
@@ -145,12 +107,3 @@ def progress(console: Console) -> Progress:
 def load() -> float:
     """The machine's load average of the last minute: a measurement on a busy machine says so."""
     return round(os.getloadavg()[0], 2)
-
-
-def _agree(run: Mapping[str, Any], key: Mapping[str, Any]) -> bool:
-    return all(run.get(name) == value for name, value in key.items())
-
-
-def _circumstances() -> dict[str, Any]:
-    software = {"python": platform.python_version(), "tensorflow-cpu": version("tensorflow-cpu")}
-    return {"hardware": hardware(), "software": software}

@@ -43,7 +43,7 @@ def main() -> int:
         options = [f"--data={arguments.data}", f"--seed={arguments.seed}"]
         options += [f"--set={value}" for value in arguments.set]
         step = Step(options, checkpoints, xla=arguments.xla, prefetch=not arguments.no_prefetch)
-        found: dict[str, Any] = {**step.rate(arguments.steps), "peak": peak(), "flop": step.flop()}
+        found: dict[str, Any] = {**step.rate(arguments.steps), "peak": peak(step.towers), "flop": step.flop()}
         if arguments.parts:
             found |= {"parts": step.parts(arguments.steps), "ops": step.ops(arguments.steps)}
     print(json.dumps(found))
@@ -64,6 +64,7 @@ class Step:
         self._dataset = training._dataset
         self._prefetch = prefetch
         self._size = training._task.hyperparameters.batch_size
+        self.towers = training._task.hyperparameters.towers
 
     def batches(self) -> Any:
         """The trial's own input pipeline, or the same without its prefetching."""
@@ -105,16 +106,20 @@ class Step:
         tf, model = self._tf, self._model
         images, targets = next(iter(self.batches()))
 
+        def loss() -> Any:
+            answers = [model(part, training=True) for part in tf.split(images, self.towers)]
+            return model.compute_loss(images, targets, tf.concat(answers, axis=0))
+
         @tf.function  # type: ignore[untyped-decorator]
         def forward() -> Any:
-            return model.compute_loss(images, targets, model(images, training=True))
+            return loss()
 
         @tf.function  # type: ignore[untyped-decorator]
         def backward() -> Any:
             with tf.GradientTape() as tape:
-                loss = model.compute_loss(images, targets, model(images, training=True))
+                value = loss()
             # Summed up, or TensorFlow would leave out the gradients that nobody uses.
-            return tf.add_n([tf.reduce_sum(each) for each in tape.gradient(loss, model.trainable_variables)])
+            return tf.add_n([tf.reduce_sum(each) for each in tape.gradient(value, model.trainable_variables)])
 
         whole = tf.function(lambda: model.train_step((images, targets)))
         numbers = itertools.count()
@@ -164,15 +169,14 @@ def kinds(space: Any, steps: int) -> dict[str, float]:
     return {kind: picoseconds / 1e9 / steps for kind, picoseconds in total.most_common()}
 
 
-def peak() -> float:
-    """Floating-point operations a second of the best of some float32 matrix products on the threads of this process."""
+def peak(towers: int) -> float:
+    """Floating-point operations a second of the best of some float32 matrix products, one a tower side by side."""
     import tensorflow as tf
 
-    left, right = (tf.random.normal((PRODUCT, PRODUCT)) for _ in range(2))
-    product = tf.function(lambda: tf.matmul(left, right))
-    product()
-    best = min(_milliseconds(product, 1) for _ in range(8))
-    return 2 * PRODUCT**3 / (best / 1000)
+    pairs = [[tf.random.normal((PRODUCT, PRODUCT)) for _ in range(2)] for _ in range(towers)]
+    products = tf.function(lambda: [tf.matmul(left, right) for left, right in pairs])
+    best = min(_milliseconds(lambda: products()[-1], 1) for _ in range(8))
+    return towers * 2 * PRODUCT**3 / (best / 1000)
 
 
 def _milliseconds(call: Callable[[], Any], times: int) -> float:
