@@ -23,7 +23,7 @@ from benchmarks.search import report
 from data import ingest, validated
 from fmnist import registry
 from fmnist.hardware import hardware
-from fmnist.model import curves
+from fmnist.model import curves, submit
 from fmnist.test import serving
 from fmnist.test.evaluation import Evaluation
 from fmnist.test.settings import TEST_DATA
@@ -65,17 +65,18 @@ def seconds(experiment: int) -> float:
 
 def best(experiment: Experiment, split: validated.ValidatedSplit) -> dict[str, Any]:
     """The experiment's best servable checkpoint and its accuracy on the test split."""
-    checkpoint = next((c for c in experiment.list_checkpoints() if "metrics" in (c.metadata or {})), None)
-    if checkpoint is None or checkpoint.training is None:
-        raise SystemExit(f"experiment {experiment.id} has no final checkpoint")
+    checkpoint = submit.best(experiment)
+    training = checkpoint.training
+    assert training is not None, "the master knows the trial of every checkpoint that an experiment lists"
     with tempfile.TemporaryDirectory() as folder:
         model = serving.load(Path(checkpoint.download(folder)))
         accuracy = Evaluation(model.predict(split.images), split.labels, model.labels).accuracy
     return {
-        "trial": checkpoint.training.trial_id,
-        "hyperparameters": checkpoint.training.hparams,
+        "trial": training.trial_id,
+        "hyperparameters": training.hparams,
         "parameters": model.metadata["model"]["parameters"],
         **model.metadata["metrics"],
+        "git_commit": model.provenance["git"]["commit"],
         "test_accuracy": accuracy,
         "seconds": seconds(experiment.id),
     }

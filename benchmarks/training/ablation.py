@@ -15,10 +15,10 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.training import real, runs, setting, trial
+from benchmarks.training.report import RECIPE
 from fmnist.test.evaluation import Evaluation
 
 RESULTS = "ablation.json"
-RECIPE = "the recipe"
 
 ROWS: dict[str, dict[str, Any]] = {
     RECIPE: {},

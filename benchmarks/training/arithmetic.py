@@ -19,9 +19,9 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.training import runs, setting, step
+from benchmarks.training.report import RECIPE
 
 RESULTS = "arithmetic.json"
-BASE = "the recipe"
 BATCHES = (64, 128, 256, 512)
 
 
@@ -32,7 +32,7 @@ def main() -> int:
     parser.add_argument("--variants", nargs="*", metavar="VARIANT", help="only these besides the recipe")
     arguments = parser.parse_args()
     measured = variants(setting.recipe()["batch_size"])
-    chosen = list(measured) if arguments.variants is None else dict.fromkeys([BASE, *arguments.variants])
+    chosen = list(measured) if arguments.variants is None else dict.fromkeys([RECIPE, *arguments.variants])
     if unknown := set(chosen) - set(measured):
         parser.error(f"no variant {', '.join(sorted(unknown))}; there are: {', '.join(measured)}")
     code = f"{setting.trained_code()}-{setting.digest(Path(step.__file__))}"
@@ -49,7 +49,7 @@ def main() -> int:
 def variants(batch: int) -> dict[str, tuple[list[str], dict[str, str]]]:
     """Options and environment of step.py by the variant's name; `batch` is the recipe's own."""
     return {
-        BASE: (["--parts"], {}),
+        RECIPE: (["--parts"], {}),
         "one tower": (["--set=towers=1"], {}),
         "one thread": (["--threads=1"], {}),
         "without oneDNN": ([], {"TF_ENABLE_ONEDNN_OPTS": "0"}),

@@ -7,6 +7,7 @@ evaluated once on the test split, and the same answers without the test images t
 
 from __future__ import annotations
 
+import functools
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -66,6 +67,7 @@ def run(data: Path, key: Mapping[str, Any]) -> runs.Values:
     }
 
 
+@functools.cache
 def unseen(data: Path) -> npt.NDArray[np.int64]:
     """Positions of the test images that have no near-duplicate in the train split."""
     train, test = (np.load(data / name / "images.npy") for name in ("train", "test"))

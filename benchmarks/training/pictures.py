@@ -80,16 +80,23 @@ def step(runs: Runs, path: Path) -> None:
     _save(figure, path)
 
 
-def ablation(rows: Mapping[str, Runs], path: Path) -> None:
+def differences(rows: Mapping[str, Runs], recipe: str) -> dict[str, list[float]]:
+    """What each row's validation accuracy differs from the recipe's of the same seed, in percentage points."""
+    base = {run["seed"]: run["validation_accuracy"] for run in rows[recipe]}
+    return {
+        name: [100 * (run["validation_accuracy"] - base[run["seed"]]) for run in runs if run["seed"] in base]
+        for name, runs in rows.items()
+        if name != recipe
+    }
+
+
+def ablation(differences: Mapping[str, Sequence[float]], path: Path) -> None:
     """Each row's difference to the recipe: every seed a dot, the mean a bar."""
-    names = list(rows)
-    base = {run["seed"]: run["validation_accuracy"] for run in rows[names[0]]}
-    figure, axes = plt.subplots(figsize=(9, 0.8 + 0.4 * len(names)), layout="constrained")
-    for height, name in enumerate(names[1:]):
-        paired = [100 * (run["validation_accuracy"] - base[run["seed"]]) for run in rows[name] if run["seed"] in base]
+    figure, axes = plt.subplots(figsize=(9, 0.8 + 0.4 * len(differences)), layout="constrained")
+    for height, paired in enumerate(differences.values()):
         axes.barh(height, statistics.mean(paired), color="tab:blue", alpha=0.4)
         axes.plot(paired, [height] * len(paired), "o", color="tab:blue", markersize=4)
-    axes.set_yticks(range(len(names) - 1), names[1:])
+    axes.set_yticks(range(len(differences)), list(differences))
     axes.invert_yaxis()
     axes.axvline(0, color="black", linewidth=0.8)
     axes.set_xlabel("validation accuracy against the recipe, percentage points")

@@ -175,16 +175,15 @@ def arithmetic(results: dict[str, Any], folder: Path) -> list[str]:
 def ablation(results: dict[str, Any], folder: Path) -> list[str]:
     """Section: validation accuracy of each row, and its paired difference to the recipe."""
     rows = grouped(results["runs"], "row")
-    base = {run["seed"]: run["validation_accuracy"] for run in rows[RECIPE]}
-    pictures.ablation(rows, folder / "ablation.png")
+    differences = pictures.differences(rows, RECIPE)
+    pictures.ablation(differences, folder / "ablation.png")
     body = []
     for name, runs in rows.items():
-        paired = [100 * (run["validation_accuracy"] - base[run["seed"]]) for run in runs if run["seed"] in base]
         body.append(
             [
                 name,
                 spread([run["validation_accuracy"] for run in runs], 4),
-                "" if name == RECIPE else spread(paired, 2, sign=True),
+                spread(differences[name], 2, sign=True) if name in differences else "",
                 spread([run["validation_loss"] for run in runs], 4),
                 spread([run["validation_calibration_error"] for run in runs], 4),
                 spread([run["seconds"] for run in runs], 0),

@@ -85,7 +85,7 @@ def train(config: str, overrides: list[str]) -> dict[str, Any]:
     if len(trials) > 1:
         Console().print(curves.table(trials))
         print(curves.saved(trials, (experiment.config or {})["hyperparameters"]["epochs"]))
-    result = {**_result(_best(experiment)), "seconds": round(seconds, 1)}
+    result = {**_result(best(experiment)), "seconds": round(seconds, 1)}
     print(f"{_describe(result)}, {seconds:.0f} s")
     return result
 
@@ -102,8 +102,8 @@ def _provenance() -> str:
     return f"data.provenance={json.dumps(values)}"
 
 
-def _best(experiment: Experiment) -> Checkpoint:
-    """The best final checkpoint; those of trials that a search stopped early cannot be served."""
+def best(experiment: Experiment) -> Checkpoint:
+    """The best final checkpoint, since those of trials stopped early cannot be served; raises TrainingFailed."""
     for checkpoint in experiment.list_checkpoints():
         if "metrics" in (checkpoint.metadata or {}):
             return checkpoint

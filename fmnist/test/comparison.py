@@ -52,7 +52,8 @@ class Paired:
     def interval(self) -> tuple[float, float]:
         """95 % interval of the difference: Clopper and Pearson's (Biometrika 26, 1934) of the share of gained images.
 
-        It excludes 0 exactly where the p-value is below 0.05.
+        Given the number of images that decide: how that number varies is not in it, which makes it a little narrow
+        far from 0.  It excludes 0 exactly where the p-value is below 0.05.
         """
         decided = self.gained + self.lost
         if not decided:

@@ -19,7 +19,19 @@ from data import ingest, validated
 from data.validated import ValidatedSplit
 from fmnist import registry
 from fmnist.errors import FmnistError, RegistryError
-from fmnist.test import incumbent, latency, leakage, origin, page, report, robustness, serving, splits, versions
+from fmnist.test import (
+    feedback,
+    incumbent,
+    latency,
+    leakage,
+    origin,
+    page,
+    report,
+    robustness,
+    serving,
+    splits,
+    versions,
+)
 from fmnist.test.evaluation import Evaluation
 from fmnist.test.report import Findings, RegisteredVersion
 from fmnist.test.settings import Settings
@@ -94,6 +106,7 @@ def _measured(settings: Settings, client: Determined, version: ModelVersion, pro
     evaluation = Evaluation(answers, split.labels, model.labels)
     rival = incumbent.find(client, version, split, model.labels, _bar(progress, "version in production", count))
     source = origin.of(model.provenance, settings.pipeline_commit)
+    corrected = feedback.find(pachyderm, model.provenance, split.images)
     moved_on = _bar(progress, "robustness", robustness.total(evaluation))
     return Findings(
         settings=settings,
@@ -105,12 +118,13 @@ def _measured(settings: Settings, client: Determined, version: ModelVersion, pro
             "test": splits.facts(pachyderm, settings.test_data.split("@", 1)[0], split.commit),
         },
         seen=leakage.find(pachyderm, trained_on, split.commit),
+        feedback=corrected,
         evaluation=evaluation,
         incumbent=rival,
         origin=source,
         robustness=robustness.measure(model.predict, split.images, evaluation, moved_on),
         latency=latency.measure(model, split.images),
-        verdict=decide(evaluation, rival, source, settings),
+        verdict=decide(evaluation, rival, source, corrected, settings),
     )
 
 

@@ -14,6 +14,7 @@ import numpy as np
 from data.validated import ValidatedSplit
 from fmnist.test.comparison import Paired
 from fmnist.test.evaluation import Evaluation, wilson_interval
+from fmnist.test.feedback import Feedback
 from fmnist.test.incumbent import Incumbent
 from fmnist.test.latency import Latency
 from fmnist.test.leakage import Leakage
@@ -50,6 +51,7 @@ class Findings:
     data: Mapping[str, SplitFacts]
     """What is known of the splits `train` and `test`."""
     seen: Leakage
+    feedback: Feedback
     evaluation: Evaluation
     incumbent: Incumbent
     origin: Origin
@@ -99,6 +101,7 @@ def document(found: Findings, seconds: float) -> dict[str, Any]:
             "accuracy": evaluation.accuracy,
             "accuracy_interval_95": list(evaluation.interval),
             "without_near_duplicates": without_near_duplicates(evaluation, found.seen),
+            "feedback": asdict(found.feedback),
             "production": production(evaluation, found.incumbent),
             "cross_entropy": evaluation.cross_entropy,
             "brier_score": evaluation.brier_score,

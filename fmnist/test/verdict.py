@@ -10,8 +10,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 
+import numpy as np
+
 from fmnist.test.comparison import Paired, fallen_classes
 from fmnist.test.evaluation import Evaluation
+from fmnist.test.feedback import Feedback
 from fmnist.test.incumbent import Incumbent
 from fmnist.test.origin import Origin
 from fmnist.test.settings import Settings
@@ -31,6 +34,7 @@ class Rule(StrEnum):
     PRODUCTION = "production"
     CALIBRATION = "calibration"
     ORIGIN = "git commit"
+    FEEDBACK = "feedback"
 
 
 class Outcome(StrEnum):
@@ -67,7 +71,9 @@ class Verdict:
         return [finding for finding in self.findings if finding.rule is rule]
 
 
-def decide(evaluation: Evaluation, incumbent: Incumbent, origin: Origin, settings: Settings) -> Verdict:
+def decide(
+    evaluation: Evaluation, incumbent: Incumbent, origin: Origin, feedback: Feedback, settings: Settings
+) -> Verdict:
     """Judge a version; raises FmnistError where the settings do not fit its classes."""
     return Verdict(
         (
@@ -76,6 +82,7 @@ def decide(evaluation: Evaluation, incumbent: Incumbent, origin: Origin, setting
             *_production(evaluation, incumbent, settings.margin),
             _calibration(evaluation),
             Finding(Rule.ORIGIN, Outcome.PASSED if origin.same else Outcome.WARNING, origin.sentence()),
+            *_feedback(evaluation, feedback),
         )
     )
 
@@ -155,3 +162,19 @@ def _calibration(evaluation: Evaluation) -> Finding:
         Outcome.PASSED if within else Outcome.WARNING,
         f"expected calibration error {error:.4f} is {'within' if within else 'above'} {limit} ({words})",
     )
+
+
+def _feedback(evaluation: Evaluation, feedback: Feedback) -> Iterator[Finding]:
+    if feedback.reference is None:
+        return
+    trained = f"trained on the feedback {feedback.reference}"
+    if feedback.positions is None:
+        words = f"{trained}, and whether that holds test images is unknown: {feedback.reason}"
+        yield Finding(Rule.FEEDBACK, Outcome.WARNING, words)
+    elif feedback.positions:
+        others = np.delete(evaluation.right, feedback.positions)
+        without = f"; the accuracy on the others is {others.mean():.4f}" if len(others) else ""
+        words = f"{trained}, which holds {len(feedback.positions)} of the {evaluation.count} test images{without}"
+        yield Finding(Rule.FEEDBACK, Outcome.WARNING, words)
+    else:
+        yield Finding(Rule.FEEDBACK, Outcome.PASSED, f"{trained}, which holds no test image")

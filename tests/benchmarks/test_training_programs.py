@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from benchmarks.training import ablation, arithmetic, levels, quantised, setting, time_to_accuracy
+from benchmarks.training import levels, quantised, report, setting, time_to_accuracy
 from tests.fmnist.conftest import REPOSITORY, shapes
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("benchmarks"), pytest.mark.timeout(600)]
@@ -63,7 +63,7 @@ def test_time_to_accuracy_runs(data: Path, tmp_path: Path) -> None:
 def test_arithmetic_runs(data: Path, tmp_path: Path) -> None:
     document, page = quick("arithmetic", data, tmp_path, "--steps=5", "--variants")
     (base,) = document["runs"]
-    assert base["variant"] == arithmetic.BASE
+    assert base["variant"] == report.RECIPE
     assert 2.5 < base["flop"]["training"] / base["flop"]["forward"] < 4
     assert base["peak"] > base["images_per_second"] * base["flop"]["training"] > 0
     assert 0 < base["parts"]["forward"] < base["parts"]["forward_backward"]
@@ -73,7 +73,7 @@ def test_arithmetic_runs(data: Path, tmp_path: Path) -> None:
 
 def test_ablation_runs(data: Path, tmp_path: Path) -> None:
     document, page = quick("ablation", data, tmp_path, "--rows", "no mirrored images")
-    assert [each["row"] for each in document["runs"]] == [ablation.RECIPE, "no mirrored images"]
+    assert [each["row"] for each in document["runs"]] == [report.RECIPE, "no mirrored images"]
     assert "What each choice is worth" in page
 
 

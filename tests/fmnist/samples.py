@@ -13,6 +13,7 @@ from data.validated import ValidatedSplit
 from fmnist.production import Named, Production
 from fmnist.test import robustness
 from fmnist.test.evaluation import Evaluation
+from fmnist.test.feedback import Feedback
 from fmnist.test.incumbent import Incumbent
 from fmnist.test.latency import Latency
 from fmnist.test.leakage import Leakage
@@ -86,6 +87,7 @@ def findings(settings: Settings = LENIENT, incumbent: Incumbent = NOBODY, **othe
             "test": SplitFacts("fmnist-test@" + "8" * 32, reason="it says nothing"),
         },
         seen=Leakage((0, 10, 11), "9" * 32),
+        feedback=Feedback(),
         evaluation=evaluation,
         incumbent=incumbent,
         origin=SAME_ORIGIN,
@@ -93,7 +95,7 @@ def findings(settings: Settings = LENIENT, incumbent: Incumbent = NOBODY, **othe
             lambda part: np.tile(evaluation.probabilities[:1], (len(part), 1)), images, evaluation
         ),
         latency=Latency(275904, 67082, 500, 0.2, 0.4, 100, 20, 2, 5000.0, (4900.0, 5100.0), "a machine", 0.1),
-        verdict=decide(evaluation, incumbent, SAME_ORIGIN, settings),
+        verdict=decide(evaluation, incumbent, SAME_ORIGIN, Feedback(), settings),
     )
     return replace(found, **other)
 

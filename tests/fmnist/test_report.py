@@ -16,6 +16,7 @@ import pytest
 from data.catalog import CLASS_NAMES
 from fmnist.test import page, report, versions
 from fmnist.test.evaluation import Evaluation
+from fmnist.test.feedback import Feedback
 from fmnist.test.report import Findings
 from fmnist.test.settings import Settings
 from fmnist.test.verdict import decide
@@ -97,7 +98,7 @@ def failed(tmp_path_factory: pytest.TempPathFactory) -> Written:
     """A version of Fashion-MNIST's classes that failed, with nothing in production."""
     folder, settings = tmp_path_factory.mktemp("failed"), Settings(threshold=0.95)
     evaluation = answering(np.arange(200) % 10, WRONG, CLASS_NAMES)
-    verdict = decide(evaluation, NOBODY, SAME_ORIGIN, settings)
+    verdict = decide(evaluation, NOBODY, SAME_ORIGIN, Feedback(), settings)
     return Written(folder, write(folder, findings(settings, evaluation=evaluation, verdict=verdict)))
 
 

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from fmnist.errors import FmnistError
 from fmnist.test.evaluation import Evaluation
+from fmnist.test.feedback import Feedback
 from fmnist.test.incumbent import Incumbent
 from fmnist.test.origin import Origin
 from fmnist.test.settings import Floors, Settings
@@ -21,6 +22,7 @@ from tests.fmnist.samples import NAMES, NOBODY, SAME_ORIGIN, answering, in_produ
 LABELS = np.arange(1000) % 10
 LOW = Floors(0.5)
 GOOD = answering(LABELS, [])
+NO_FEEDBACK = Feedback()
 
 
 def judge(
@@ -30,8 +32,10 @@ def judge(
     threshold: float = 0.5,
     floors: Floors = LOW,
     margin: float = 0.0,
+    feedback: Feedback = NO_FEEDBACK,
 ) -> Verdict:
-    return decide(evaluation, incumbent, origin, Settings(threshold=threshold, floors=floors, margin=margin))
+    settings = Settings(threshold=threshold, floors=floors, margin=margin)
+    return decide(evaluation, incumbent, origin, feedback, settings)
 
 
 def said(verdict: Verdict, rule: Rule) -> tuple[Outcome, str]:
@@ -149,3 +153,28 @@ def test_calibration_warns_and_does_not_decide() -> None:
 def test_every_rule_says_something() -> None:
     assert {finding.rule for finding in judge(GOOD).findings} == set(Rule)
     assert len(NAMES) == len(GOOD.names)
+
+
+@pytest.mark.parametrize(
+    ("feedback", "outcome", "words"),
+    [
+        (Feedback("f@1", ()), Outcome.PASSED, "trained on the feedback f@1, which holds no test image"),
+        (
+            Feedback("f@1", (0, 1)),
+            Outcome.WARNING,
+            "trained on the feedback f@1, which holds 2 of the 1000 test images; the accuracy on the others is 0.9990",
+        ),
+        (
+            Feedback("f@1", None, "f@1: gone"),
+            Outcome.WARNING,
+            "trained on the feedback f@1, and whether that holds test images is unknown: f@1: gone",
+        ),
+    ],
+)
+def test_test_images_in_the_feedback_are_said_and_do_not_decide(
+    feedback: Feedback, outcome: Outcome, words: str
+) -> None:
+    verdict = judge(answering(LABELS, [0, 5]), feedback=feedback)
+    assert said(verdict, Rule.FEEDBACK) == (outcome, words)
+    assert verdict.passed
+    assert not judge(GOOD).of(Rule.FEEDBACK)
