@@ -30,7 +30,7 @@ data: env ## Fashion-MNIST into the Pachyderm repos, validated (DATA_DIR=folder,
 	@$(CLIENTS) && $(PYTHON) -m data $(if $(DATA_DIR),--folder "$(DATA_DIR)") $(if $(FIRST),--first "$(FIRST)") \
 		&& $(PYTHON) -m pipelines --wait fmnist-train fmnist-test
 
-train: env ## the const experiment on Determined (CONFIG=best.yaml, TRAIN=reuse, TRAIN_SET="hyperparameters.epochs=2 …")
+train: env ## the const experiment on Determined (CONFIG=file, TRAIN=reuse, TRAIN_SET="hyperparameters.epochs=2 …")
 	@$(CLIENTS) && $(PYTHON) -m fmnist.model.submit --config "$(CONFIG)" \
 		$(if $(filter reuse,$(TRAIN)),--reuse) $(foreach value,$(TRAIN_SET),--set "$(value)")
 
