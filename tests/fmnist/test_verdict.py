@@ -151,7 +151,7 @@ def test_calibration_warns_and_does_not_decide() -> None:
 
 
 def test_every_rule_says_something() -> None:
-    assert {finding.rule for finding in judge(GOOD).findings} == set(Rule)
+    assert {finding.rule for finding in judge(GOOD, feedback=Feedback("f@1")).findings} == set(Rule)
     assert len(NAMES) == len(GOOD.names)
 
 
