@@ -37,6 +37,7 @@ def requests():
     yield pfs.ModifyFileRequest(delete_file=pfs.DeleteFile(path="/file"))
     for number in range(kept):
         yield pfs.ModifyFileRequest(add_file=pfs.AddFile(path="/file", raw=b"torn" * 5000))
+    list(client.pfs.list_repo())  # Its answer comes over the same connection: what was sent before it has arrived.
     print("sent", flush=True)
     threading.Event().wait()
 
