@@ -13,7 +13,7 @@ from pachyderm_sdk.api import pfs, pps
 
 from tests.contract.pachyderm.helpers import put, read
 
-DEADLINE = 60.0
+DEADLINE = 120.0
 """Seconds that a wait may take."""
 
 

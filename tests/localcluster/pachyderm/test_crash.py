@@ -10,7 +10,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from functools import partial
 
 import grpc
@@ -21,6 +21,7 @@ from pachyderm_sdk.api import pfs
 from localcluster.pachyderm.state.store import Store
 from localcluster.settings import REPOSITORY
 from tests.contract.pachyderm.pachd import LocalPachd
+from tests.localcluster.pachyderm.project import wait_until
 
 BRANCH = pfs.Branch.from_uri("data@master")
 
@@ -54,13 +55,6 @@ def _has_noticed(pachd: LocalPachd, deaths: int) -> bool:
     return pachd.log.count("nothing was changed") == deaths
 
 
-def _wait(condition: Callable[[], bool], what: str) -> None:
-    deadline = time.monotonic() + 20
-    while not condition():
-        assert time.monotonic() < deadline, f"still waiting for {what}"
-        time.sleep(0.02)
-
-
 @pytest.mark.parametrize("chunks", [0, 1, 3])
 def test_a_client_killed_in_mid_stream_leaves_nothing(pachd: LocalPachd, chunks: int) -> None:
     client = pachd.client()
@@ -77,11 +71,11 @@ def test_a_client_killed_in_mid_stream_leaves_nothing(pachd: LocalPachd, chunks:
         assert writer.stdout
         assert writer.stdout.readline() == b"sent\n"
         if chunks:
-            _wait(lambda: any((pachd.state / "uploads").iterdir()), "the upload to begin")
+            wait_until(lambda: any((pachd.state / "uploads").iterdir()), "the upload to begin")
         writer.send_signal(signal.SIGKILL)
         writer.wait(10)
         writer.stdout.close()
-        _wait(partial(_has_noticed, pachd, number + 1), "the server to notice")
+        wait_until(partial(_has_noticed, pachd, number + 1), "the server to notice")
         assert not any((pachd.state / "uploads").iterdir())
         assert _file(client) == b"whole"
     client.pfs.finish_commit(commit=open_commit)
@@ -114,7 +108,7 @@ def test_a_cancelled_stream_never_takes_effect(pachd: LocalPachd) -> None:
             call.cancel()  # type: ignore[no-untyped-call]
             release.set()
     channel.close()
-    _wait(partial(_has_noticed, pachd, 60), "the server to notice all")
+    wait_until(partial(_has_noticed, pachd, 60), "the server to notice all")
     assert list(client.pfs.list_commit(repo=BRANCH.repo)) == []
 
 

@@ -7,7 +7,6 @@ import os
 import random
 import threading
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import grpc
@@ -18,8 +17,8 @@ from pachyderm_sdk.api import pfs, pps
 from localcluster.pachyderm.state.store import Store
 from tests.contract.pachyderm.helpers import put
 from tests.contract.pachyderm.pachd import LocalPachd
+from tests.localcluster.pachyderm.project import wait_until
 
-DEADLINE = 120.0
 INPUT = pfs.Branch.from_uri("data@master")
 
 SCRIPT = """
@@ -39,13 +38,6 @@ def _create(client: Client, name: str, source: str, transform: dict[str, object]
         "parallelism_spec": {"constant": parallelism},
     }
     client.pps.create_pipeline_v2(create_pipeline_request_json=json.dumps(document))
-
-
-def _wait(condition: Callable[[], bool], what: str) -> None:
-    deadline = time.monotonic() + DEADLINE
-    while not condition():
-        assert time.monotonic() < deadline, f"still waiting for {what}"
-        time.sleep(0.02)
 
 
 def _processes_of(pachd: LocalPachd) -> list[str]:
@@ -74,9 +66,9 @@ def test_what_is_done_is_not_done_again(pachd: LocalPachd, tmp_path: Path) -> No
     put(client, INPUT, {f"/{name}": name.encode() for name in "abcd"})
     script = f"name=$(basename $in); echo $name >> {log}; test $name != c -o -f {gate} || sleep 600; cp $in /pfs/out/"
     _create(client, "copy", "data", _marked(pachd, script))
-    _wait(lambda: log.read_text().split() == ["a", "b", "c"], "the third datum")
+    wait_until(lambda: log.read_text().split() == ["a", "b", "c"], "the third datum")
     pachd.kill()
-    _wait(lambda: not _processes_of(pachd), "the processes to end")
+    wait_until(lambda: not _processes_of(pachd), "the processes to end")
     gate.touch()
     pachd.start()
     client = pachd.client()
@@ -95,7 +87,7 @@ def test_a_termination_leaves_the_job_for_the_next_start(pachd: LocalPachd, tmp_
     client.pfs.create_repo(repo=INPUT.repo)
     put(client, INPUT, {"/a": b"a"})
     _create(client, "waits", "data", _marked(pachd, f"touch {mark}; test -f {gate} || sleep 600; touch /pfs/out/done"))
-    _wait(mark.exists, "the user code to begin")
+    wait_until(mark.exists, "the user code to begin")
     assert pachd.stop() == 0
     assert _processes_of(pachd) == []
     assert "Traceback" not in pachd.log
@@ -170,7 +162,7 @@ def _crash(pachd: LocalPachd, tmp_path: Path, rounds: int) -> None:
     assert unfinished == []
     assert "Traceback" not in pachd.log
     pachd.kill()
-    _wait(lambda: not _processes_of(pachd), "the processes to end")
+    wait_until(lambda: not _processes_of(pachd), "the processes to end")
     store = Store(pachd.state)
     assert list(store.fsck()) == []
     assert not any(store.blobs.uploads.iterdir())

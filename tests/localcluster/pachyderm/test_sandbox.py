@@ -7,8 +7,7 @@ import shutil
 import stat
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -16,8 +15,10 @@ import pytest
 from localcluster.pachyderm.pipelines import sandbox
 from localcluster.pachyderm.pipelines.sandbox import Command, Outcome, Sandbox, new_place
 from localcluster.settings import REPOSITORY
+from tests.localcluster.pachyderm.project import wait_until
 
 REWRITTEN = Sandbox(refusal="not wanted by the test")
+
 PATH = {"PATH": os.environ["PATH"]}
 DEADLINE = 30.0
 
@@ -117,13 +118,6 @@ def _alive(mark: str) -> list[int]:
     return found
 
 
-def _wait_for(condition: Callable[[], bool], what: str) -> None:
-    deadline = time.monotonic() + DEADLINE
-    while not condition():
-        assert time.monotonic() < deadline, f"still waiting for {what}"
-        time.sleep(0.02)
-
-
 def _escaping(mark: str) -> str:
     """A script whose process leaves session and process group and closes its output."""
     return f"setsid sh -c 'sleep 600.{mark} >/dev/null 2>&1 & sleep 600.{mark}' >/dev/null 2>&1 &"
@@ -160,10 +154,10 @@ def test_no_process_outlives_pachd(any_sandbox: Sandbox, scratch: Path) -> None:
     mark = f"{os.getpid()}3"
     script = f"{_escaping(mark)} exec sleep 600.{mark}"
     owner = subprocess.Popen([sys.executable, "-c", OWNER, str(scratch), script, any_sandbox.refusal], cwd=REPOSITORY)
-    _wait_for(lambda: len(_alive(f"600.{mark}")) >= 3, "the processes to start")
+    wait_until(lambda: len(_alive(f"600.{mark}")) >= 3, "the processes to start")
     owner.kill()
     owner.wait(DEADLINE)
-    _wait_for(lambda: not _alive(f"600.{mark}"), "the processes to end")
+    wait_until(lambda: not _alive(f"600.{mark}"), "the processes to end")
 
 
 def test_isolation_keeps_to_itself(scratch: Path, place: Path) -> None:
@@ -258,7 +252,7 @@ def test_a_launcher_that_is_killed_is_an_error_of_the_command(any_sandbox: Sandb
     mark = f"{os.getpid()}4"
     process = any_sandbox.start(Command(["sleep", f"600.{mark}"], None, PATH), place)
     if moment == "in mid-run":
-        _wait_for(lambda: bool(_alive(f"600.{mark}")), "the command to start")
+        wait_until(lambda: bool(_alive(f"600.{mark}")), "the command to start")
     process._launcher.kill()
     if any_sandbox.isolated:
         process.kill()
