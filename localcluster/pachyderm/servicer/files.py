@@ -35,6 +35,7 @@ def modify_file(requests: Iterator[Content | pfs.ModifyFileRequest], session: Se
         history.writable(tx, name)
     with Upload(session.blobs) as upload:
         changes = upload.receive(requests)
+    session.require_complete(requests)
     with session.write() as tx:
         history.modify(tx, session.blobs, name, changes)
         session.require_active()

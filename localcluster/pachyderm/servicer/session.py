@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from typing import TypeVar
 
@@ -48,6 +48,15 @@ class Session:
         """Raise CallerGone where the caller no longer waits for the answer."""
         if not self.active():
             raise CallerGone
+
+    def require_complete(self, requests: Iterator[object]) -> None:
+        """Raise CallerGone or grpc.RpcError where a stream of requests has ended because its caller went away.
+
+        gRPC tells of a lost connection as the end of the stream and only then as a call that was cancelled.  Another
+        read is answered after both, because both were under way when it was asked for.
+        """
+        next(requests, None)
+        self.require_active()
 
     def wait(self, look: Callable[[Transaction], T | None]) -> T | None:
         """Call `look` after every change until it answers; None once the caller has gone."""
