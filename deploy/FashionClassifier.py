@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from fashion_classifier import envelope, payload, processes, service
+from fashion_classifier import counters, envelope, payload, processes, service
 from fashion_classifier.artifact import read_artifact
 from fashion_classifier.errors import ModelError
 from fashion_classifier.model import Classifier, Probabilities
@@ -32,6 +32,7 @@ class FashionClassifier:
         Runs once, before gunicorn forks: nothing that holds threads or native state may be created here.
         """
         processes.end_together()
+        counters.install()
         self.artifact = read_artifact(Path(os.environ.get("MODEL_DIR", "/model")))
         self.model_error_handler = service.blueprint(self)
         self._classifier: Classifier | None = None

@@ -1,8 +1,8 @@
 """Makes the microservice's processes end together.
 
-seldon-core-microservice starts gunicorn, the gRPC server with its workers, the metrics server and a manager as
-processes of its own, and on SIGTERM ends only gunicorn: then it waits for the others until the kubelet kills it, so
-that every rollout would take the whole grace period.  Killed outright, it leaves the others behind, listening.
+seldon-core-microservice starts gunicorn, the gRPC server with its workers and the metrics server as processes of its
+own, and on SIGTERM ends only gunicorn: then it waits for the others until the kubelet kills it, so that every rollout
+would take the whole grace period.  Killed outright, it leaves the others behind, listening.
 """
 
 from __future__ import annotations
