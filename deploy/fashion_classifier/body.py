@@ -15,7 +15,7 @@ import orjson
 from flask import Flask, Request, Response, request
 from flask.json.provider import JSONProvider
 from seldon_core.flask_utils import get_request
-from werkzeug.exceptions import RequestEntityTooLarge
+from werkzeug.exceptions import RequestEntityTooLarge, UnsupportedMediaType
 
 from .errors import BadInput
 
@@ -64,6 +64,13 @@ def install(app: Flask) -> None:
     """Make `app` read requests as this module says."""
     app.request_class = JsonRequest
     app.json = OrjsonProvider(app)
+
+
+def check_encoding() -> None:
+    """Refuse a compressed body, which Seldon's reader would take for broken JSON."""
+    encoding = request.headers.get("Content-Encoding", "identity")
+    if encoding.lower() != "identity":
+        raise UnsupportedMediaType(f"the body is compressed (Content-Encoding: {encoding}); send it as it is")
 
 
 def check_size() -> None:

@@ -21,7 +21,12 @@ from deploy.release.registry import Registered, fetch, requested_version
 
 MODEL = "fashion-classifier"
 APP = files.REPOSITORY / "deploy"
-_WRAPPER = ("FashionClassifier.py", "fashion_classifier/*.py", "fashion_classifier/*.json")
+_WRAPPER = (
+    "FashionClassifier.py",
+    "fashion_classifier/*.py",
+    "fashion_classifier/*.json",
+    "fashion_classifier/pages/*",
+)
 
 RUNTIME: dict[str, Any] = {
     "User": "10001:10001",

@@ -241,50 +241,6 @@ def test_an_oversized_body_is_413_and_a_large_one_is_read(microservice: Microser
     assert microservice.post(tensor(IMAGES[0])).ok
 
 
-@pytest.mark.parametrize("path", [V1, "/api/v0.1/predictions", "/api/v1.0/feedback"])
-def test_other_methods_are_405_in_seldons_shape(microservice: Microservice, path: str) -> None:
-    for method in ("GET", "PUT", "DELETE"):
-        answer = requests.request(method, microservice.url + path, timeout=30)
-        assert answer.status_code == 405
-        assert "POST" in answer.headers["Allow"]
-        assert answer.json()["status"]["reason"] == "MICROSERVICE_METHOD_NOT_ALLOWED"
-
-
-@pytest.mark.parametrize(
-    "path",
-    [
-        "/health/ping",
-        "/health/status",
-        "/ready",
-        "/live",
-        "/metadata",
-        "/api/v1.0/health/status",
-        "/api/v1.0/status",
-        "/api/v1.0/status/fashion-classifier",
-        "/api/v1.0/metadata",
-        "/api/v1.0/metadata/fashion-classifier",
-        "/api/v0.1/status",
-        "/api/v0.1/metadata",
-    ],
-)
-def test_the_executors_paths_answer(microservice: Microservice, path: str) -> None:
-    answer = microservice.get(path)
-    assert answer.status_code == 200
-    assert answer.headers["X-Content-Type-Options"] == "nosniff"
-
-
-@pytest.mark.parametrize("path", ["/nothing", "/api/v1.0/status/other", "/api/v1.0/metadata/other"])
-def test_an_unknown_path_is_404_in_seldons_shape(microservice: Microservice, path: str) -> None:
-    answer = microservice.get(path)
-    assert answer.status_code == 404
-    assert answer.json()["status"]["reason"] == "MICROSERVICE_NOT_FOUND"
-
-
-@pytest.mark.parametrize("path", ["/route", "/aggregate", "/transform-input", "/transform-output"])
-def test_paths_of_other_node_types_are_not_served(microservice: Microservice, path: str) -> None:
-    assert microservice.post({"data": {"tensor": {"shape": [3], "values": [1]}}}, path).status_code == 404
-
-
 def test_feedback_is_acknowledged_and_a_broken_one_is_refused(microservice: Microservice) -> None:
     feedback = {"request": tensor(IMAGES[0]), "reward": 1.0, "truth": {"data": {"ndarray": [9]}}}
     answer = microservice.post(feedback, "/api/v1.0/feedback")
@@ -294,19 +250,6 @@ def test_feedback_is_acknowledged_and_a_broken_one_is_refused(microservice: Micr
     broken += [{"reward": "NaN"}, {"reward": True}, {"request": 5}, {"request": {"data": {"tensor": 1}}}]
     for message in broken:
         assert microservice.post(message, "/api/v1.0/feedback").status_code == 400
-
-
-def test_browsers_of_other_origins_may_ask(microservice: Microservice) -> None:
-    headers = {
-        "Origin": "http://shop.example",
-        "Access-Control-Request-Method": "POST",
-        "Access-Control-Request-Headers": "content-type",
-    }
-    answer = requests.options(microservice.url + V1, headers=headers, timeout=30)
-    assert answer.status_code == 200
-    assert "POST" in answer.headers["Access-Control-Allow-Methods"]
-    assert "content-type" in answer.headers["Access-Control-Allow-Headers"]
-    assert answer.headers["Access-Control-Allow-Origin"] in ("*", "http://shop.example")
 
 
 def test_the_documents_own_example_is_what_the_model_answers(microservice: Microservice) -> None:
@@ -334,8 +277,6 @@ def test_the_swagger_page_needs_nothing_from_elsewhere(microservice: Microservic
         assert asset in page.text
         assert microservice.get(f"/api/v1.0/doc/{asset}").status_code == 200
     assert "://" not in page.text
-    redirect = microservice.get("/api/v1.0/doc")
-    assert (redirect.status_code, redirect.headers["Location"]) == (308, "doc/")
 
 
 def test_a_terminated_container_leaves_no_process_behind(registered_rootfs: Path) -> None:
