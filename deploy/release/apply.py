@@ -21,28 +21,28 @@ _FATAL = ("ErrImagePull", "ImagePullBackOff", "InvalidImageName", "CreateContain
 _SELECTOR = f"seldon-deployment-id={manifest.NAME}"
 
 
-def pending(deployment: Mapping[str, Any], objects: list[dict[str, Any]], reference: str) -> str | None:
-    """What a rollout of `reference` still waits for; None when only that image serves.
+def pending(deployment: Mapping[str, Any], objects: list[dict[str, Any]]) -> str | None:
+    """What a rollout still waits for; None when every predictor serves its image, and no other is left.
 
-    `objects` are the Deployments and Pods that belong to the SeldonDeployment.  Raises DeployError as soon as it
-    cannot succeed without help.
+    `deployment` is the SeldonDeployment as it was applied; `objects` are the Deployments and Pods that belong to it.
+    Raises DeployError as soon as it cannot succeed without help.
     """
-    status = deployment.get("status", {})
-    mine = [each for each in objects if each["kind"] == "Deployment" and reference in _images(each["spec"]["template"])]
+    status, predictors = deployment.get("status", {}), deployment["spec"]["predictors"]
+    wanted = {each["name"]: manifest.container_of(each)["image"] for each in predictors}
+    deployments = {_predictor(each): each for each in objects if each["kind"] == "Deployment"}
     for pod in objects:
-        if pod["kind"] == "Pod" and reference in _images(pod):
+        if pod["kind"] == "Pod" and set(wanted.values()) & set(_images(pod)):
             _refuse_broken(pod)
-    if not mine:
-        if status.get("state") == "Failed":
-            raise DeployError(f"Seldon refuses the deployment: {status.get('description') or 'state Failed'}")
-        return "Seldon's operator to take the new image"
-    for each in mine:
-        state, wanted = each.get("status", {}), each["spec"].get("replicas", 1)
-        if state.get("observedGeneration", 0) < each["metadata"]["generation"]:
-            return f"the controller to see Deployment {each['metadata']['name']}"
-        updated, total, ready = (state.get(key, 0) for key in ("updatedReplicas", "replicas", "availableReplicas"))
-        if updated < wanted or total > updated or ready < wanted:
-            return f"pods of {each['metadata']['name']}: {updated} of {wanted} new, {ready} ready, {total} in all"
+    for name, reference in wanted.items():
+        found = deployments.get(name)
+        if found is None or reference not in _images(found["spec"]["template"]):
+            if status.get("state") == "Failed":
+                raise DeployError(f"Seldon refuses the deployment: {status.get('description') or 'state Failed'}")
+            return f"Seldon's operator to give predictor {name} its image"
+        if missing := _unavailable(found):
+            return missing
+    if leaving := deployments.keys() - wanted.keys():
+        return f"predictor {', '.join(sorted(leaving))} to leave"
     if status.get("state") != "Available":
         return f"the SeldonDeployment, which is {status.get('state', 'without a state')}"
     return None
@@ -60,17 +60,18 @@ def wait_for(description: str, check: Callable[[], str | None], seconds: float) 
         time.sleep(_POLL)
 
 
-def rollout(image: Mapping[str, Any], namespace: str, seconds: float) -> None:
-    """Wait until the image, and only it, is available.  Raises DeployError with what the cluster says."""
-    reference = str(image["reference"])
+def apply(objects: list[manifest.Manifest], seldon: manifest.Manifest, seconds: float) -> None:
+    """Apply the overlay with this SeldonDeployment and wait until it is as asked.  Raises DeployError."""
+    manifest.write(objects, seldon)
+    print(kubectl.run("apply", "-f", str(files.MANIFEST)).strip(), flush=True)
+    namespace = manifest.namespace_of(seldon)
 
     def check() -> str | None:
         deployment = kubectl.get("seldondeployment", manifest.NAME, "-n", namespace)
-        objects = kubectl.get("deployments,pods", "-l", _SELECTOR, "-n", namespace)["items"]
-        return pending(deployment, objects, reference)
+        return pending(deployment, kubectl.get("deployments,pods", "-l", _SELECTOR, "-n", namespace)["items"])
 
     try:
-        wait_for(f"availability of {reference}", check, seconds)
+        wait_for(f"availability of {', '.join(_versions(seldon))}", check, seconds)
     except DeployError as error:
         raise DeployError(f"{error}\n{diagnosis(namespace)}") from error
 
@@ -116,10 +117,10 @@ def main(argv: list[str] | None = None) -> int:
     arguments = parser.parse_args(argv)
     try:
         image = manifest.read_image()
-        namespace = manifest.write(image)["metadata"].get("namespace", "default")
-        print(kubectl.run("apply", "-f", str(files.MANIFEST)).strip(), flush=True)
-        rollout(image, namespace, arguments.timeout)
-        base = confirm(image, namespace, 60)
+        objects = manifest.read_overlay()
+        seldon = manifest.render(manifest.seldon_of(objects), image)
+        apply(objects, seldon, arguments.timeout)
+        base = confirm(image, manifest.namespace_of(seldon), 60)
     except ReleaseError as error:
         print(f"deploy: {error}", file=sys.stderr)
         return 1
@@ -129,6 +130,29 @@ def main(argv: list[str] | None = None) -> int:
 
 def _images(template: Mapping[str, Any]) -> list[str]:
     return [container.get("image", "") for container in template["spec"]["containers"]]
+
+
+def _versions(seldon: Mapping[str, Any]) -> list[str]:
+    return [f"{p['name']} (version {p['labels'].get('model-version', '?')})" for p in seldon["spec"]["predictors"]]
+
+
+def _predictor(deployment: Mapping[str, Any]) -> str:
+    """The predictor that a Deployment is for: Seldon puts its name into the label `version` of the pods."""
+    return str(deployment["spec"]["template"]["metadata"]["labels"]["version"])
+
+
+def _unavailable(deployment: Mapping[str, Any]) -> str | None:
+    state, wanted, metadata = (
+        deployment.get("status", {}),
+        deployment["spec"].get("replicas", 1),
+        deployment["metadata"],
+    )
+    if state.get("observedGeneration", 0) < metadata["generation"]:
+        return f"the controller to see Deployment {metadata['name']}"
+    updated, total, ready = (state.get(key, 0) for key in ("updatedReplicas", "replicas", "availableReplicas"))
+    if updated < wanted or total > updated or ready < wanted:
+        return f"pods of {metadata['name']}: {updated} of {wanted} new, {ready} ready, {total} in all"
+    return None
 
 
 def _refuse_broken(pod: Mapping[str, Any]) -> None:

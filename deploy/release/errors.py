@@ -3,7 +3,7 @@
 ReleaseError
 ├── RegistryError    the registered version cannot be fetched, or is not in the serving format
 ├── LayoutError      the OCI image layout cannot be read or written
-├── ManifestError    deploy.yaml cannot be rendered
+├── ManifestError    the overlay cannot be rendered
 ├── DeployError      kubectl refused, or the new version did not become available
 └── PredictError     the test images cannot be read, or the ingress does not answer
 """
@@ -24,7 +24,7 @@ class LayoutError(ReleaseError):
 
 
 class ManifestError(ReleaseError):
-    """deploy.yaml cannot be rendered."""
+    """The overlay cannot be rendered."""
 
 
 class DeployError(ReleaseError):

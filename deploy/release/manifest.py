@@ -1,24 +1,30 @@
-"""Renders deploy/deploy.yaml for one image: by digest, and labelled with where the model comes from.
+"""Renders an overlay of deploy/ for one image: by digest, and labelled with where the model comes from.
 
 The labels on the SeldonDeployment and on its main predictor are what "in production" means.
 """
 
 from __future__ import annotations
 
+import copy
 import json
+import os
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from deploy.release import files
+from deploy.release import files, kubectl
 from deploy.release.errors import ManifestError
 
-TEMPLATE = files.REPOSITORY / "deploy" / "deploy.yaml"
+OVERLAYS = files.REPOSITORY / "deploy" / "overlays"
+KIND = "SeldonDeployment"
 NAME = "fashion-classifier"
 MAIN_PREDICTOR = "default"
+
+Manifest = dict[str, Any]
+"""A Kubernetes object."""
 
 _LABEL = re.compile(r"(?:[A-Za-z0-9](?:[A-Za-z0-9._-]{0,61}[A-Za-z0-9])?)?")
 """A label's value (Kubernetes, "Labels and Selectors", syntax)."""
@@ -46,22 +52,52 @@ def read_image(path: Path = files.IMAGE_RECORD) -> dict[str, Any]:
     return record
 
 
-def render(template: str, image: Mapping[str, Any]) -> dict[str, Any]:
+def read_overlay(name: str | None = None) -> list[Manifest]:
+    """The objects of an overlay (default: `$OVERLAY`, else `local`), as kustomize builds it.  Raises ReleaseError."""
+    name = name or os.environ.get("OVERLAY") or "local"
+    known = sorted(path.parent.name for path in OVERLAYS.glob("*/kustomization.yaml"))
+    if name not in known:
+        raise ManifestError(f"OVERLAY={name!r} is none of {', '.join(known)}")
+    return [each for each in yaml.safe_load_all(kubectl.run("kustomize", str(OVERLAYS / name))) if each]
+
+
+def seldon_of(objects: Sequence[Manifest]) -> Manifest:
+    """The one SeldonDeployment of the model among the objects.  Raises ManifestError."""
+    found = [each for each in objects if each.get("kind") == KIND and each["metadata"]["name"] == NAME]
+    if len(found) != 1:
+        raise ManifestError(f"the overlay has {len(found)} objects {KIND}/{NAME}; it needs one, see deploy/base")
+    return found[0]
+
+
+def namespace_of(seldon: Mapping[str, Any]) -> str:
+    """Where a SeldonDeployment lives."""
+    return str(seldon["metadata"].get("namespace", "default"))
+
+
+def render(seldon: Manifest, image: Mapping[str, Any]) -> Manifest:
     """The SeldonDeployment with the image's digest and labels in place.  Raises ManifestError."""
+    manifest = copy.deepcopy(seldon)
     try:
-        manifest: dict[str, Any] = yaml.safe_load(template)
-        predictors = manifest["spec"]["predictors"]
-        main = next(each for each in predictors if each["name"] == MAIN_PREDICTOR)
-        containers = [c for part in main["componentSpecs"] for c in part["spec"]["containers"] if c["name"] == NAME]
-        containers[0]["image"] = image["reference"]
-    except (yaml.YAMLError, KeyError, TypeError, StopIteration, IndexError) as error:
+        main = predictor_of(manifest, MAIN_PREDICTOR)
+        container_of(main)["image"] = image["reference"]
+    except (KeyError, TypeError, StopIteration) as error:
         raise ManifestError(
-            f"{TEMPLATE.name} is not a SeldonDeployment with predictor {MAIN_PREDICTOR} and container {NAME}: {error}"
+            f"deploy/base is not a SeldonDeployment with predictor {MAIN_PREDICTOR} and container {NAME}: {error!r}"
         ) from error
     labels = provenance_labels(image)
     for holder in (manifest["metadata"], main):
         holder["labels"] = {**(holder.get("labels") or {}), **labels}
     return manifest
+
+
+def predictor_of(seldon: Mapping[str, Any], name: str) -> Manifest:
+    """A predictor by its name; raises StopIteration where there is none."""
+    return next(each for each in seldon["spec"]["predictors"] if each["name"] == name)
+
+
+def container_of(predictor: Mapping[str, Any]) -> Manifest:
+    """The predictor's container that serves the model; raises StopIteration where there is none."""
+    return next(c for part in predictor["componentSpecs"] for c in part["spec"]["containers"] if c["name"] == NAME)
 
 
 def provenance_labels(image: Mapping[str, Any]) -> dict[str, str]:
@@ -73,8 +109,7 @@ def provenance_labels(image: Mapping[str, Any]) -> dict[str, str]:
     return labels
 
 
-def write(image: Mapping[str, Any], target: Path = files.MANIFEST) -> dict[str, Any]:
-    """Render the template of the repository into `target`.  Raises ManifestError."""
-    manifest = render(TEMPLATE.read_text(), image)
-    files.write(target, yaml.safe_dump(manifest, sort_keys=False))
-    return manifest
+def write(objects: Sequence[Manifest], seldon: Manifest, target: Path = files.MANIFEST) -> None:
+    """Write the overlay's objects to `target`, with `seldon` in place of the overlay's own."""
+    documents = [*(each for each in objects if each.get("kind") != KIND), seldon]
+    files.write(target, yaml.safe_dump_all(documents, sort_keys=False))

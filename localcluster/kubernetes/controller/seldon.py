@@ -18,6 +18,11 @@ from localcluster.kubernetes.state.store import Store
 
 COMPONENT = "seldon-controller-manager"
 RESTARTED_AT = "kubectl.kubernetes.io/restartedAt"
+_CANNOT_ACT = {
+    "hpaSpec": "one machine does not scale by load; replicas counts",
+    "kedaSpec": "one machine does not scale by load; replicas counts",
+    "pdbSpec": "there are no evictions on one machine",
+}
 _TROUBLE = ("ErrImagePull", "ImagePullBackOff", "CrashLoopBackOff", "CreateContainerConfigError", "RunContainerError")
 
 
@@ -57,6 +62,7 @@ def report(store: Store, plans: list[Plan], *, routed: bool) -> None:
 
 def _reconcile(store: Store, item: Object) -> Plan:
     desired = derive(item)
+    _tell_what_cannot_act(store, item)
     for wanted in (*desired.services, *desired.deployments):
         _ensure(store, item, wanted)
     namespace = item["metadata"]["namespace"]
@@ -66,6 +72,19 @@ def _reconcile(store: Store, item: Object) -> Plan:
         _ensure(store, item, desired.virtual_service)
         _remove_others(store, item, desired)
     return Plan(item, desired, deployments, ready)
+
+
+def _tell_what_cannot_act(store: Store, item: Object) -> None:
+    """An Event for each accepted field without effect here, once a change of the spec."""
+    if item.get("status", {}).get("observedGeneration") == item["metadata"]["generation"]:
+        return
+    for predictor in item["spec"]["predictors"]:
+        for part in predictor.get("componentSpecs") or []:
+            for field in part.keys() & _CANNOT_ACT.keys():
+                words = (
+                    f"predictor {predictor['name']}: {field} has no effect on the local cluster: {_CANNOT_ACT[field]}"
+                )
+                events.record(store, item, COMPONENT, "NoEffect", words)
 
 
 def _ensure(store: Store, item: Object, wanted: Object) -> None:

@@ -67,8 +67,11 @@ _PREDICTOR: Schema = {
     "annotations": "map", "labels": "map",
     **dict.fromkeys(("engineResources", "svcOrchSpec", "explainer", "ssl"), "any"),
     "progressDeadlineSeconds": "integer",
-    "componentSpecs": [{"metadata": _METADATA, "spec!": _POD_SPEC, "replicas": "integer", "hpaSpec": "any",
-                        "kedaSpec": "any", "pdbSpec": "any"}],
+    "componentSpecs": [{
+        "metadata": _METADATA, "spec!": _POD_SPEC, "replicas": "integer", "kedaSpec": "any",
+        "hpaSpec": {"minReplicas": "integer", "maxReplicas!": "integer", "metrics": "any", "metricsv2": "any"},
+        "pdbSpec": {"minAvailable": "any", "maxUnavailable": "any"},
+    }],
 }  # fmt: skip
 _TEMPLATE: Schema = {"metadata": _METADATA, "spec": _POD_SPEC}
 _SERVICE_PORT: Schema = {

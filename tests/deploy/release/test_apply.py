@@ -6,18 +6,22 @@ from typing import Any
 
 import pytest
 
+from deploy.release import manifest
 from deploy.release.apply import pending, wait_for
 from deploy.release.errors import DeployError
 
 NEW, OLD = "fashion-classifier@sha256:new", "fashion-classifier@sha256:old"
 
 
-def deployment(image: str = NEW, generation: int = 2, **status: int) -> dict[str, Any]:
+def deployment(image: str = NEW, name: str = "default", generation: int = 2, **status: int) -> dict[str, Any]:
     done = {"observedGeneration": 2, "replicas": 1, "updatedReplicas": 1, "availableReplicas": 1}
     return {
         "kind": "Deployment",
-        "metadata": {"name": "d", "generation": generation},
-        "spec": {"replicas": 1, "template": {"spec": {"containers": [{"image": image}]}}},
+        "metadata": {"name": f"d-{name}", "generation": generation},
+        "spec": {
+            "replicas": 1,
+            "template": {"metadata": {"labels": {"version": name}}, "spec": {"containers": [{"image": image}]}},
+        },
         "status": done | status,
     }
 
@@ -32,41 +36,56 @@ def pod(image: str, reason: str | None = None) -> dict[str, Any]:
     }
 
 
-def seldon(state: str, description: str = "") -> dict[str, Any]:
-    return {"status": {"state": state, "description": description}}
+def seldon(state: str, description: str = "", **images: str) -> dict[str, Any]:
+    predictors = [
+        {"name": name, "componentSpecs": [{"spec": {"containers": [{"name": manifest.NAME, "image": image}]}}]}
+        for name, image in (images or {"default": NEW}).items()
+    ]
+    return {"spec": {"predictors": predictors}, "status": {"state": state, "description": description}}
 
 
 def test_a_complete_rollout_waits_for_nothing() -> None:
-    assert pending(seldon("Available"), [deployment(), pod(NEW)], NEW) is None
+    assert pending(seldon("Available"), [deployment(), pod(NEW)]) is None
+    two = [deployment(OLD), deployment(NEW, "candidate"), pod(OLD), pod(NEW)]
+    assert pending(seldon("Available", default=OLD, candidate=NEW), two) is None
 
 
 @pytest.mark.parametrize(
     ("state", "objects", "words"),
     [
-        ("Available", [deployment(OLD)], "take the new image"),
-        ("Available", [], "take the new image"),
+        ("Available", [deployment(OLD)], "give predictor default its image"),
+        ("Available", [], "give predictor default its image"),
         ("Available", [deployment(generation=3)], "controller to see"),
         ("Available", [deployment(updatedReplicas=0)], "0 of 1 new"),
         ("Available", [deployment(replicas=2)], "2 in all"),
         ("Available", [deployment(availableReplicas=0)], "0 ready"),
         ("Creating", [deployment()], "which is Creating"),
         ("Available", [deployment(availableReplicas=0), pod(NEW, "ContainerCreating")], "0 ready"),
-        ("Available", [deployment(OLD), pod(OLD, "CrashLoopBackOff")], "take the new image"),
+        ("Available", [deployment(OLD), pod(OLD, "CrashLoopBackOff")], "give predictor default its image"),
+        ("Available", [deployment(), deployment(NEW, "candidate")], "predictor candidate to leave"),
+        ("Available", [deployment(OLD), deployment(NEW, "candidate")], "give predictor default its image"),
     ],
 )
 def test_what_is_missing_is_named(state: str, objects: list[dict[str, Any]], words: str) -> None:
-    assert words in str(pending(seldon(state), objects, NEW))
+    assert words in str(pending(seldon(state), objects))
+
+
+def test_every_predictor_has_to_be_ready() -> None:
+    asked = seldon("Available", default=OLD, candidate=NEW)
+    assert "give predictor candidate" in str(pending(asked, [deployment(OLD)]))
+    unready = [deployment(OLD), deployment(NEW, "candidate", availableReplicas=0)]
+    assert "pods of d-candidate" in str(pending(asked, unready))
 
 
 @pytest.mark.parametrize("reason", ["ErrImagePull", "ImagePullBackOff", "CrashLoopBackOff"])
 def test_a_pod_that_cannot_start_ends_the_wait(reason: str) -> None:
     with pytest.raises(DeployError, match=f"{reason}: why"):
-        pending(seldon("Creating"), [deployment(availableReplicas=0), pod(NEW, reason)], NEW)
+        pending(seldon("Creating"), [deployment(availableReplicas=0), pod(NEW, reason)])
 
 
 def test_a_refusal_of_the_operator_ends_the_wait() -> None:
     with pytest.raises(DeployError, match="port taken"):
-        pending(seldon("Failed", "port taken"), [], NEW)
+        pending(seldon("Failed", "port taken"), [])
 
 
 def test_a_wait_ends_at_its_deadline_and_says_what_for(capsys: pytest.CaptureFixture[str]) -> None:

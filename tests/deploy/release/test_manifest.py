@@ -1,4 +1,4 @@
-"""deploy.yaml with the image by digest and the provenance where the rest of the chain looks for it."""
+"""The SeldonDeployment with the image by digest and the provenance where the rest of the chain looks for it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from deploy.release import manifest
+from deploy.release import files, manifest
 from deploy.release.errors import ManifestError
 
 IMAGE: dict[str, Any] = {
@@ -23,11 +23,11 @@ IMAGE: dict[str, Any] = {
     "data_commit": "5c1e0bd6ac1f4e2f9a0f3c1de7e0a111",
     "revision": "f" * 40 + "-dirty",
 }
-TEMPLATE = manifest.TEMPLATE.read_text()
+BASE: dict[str, Any] = yaml.safe_load((files.REPOSITORY / "deploy" / "base" / "deploy.yaml").read_text())
 
 
 def test_image_and_labels_stand_where_they_are_looked_for() -> None:
-    rendered = manifest.render(TEMPLATE, IMAGE)
+    rendered = manifest.render(BASE, IMAGE)
     (predictor,) = rendered["spec"]["predictors"]
     (container,) = predictor["componentSpecs"][0]["spec"]["containers"]
     assert container["image"] == IMAGE["reference"]
@@ -40,7 +40,7 @@ def test_image_and_labels_stand_where_they_are_looked_for() -> None:
 
 
 def test_the_manifest_is_what_the_design_says() -> None:
-    document = yaml.safe_load(TEMPLATE)
+    document = BASE
     assert document["metadata"]["name"] == "fashion-classifier"
     assert document["metadata"]["namespace"] == "default"
     (predictor,) = document["spec"]["predictors"]
@@ -55,13 +55,14 @@ def test_the_manifest_is_what_the_design_says() -> None:
 
 
 def test_unknown_provenance_is_left_out() -> None:
-    rendered = manifest.render(TEMPLATE, {**IMAGE, "data_commit": None, "revision": None})
+    rendered = manifest.render(BASE, {**IMAGE, "data_commit": None, "revision": None})
     assert not {"data-commit", "git-commit"} & rendered["metadata"]["labels"].keys()
 
 
-def test_the_written_file_is_the_rendered_manifest(tmp_path: Path) -> None:
-    written = manifest.write(IMAGE, tmp_path / "deploy.yaml")
-    assert yaml.safe_load((tmp_path / "deploy.yaml").read_text()) == written
+def test_the_written_file_is_the_overlay_with_the_rendered_deployment(tmp_path: Path) -> None:
+    namespace, rendered = {"kind": "Namespace"}, manifest.render(BASE, IMAGE)
+    manifest.write([BASE, namespace], rendered, tmp_path / "deploy.yaml")
+    assert list(yaml.safe_load_all((tmp_path / "deploy.yaml").read_text())) == [namespace, rendered]
 
 
 @given(st.text(max_size=70))
@@ -76,13 +77,16 @@ def test_a_label_is_valid_or_refused(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "template",
-    ["", "[]", "a: [", "spec: {predictors: []}", TEMPLATE.replace("name: default", "name: other")],
-    ids=["empty", "list", "broken", "no predictor", "another predictor"],
+    "spec", [{}, {"predictors": []}, {"predictors": [{"name": "other"}]}, {"predictors": [{"name": "default"}]}]
 )
-def test_another_template_is_refused(template: str) -> None:
-    with pytest.raises(ManifestError, match=r"deploy\.yaml is not a SeldonDeployment"):
-        manifest.render(template, IMAGE)
+def test_another_base_is_refused(spec: dict[str, Any]) -> None:
+    with pytest.raises(ManifestError, match="deploy/base is not a SeldonDeployment"):
+        manifest.render(BASE | {"spec": spec}, IMAGE)
+
+
+def test_an_overlay_without_the_deployment_is_refused() -> None:
+    with pytest.raises(ManifestError, match="has 0 objects SeldonDeployment"):
+        manifest.seldon_of([{"kind": "Namespace", "metadata": {"name": "x"}}])
 
 
 @pytest.mark.parametrize("content", [None, "", "[]", "{}", json.dumps({"reference": "x"})])
