@@ -48,7 +48,11 @@ def blueprint(model: FashionClassifier) -> Blueprint:
 
     pages.add_url_rule(DOC, "doc", page)
     pages.add_url_rule(DOC + "<name>", "page", page)
-    for path, location in ((DOC.rstrip("/"), "doc/"), ("/seldon.json", f".{DOC}openapi.json")):
+    for path, location in (
+        ("/", f".{DOC}try.html"),
+        (DOC.rstrip("/"), "doc/"),
+        ("/seldon.json", f".{DOC}openapi.json"),
+    ):
         pages.add_url_rule(path, "redirect", _redirect, defaults={"location": location})
     return pages
 
