@@ -12,10 +12,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from fashion_classifier import counters, envelope, payload, processes, service
+from fashion_classifier import counters, envelope, feedback, payload, processes, service
 from fashion_classifier.artifact import read_artifact
 from fashion_classifier.errors import ModelError
 from fashion_classifier.model import Classifier, Probabilities
+from fashion_classifier.spool import Spool
 from seldon_core.proto.prediction_pb2 import SeldonMessage
 from seldon_core.utils import json_to_seldon_message, seldon_message_to_json
 
@@ -36,6 +37,7 @@ class FashionClassifier:
         self.artifact = read_artifact(Path(os.environ.get("MODEL_DIR", "/model")))
         self.model_error_handler = service.blueprint(self)
         self._classifier: Classifier | None = None
+        self._spool = Spool.from_environment()
 
     def load(self) -> None:
         """Load the model into this worker; Seldon calls it in each one after the fork.  Raises ModelError."""
@@ -49,11 +51,16 @@ class FashionClassifier:
             return json_to_seldon_message(answer)
         return self._predict(message)
 
-    def send_feedback_raw(self, feedback: Any) -> Any:
-        """Acknowledge a feedback message; Seldon counts its reward.  Raises BadInput for a request it cannot read."""
-        if feedback.request.WhichOneof("data_oneof"):
-            payload.parse(seldon_message_to_json(feedback.request))
-        return json_to_seldon_message({"meta": envelope.meta({}, self.tags(), [])})
+    def send_feedback_raw(self, message: Any) -> Any:
+        """Store what a feedback message says, in the spool that `FEEDBACK_SPOOL` names; the answer says what was done.
+
+        Seldon counts the reward.  Raises BadInput for a message that cannot be read, and SpoolError.
+        """
+        parts = {name: seldon_message_to_json(getattr(message, name)) for name in ("request", "response", "truth")}
+        given = feedback.read(parts, self.artifact.labels)
+        done = feedback.store(given, self._spool)
+        metrics = given.metrics(self.artifact.labels) if given else []
+        return json_to_seldon_message({"meta": envelope.meta({}, {**self.tags(), "feedback": done}, metrics)})
 
     def probabilities(self, images: payload.Images) -> Probabilities:
         """float32 [n, 10] for images uint8 [n, 28, 28].  Raises ModelError before `load()`."""

@@ -11,7 +11,7 @@ Every file in the repo, at any depth, is UTF-8 text with one JSON object a line 
 | answer | integer | index of the class that the model gave |
 | truth | integer | index of the class that the image shows |
 | model_version | string | the registered version that answered (`meta.tags.model_version`) |
-| puid | string | the prediction's id (`meta.puid`); a feedback that is sent twice has the same |
+| puid | string | the prediction's id (`meta.puid`), of several images with /0, /1, … behind; the same if sent twice |
 | time | string | when the truth was given: ISO 8601 with an offset or Z |
 
 Other keys are ignored.  A line that breaks one of these rules is left out and named in the report; the others count.

@@ -2,6 +2,7 @@
 
 ServingError
 ├── BadInput      the client's mistake: answered with 400 and Seldon's `status` object
+├── SpoolError    feedback cannot be stored now: answered with 503; predictions go on
 └── ModelError    the model folder cannot be served: the worker refuses to start
 """
 
@@ -18,3 +19,7 @@ class BadInput(ServingError):
 
 class ModelError(ServingError):
     """The model folder is incomplete, damaged, or of another format."""
+
+
+class SpoolError(ServingError):
+    """Feedback cannot be stored at the moment; it may be sent again later."""

@@ -10,7 +10,7 @@ from typing import Any
 from flask import Blueprint, Response, jsonify, request
 from werkzeug.exceptions import HTTPException, MethodNotAllowed, NotFound
 
-from .errors import BadInput, ModelError
+from .errors import BadInput, ModelError, SpoolError
 
 _BAD_DATA = "MICROSERVICE_BAD_DATA"
 _METHODS = {"GET", "POST"}
@@ -21,6 +21,7 @@ def install(service: Blueprint) -> None:
     """Let the app that takes `service` answer refusals as this module says."""
     service.app_errorhandler(BadInput)(_bad_input)
     service.app_errorhandler(ModelError)(_not_ready)
+    service.app_errorhandler(SpoolError)(_not_stored)
     service.app_errorhandler(HTTPException)(_http_error)
 
 
@@ -35,6 +36,10 @@ def _bad_input(error: BadInput) -> tuple[Response, int]:
 
 def _not_ready(error: ModelError) -> tuple[Response, int]:
     return jsonify(status(str(error), "MICROSERVICE_NOT_READY")), 503
+
+
+def _not_stored(error: SpoolError) -> tuple[Response, int]:
+    return jsonify(status(str(error), "MICROSERVICE_FEEDBACK_NOT_STORED")), 503
 
 
 def _http_error(error: HTTPException) -> Any:

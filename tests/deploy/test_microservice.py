@@ -242,10 +242,13 @@ def test_an_oversized_body_is_413_and_a_large_one_is_read(microservice: Microser
 
 
 def test_feedback_is_acknowledged_and_a_broken_one_is_refused(microservice: Microservice) -> None:
-    feedback = {"request": tensor(IMAGES[0]), "reward": 1.0, "truth": {"data": {"ndarray": [9]}}}
+    request = tensor(IMAGES[0])
+    response = microservice.post(request).json()
+    feedback = {"request": request, "response": response, "reward": 1.0, "truth": {"data": {"ndarray": [9]}}}
     answer = microservice.post(feedback, "/api/v1.0/feedback")
     assert answer.status_code == 200
     assert answer.json()["meta"]["tags"]["model_version"] == "3"
+    assert answer.json()["meta"]["tags"]["feedback"].startswith("counted: nothing is stored here")
     broken: list[Any] = [{"request": {"data": {"tensor": {"shape": [3], "values": [1]}}}}, {"bogus": 1}, [1], 5]
     broken += [{"reward": "NaN"}, {"reward": True}, {"request": 5}, {"request": {"data": {"tensor": 1}}}]
     for message in broken:
