@@ -57,6 +57,19 @@ class Layout:
         """Requests at the ingress that failed, one JSON object a line."""
         return self.home / "logs" / "ingress-errors.jsonl"
 
+    @property
+    def claims(self) -> Path:
+        """What persistent volume claims hold, one directory a claim."""
+        return self.root / "claims"
+
+    def claim(self, uid: str) -> Path:
+        """What one claim holds."""
+        return self.claims / uid
+
+    def pod_volume(self, pod_uid: str, volume: str) -> Path:
+        """A volume that lives as long as its Pod."""
+        return self.root / "pods" / pod_uid / ".volumes" / volume
+
     def container(self, pod_uid: str, container: str) -> Path:
         """What one container of one Pod leaves: its process record and its logs."""
         return self.root / "pods" / pod_uid / container

@@ -176,6 +176,13 @@ _COLUMNS: dict[str, Columns] = {
     "Namespace": [("Status", 0, _at("status.phase")), ("Age", 0, _age)],
     "Secret": [("Type", 0, _at("type")), ("Data", 0, lambda item: len(item.get("data") or {})), ("Age", 0, _age)],
     "ConfigMap": [("Data", 0, lambda item: len(item.get("data") or {})), ("Age", 0, _age)],
+    "PersistentVolumeClaim": [
+        ("Status", 0, _at("status.phase", "Pending")),
+        ("Capacity", 0, _at("status.capacity.storage", "")),
+        ("Access Modes", 0, _at("status.accessModes", "")),
+        ("StorageClass", 0, _at("spec.storageClassName", "")),
+        ("Age", 0, _age),
+    ],
     "VirtualService": [("Gateways", 0, _at("spec.gateways")), ("Hosts", 0, _at("spec.hosts")), ("Age", 0, _age)],
     "Event": [
         ("Last Seen", 0, lambda item: _since(item.get("lastTimestamp"))),

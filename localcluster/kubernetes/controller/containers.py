@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import os
+from collections.abc import Mapping
 from pathlib import Path
 
 from localcluster.kubernetes.controller.images import Image
@@ -11,15 +12,18 @@ from localcluster.kubernetes.errors import ConfigError
 from localcluster.kubernetes.state.kinds import CONFIG_MAP, SECRET, Object
 from localcluster.kubernetes.state.store import Store
 
+Mounts = Mapping[str, Path]
+"""Mount path -> the volume's directory."""
+
 MICROSERVICE = "seldon-core-microservice"
 LAUNCHER = Path(__file__).parent.parent / "launcher.py"
 
 
-def command(container: Object, image: Image, serving: Path) -> list[str]:
+def command(container: Object, image: Image, serving: Path, mounts: Mounts) -> list[str]:
     """The argument list, with the microservice's name replaced by the launcher that keeps it on the loopback."""
     entrypoint = container.get("command") or image.config.get("Entrypoint") or []
     arguments = container.get("args") or ([] if container.get("command") else image.config.get("Cmd") or [])
-    argv = [inside(str(word), image.root) for word in [*entrypoint, *arguments]]
+    argv = [inside(str(word), image.root, mounts) for word in [*entrypoint, *arguments]]
     if not argv:
         raise ConfigError("no command specified, neither in the image nor in the container")
     if Path(argv[0]).name == MICROSERVICE:
@@ -37,21 +41,28 @@ def working_directory(container: Object, image: Image) -> Path:
 
 
 def environment(
-    store: Store, pod: Object, container: Object, image: Image, ports: dict[str, int], serving: Path, home: Path
+    store: Store,
+    pod: Object,
+    container: Object,
+    image: Image,
+    ports: dict[str, int],
+    serving: Path,
+    home: Path,
+    mounts: Mounts,
 ) -> dict[str, str]:
     """The whole environment: the base's, the image's, the container's; nothing of the controller's own.
 
-    Absolute paths below a top-level directory of the image lead into the unpacked image; variables named `..._PORT`
-    whose value is a declared container port carry the real one.
+    Absolute paths below a mount lead into its volume, those below a top-level directory of the image into the unpacked
+    image; variables named `..._PORT` whose value is a declared container port carry the real one.
     """
-    values = {"LANG": "C.UTF-8", "HOME": str(home), "HOSTNAME": pod["metadata"]["name"], "PYTHONDONTWRITEBYTECODE": "1"}
-    values |= dict(text.partition("=")[::2] for text in image.config.get("Env") or [])
+    base = {"LANG": "C.UTF-8", "HOME": str(home), "HOSTNAME": pod["metadata"]["name"], "PYTHONDONTWRITEBYTECODE": "1"}
+    values = dict(text.partition("=")[::2] for text in image.config.get("Env") or [])
     for source in container.get("envFrom") or []:
         prefix = source.get("prefix", "")
         values |= {prefix + key: value for key, value in _source(store, pod, source, "Ref").items()}
     for variable in container.get("env") or []:
         values[variable["name"]] = _value(store, pod, variable)
-    values = {name: inside(value, image.root) for name, value in values.items()}
+    values = base | {name: inside(value, image.root, mounts) for name, value in values.items()}
     for name, value in values.items():
         if name.endswith("_PORT") and value in ports:
             values[name] = str(ports[value])
@@ -59,9 +70,12 @@ def environment(
     return values
 
 
-def inside(value: str, root: Path) -> str:
-    """An absolute path of the image as a path of this machine; everything else unchanged."""
+def inside(value: str, root: Path, mounts: Mounts) -> str:
+    """An absolute path of the container as a path of this machine; everything else unchanged."""
     if value.startswith("/") and ":" not in value:
+        for path in sorted(mounts, key=len, reverse=True):
+            if f"{value}/".startswith(f"{path}/"):
+                return str(mounts[path] / value.removeprefix(path).lstrip("/"))
         top = value.split("/")[1]
         if top and (root / top).is_dir():
             return str(root / value.lstrip("/"))

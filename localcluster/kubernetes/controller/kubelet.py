@@ -15,7 +15,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from localcluster.kubernetes.controller import events, images, probes, processes
+from localcluster.kubernetes.controller import events, images, probes, processes, volumes
 from localcluster.kubernetes.controller.containers import command, environment, working_directory
 from localcluster.kubernetes.controller.pods import PORTS_ANNOTATION, pod_ports, pod_status, status_of
 from localcluster.kubernetes.errors import ConfigError, ImageError
@@ -72,6 +72,7 @@ class Kubelet:
 
     def sync(self) -> None:
         """One round over all Pods."""
+        volumes.bind(self._store, self._layout)
         pods = self._store.all(POD)[0]
         self._forget_all_but({pod["metadata"]["uid"] for pod in pods})
         for pod in pods:
@@ -101,6 +102,7 @@ class Kubelet:
         return self._layout.container(pod["metadata"]["uid"], container["name"])
 
     def _run(self, pod: Object) -> None:
+        volumes.refresh(self._store, self._layout, pod)
         statuses = [self._container(pod, container) for container in pod["spec"]["containers"]]
         ports: dict[str, int] = {}
         for container in pod["spec"]["containers"]:
@@ -185,8 +187,9 @@ class Kubelet:
         ports = dict(zip(declared, processes.free_ports(len(declared), taken), strict=True))
         restarts = before.restarts + 1 if before else 0
         self._layout.log(pod["metadata"]["uid"], container["name"], restarts - 2).unlink(missing_ok=True)
-        argv = command(container, image, self._serving)
-        values = environment(self._store, pod, container, image, ports, self._serving, directory)
+        mounts = volumes.mounts(self._store, self._layout, pod, container)
+        argv = command(container, image, self._serving, mounts)
+        values = environment(self._store, pod, container, image, ports, self._serving, directory, mounts)
         cwd = working_directory(container, image)
         log = self._layout.log(pod["metadata"]["uid"], container["name"], restarts)
         pid, created = processes.start(directory, argv, values, cwd, log)

@@ -45,7 +45,8 @@ def derive(item: Object) -> Desired:
         services.append(_service(item, service, {"seldon-app": service}, http, grpc))
         for index, part in enumerate(predictor.get("componentSpecs") or []):
             deployments.append(_deployment(item, predictor, index, part, numbers))
-            for container in part["spec"]["containers"]:
+            nodes = {node["name"] for node in _nodes(predictor["graph"])}
+            for container in (each for each in part["spec"]["containers"] if each["name"] in nodes):
                 own = _short(f"{service}-{container['name']}")
                 selector = {f"seldon-app-svc-{container['name']}": own}
                 services.append(_service(item, own, selector, *_container_ports(container, numbers)))
@@ -137,8 +138,8 @@ def _deployment(item: Object, predictor: Object, index: int, part: Object, numbe
     pod = copy.deepcopy(part["spec"])
     nodes = {node["name"]: node for node in _nodes(predictor["graph"])}
     for container in pod["containers"]:
-        labels[f"seldon-app-svc-{container['name']}"] = _short(f"{service}-{container['name']}")
         if node := nodes.get(container["name"]):
+            labels[f"seldon-app-svc-{container['name']}"] = _short(f"{service}-{container['name']}")
             labels[f"seldon.io/{_ROLES.get(node.get('type', 'MODEL'), 'model')}"] = "true"
             _equip(item, predictor, node, container, numbers)
     if predictor.get("shadow"):

@@ -74,8 +74,10 @@ class Process:
             child.wait(timeout=10)
 
     def serving(self) -> bool:
-        """Whether a connection to its first port is open, or could be (its first port counts)."""
-        first = next(iter(self.ports.values()), 0)
+        """Whether a connection to its first port is open, or could be; without a port, whether it runs."""
+        if not self.ports:
+            return self.alive
+        first = next(iter(self.ports.values()))
         wanted = (psutil.CONN_LISTEN, psutil.CONN_ESTABLISHED)
         return any(c.laddr and c.laddr.port == first and c.status in wanted for c in psutil.net_connections("tcp"))
 

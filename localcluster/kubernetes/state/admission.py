@@ -5,8 +5,18 @@ from __future__ import annotations
 import base64
 
 from localcluster.kubernetes.errors import Cause, Invalid
-from localcluster.kubernetes.state import seldon
-from localcluster.kubernetes.state.kinds import DEPLOYMENT, NAMESPACE, POD, SECRET, SELDON, SERVICE, Kind, Object
+from localcluster.kubernetes.state import seldon, volumes
+from localcluster.kubernetes.state.kinds import (
+    CLAIM,
+    DEPLOYMENT,
+    NAMESPACE,
+    POD,
+    SECRET,
+    SELDON,
+    SERVICE,
+    Kind,
+    Object,
+)
 from localcluster.kubernetes.state.validation import check
 
 
@@ -27,6 +37,8 @@ def admit(kind: Kind, item: Object, old: Object | None) -> None:
         item.setdefault("spec", {"finalizers": ["kubernetes"]})
         item["metadata"].setdefault("labels", {})["kubernetes.io/metadata.name"] = item["metadata"]["name"]
         item.setdefault("status", {"phase": "Active"})
+    elif kind is CLAIM:
+        volumes.check_claim(item, old)
     elif kind is POD:
         item["spec"].setdefault("restartPolicy", "Always")
         item["spec"].setdefault("terminationGracePeriodSeconds", 30)
@@ -48,6 +60,8 @@ def _secret(item: Object) -> None:
 def _deployment(item: Object, old: Object | None) -> None:
     spec = item["spec"]
     spec.setdefault("replicas", 1)
+    if causes := list(volumes.faults("spec.template.spec", spec["template"]["spec"])):
+        raise Invalid("Deployment", "apps", item["metadata"]["name"], causes)
     spec.setdefault("progressDeadlineSeconds", 600)
     spec.setdefault(
         "strategy", {"type": "RollingUpdate", "rollingUpdate": {"maxUnavailable": "25%", "maxSurge": "25%"}}

@@ -43,6 +43,7 @@ POD = Kind("", "v1", "pods", "Pod", ("po",), status=True, categories=("all",))
 SERVICE = Kind("", "v1", "services", "Service", ("svc",), status=True, categories=("all",))
 SECRET = Kind("", "v1", "secrets", "Secret")
 CONFIG_MAP = Kind("", "v1", "configmaps", "ConfigMap", ("cm",))
+CLAIM = Kind("", "v1", "persistentvolumeclaims", "PersistentVolumeClaim", ("pvc",), status=True)
 EVENT = Kind("", "v1", "events", "Event", ("ev",))
 DEPLOYMENT = Kind("apps", "v1", "deployments", "Deployment", ("deploy",), status=True, categories=("all",))
 REPLICA_SET = Kind("apps", "v1", "replicasets", "ReplicaSet", ("rs",), status=True, categories=("all",))
@@ -58,7 +59,7 @@ SELDON = Kind(
 VIRTUAL_SERVICE = Kind("networking.istio.io", "v1", "virtualservices", "VirtualService", ("vs",), status=True)
 
 KINDS = (
-    NAMESPACE, POD, SERVICE, SECRET, CONFIG_MAP, EVENT, DEPLOYMENT, REPLICA_SET, SELDON, VIRTUAL_SERVICE,
+    NAMESPACE, POD, SERVICE, SECRET, CONFIG_MAP, CLAIM, EVENT, DEPLOYMENT, REPLICA_SET, SELDON, VIRTUAL_SERVICE,
 )  # fmt: skip
 """Replica sets are listed (kubectl describe asks for them) and never made: Deployments own their Pods here."""
 

@@ -32,12 +32,23 @@ _CONTAINER: Schema = {
         ("imagePullPolicy", "terminationMessagePath", "terminationMessagePolicy", "restartPolicy"), "string"),
     **dict.fromkeys(("stdin", "stdinOnce", "tty"), "boolean"),
     **dict.fromkeys(
-        ("resources", "volumeMounts", "volumeDevices", "lifecycle", "securityContext", "resizePolicy"), "any"),
+        ("resources", "volumeDevices", "lifecycle", "securityContext", "resizePolicy"), "any"),
+    "volumeMounts": [{"name!": "string", "mountPath!": "string", "readOnly": "boolean",
+                      **dict.fromkeys(("subPath", "subPathExpr", "mountPropagation", "recursiveReadOnly"), "string")}],
+}  # fmt: skip
+_ITEMS: Schema = [{"key!": "string", "path!": "string", "mode": "integer"}]
+_VOLUME: Schema = {
+    "name!": "string", "emptyDir": {"medium": "string", "sizeLimit": "string"},
+    "persistentVolumeClaim": {"claimName!": "string", "readOnly": "boolean"},
+    "secret": {"secretName!": "string", "items": _ITEMS, "optional": "boolean", "defaultMode": "integer"},
+    "configMap": {"name!": "string", "items": _ITEMS, "optional": "boolean", "defaultMode": "integer"},
+    **dict.fromkeys(
+        ("hostPath", "projected", "downwardAPI", "nfs", "csi", "ephemeral", "iscsi", "fc", "image"), "any"),
 }  # fmt: skip
 _POD_SPEC: Schema = {
-    "containers!": [_CONTAINER], "initContainers": [_CONTAINER], "ephemeralContainers": "any",
+    "volumes": [_VOLUME], "containers!": [_CONTAINER], "initContainers": [_CONTAINER], "ephemeralContainers": "any",
     **dict.fromkeys(
-        ("volumes", "affinity", "tolerations", "securityContext", "imagePullSecrets", "hostAliases", "dnsConfig", "os",
+        ("affinity", "tolerations", "securityContext", "imagePullSecrets", "hostAliases", "dnsConfig", "os",
          "readinessGates", "overhead", "topologySpreadConstraints", "schedulingGates", "resourceClaims",
          "resources"), "any"),
     **dict.fromkeys(
@@ -106,6 +117,13 @@ _BODIES: dict[str, dict[str, Any]] = {
                  "ipFamilyPolicy", "loadBalancerIP", "loadBalancerClass", "trafficDistribution"), "string"),
             **dict.fromkeys(("publishNotReadyAddresses", "allocateLoadBalancerNodePorts"), "boolean"),
             "healthCheckNodePort": "integer",
+        }
+    },
+    "PersistentVolumeClaim": {
+        "spec!": {
+            "accessModes!": ["string"], "resources!": {"requests!": {"storage!": "string"}, "limits": "any"},
+            **dict.fromkeys(("storageClassName", "volumeMode", "volumeName", "volumeAttributesClassName"), "string"),
+            **dict.fromkeys(("selector", "dataSource", "dataSourceRef"), "any"),
         }
     },
     "Secret": {"data": "map", "stringData": "map", "type": "string", "immutable": "boolean"},

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterator
 
 from localcluster.kubernetes.errors import Cause, Invalid
+from localcluster.kubernetes.state import volumes
 from localcluster.kubernetes.state.kinds import Object
 
 NO_ENGINE = "seldon.io/no-engine"
@@ -117,6 +118,8 @@ def _beyond_this_machine(spec: Object) -> Iterator[Cause]:
                 predictor["graph"]["implementation"],
                 "the local cluster has no prepackaged servers; give a container in componentSpecs",
             )
+        for number, part in enumerate(predictor.get("componentSpecs") or []):
+            yield from volumes.faults(f"{path}.componentSpecs[{number}].spec", part["spec"])
         for field in ("explainer", "ssl"):
             if predictor.get(field):
                 yield Cause.invalid(f"{path}.{field}", predictor["name"], f"{field} is not served by the local cluster")
