@@ -20,16 +20,21 @@ from tests.deploy.microservice import Microservice
 CHECKPOINT = "8d2c4f36-5b1e-4a0d-9f57-0c6a3be81d24"
 
 
-@pytest.fixture(scope="session")
-def serving(pytestconfig: pytest.Config) -> Path:
+def untrained(config: pytest.Config, seed: int) -> Path:
     """The folder `serving/` of a checkpoint; kept in pytest's cache, since TensorFlow takes seconds to build it."""
     recipe = hashlib.sha256(Path(tiny_model.__file__).read_bytes()).hexdigest()[:16]
-    folder = pytestconfig.cache.mkdir("tiny-model") / recipe
+    folder = config.cache.mkdir("tiny-model") / f"{recipe}-{seed}"
     with FileLock(folder.with_suffix(".lock")):
         if not (folder / "SHA256SUMS").exists():
-            command = [sys.executable, tiny_model.__file__, str(folder)]
+            command = [sys.executable, tiny_model.__file__, str(folder), str(seed)]
             subprocess.run(command, check=True, timeout=240, capture_output=True)
     return folder
+
+
+@pytest.fixture(scope="session")
+def serving(pytestconfig: pytest.Config) -> Path:
+    """The small model."""
+    return untrained(pytestconfig, 11)
 
 
 @pytest.fixture(scope="session")

@@ -1,4 +1,4 @@
-"""Writes a small untrained model in the serving format: `python tiny_model.py DIRECTORY`.
+"""Writes a small untrained model in the serving format: `python tiny_model.py DIRECTORY SEED`.
 
 A program of its own, so that only one process of the test run pays for importing TensorFlow.
 """
@@ -44,11 +44,11 @@ def write_checksums(serving: Path) -> None:
     (serving / "SHA256SUMS").write_text("".join(lines))
 
 
-def main(serving: Path) -> None:
+def main(serving: Path, seed: int) -> None:
     """Build, convert and write the model with its labels, metadata and checksums."""
     import tensorflow as tf
 
-    tf.keras.utils.set_random_seed(11)
+    tf.keras.utils.set_random_seed(seed)
     images = tf.keras.Input((28, 28), dtype=tf.uint8)
     scaled = tf.cast(images, tf.float32)[..., tf.newaxis] / 255.0
     features = tf.keras.layers.Conv2D(8, 5, strides=4, activation="relu", kernel_initializer="he_normal")(scaled)
@@ -62,4 +62,4 @@ def main(serving: Path) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    main(Path(sys.argv[1]), int(sys.argv[2]))
