@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from deploy.fashion_classifier.openapi import example_request
-from deploy.release import files, ingress, kubectl, manifest
+from deploy.release import access, files, ingress, kubectl, manifest
 from deploy.release.errors import DeployError, PredictError, ReleaseError
 
 _POLL = 0.3
@@ -120,6 +120,7 @@ def main(argv: list[str] | None = None) -> int:
         objects = manifest.read_overlay()
         seldon = manifest.render(manifest.seldon_of(objects), image)
         apply(objects, seldon, arguments.timeout)
+        print(access.apply(manifest.namespace_of(seldon)))
         base = confirm(image, manifest.namespace_of(seldon), 60)
     except ReleaseError as error:
         print(f"deploy: {error}", file=sys.stderr)

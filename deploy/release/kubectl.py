@@ -22,11 +22,13 @@ def find() -> str:
     return found
 
 
-def run(*arguments: str, timeout: float = 60) -> str:
-    """Standard output of `kubectl ARGUMENTS`.  Raises DeployError with kubectl's own words."""
+def run(*arguments: str, stdin: str = "", timeout: float = 60) -> str:
+    """Standard output of `kubectl ARGUMENTS`, given `stdin`.  Raises DeployError with kubectl's own words."""
     command = " ".join(("kubectl", *arguments[:3]))
     try:
-        done = subprocess.run([find(), *arguments], capture_output=True, text=True, timeout=timeout, check=False)
+        done = subprocess.run(
+            [find(), *arguments], input=stdin, capture_output=True, text=True, timeout=timeout, check=False
+        )
     except subprocess.TimeoutExpired as error:
         raise DeployError(f"{command} did not answer in {timeout:.0f} s; is the cluster in KUBECONFIG up?") from error
     except OSError as error:

@@ -79,7 +79,7 @@ def render(seldon: Manifest, image: Mapping[str, Any]) -> Manifest:
     manifest = copy.deepcopy(seldon)
     try:
         main = predictor_of(manifest, MAIN_PREDICTOR)
-        container_of(main)["image"] = image["reference"]
+        _set_image(main, image["reference"])
     except (KeyError, TypeError, StopIteration) as error:
         raise ManifestError(
             f"deploy/base is not a SeldonDeployment with predictor {MAIN_PREDICTOR} and container {NAME}: {error!r}"
@@ -98,6 +98,15 @@ def predictor_of(seldon: Mapping[str, Any], name: str) -> Manifest:
 def container_of(predictor: Mapping[str, Any]) -> Manifest:
     """The predictor's container that serves the model; raises StopIteration where there is none."""
     return next(c for part in predictor["componentSpecs"] for c in part["spec"]["containers"] if c["name"] == NAME)
+
+
+def _set_image(predictor: Manifest, reference: str) -> None:
+    """Give the new image to the model's container and to those that run the same image beside it."""
+    before = container_of(predictor)["image"]
+    for part in predictor["componentSpecs"]:
+        for container in part["spec"]["containers"]:
+            if container.get("image") == before:
+                container["image"] = reference
 
 
 def provenance_labels(image: Mapping[str, Any]) -> dict[str, str]:

@@ -83,12 +83,13 @@ def _add_predictor(graph: Graph, deployment: Mapping[str, Any], predictor: Mappi
     namespace = metadata.get("namespace", "default")
     id_ = Id(Kind.DEPLOYMENT, f"{namespace}/{metadata['name']}/{predictor['name']}")
     labels = predictor.get("labels") or {}
-    images = [
+    named = (
         container["image"]
         for part in predictor.get("componentSpecs") or []
         for container in part["spec"]["containers"]
         if "image" in container
-    ]
+    )
+    images = list(dict.fromkeys(named))
     state = status.get("state")
     weight = predictor.get("traffic", 100 if len(deployment["spec"]["predictors"]) == 1 else 0)
     share = "shadow" if predictor.get("shadow") else f"{weight} %"

@@ -29,8 +29,10 @@ BASE: dict[str, Any] = yaml.safe_load((files.REPOSITORY / "deploy" / "base" / "d
 def test_image_and_labels_stand_where_they_are_looked_for() -> None:
     rendered = manifest.render(BASE, IMAGE)
     (predictor,) = rendered["spec"]["predictors"]
-    (container,) = predictor["componentSpecs"][0]["spec"]["containers"]
-    assert container["image"] == IMAGE["reference"]
+    containers = predictor["componentSpecs"][0]["spec"]["containers"]
+    assert {container["name"]: container["image"] for container in containers} == dict.fromkeys(
+        ("fashion-classifier", "feedback"), IMAGE["reference"]
+    )
     for labels in (rendered["metadata"]["labels"], predictor["labels"]):
         assert labels["model-version"] == labels["app.kubernetes.io/version"] == "3"
         assert labels["checkpoint"] == IMAGE["checkpoint_uuid"]
@@ -48,7 +50,7 @@ def test_the_manifest_is_what_the_design_says() -> None:
     assert predictor["graph"] == {"name": "fashion-classifier", "type": "MODEL"}
     pod = predictor["componentSpecs"][0]["spec"]
     assert pod["securityContext"]["runAsNonRoot"] is True
-    (container,) = pod["containers"]
+    container, _ = pod["containers"]
     assert container["image"] == "fashion-classifier:latest"
     assert {variable["name"] for variable in container["env"]} >= {"GUNICORN_WORKERS", "GUNICORN_THREADS"}
     assert container["readinessProbe"]["httpGet"] == {"path": "/health/status", "port": "http"}

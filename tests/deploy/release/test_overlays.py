@@ -24,7 +24,7 @@ from localcluster.kubernetes.state.kinds import KINDS, SELDON
 VERSION = "1.32"
 OVERLAYS = ("local", "staging", "production")
 SERVED = {(kind.api_version, kind.name) for kind in KINDS}
-CORE = {("v1", "Namespace"), ("networking.k8s.io/v1", "NetworkPolicy")}
+CORE = {("v1", "Namespace"), ("v1", "PersistentVolumeClaim"), ("networking.k8s.io/v1", "NetworkPolicy")}
 
 STRING = {"type": "string"}
 STRINGS = {"type": "array", "items": STRING, "minItems": 1}
@@ -126,13 +126,13 @@ def test_what_seldon_makes_of_it_fits_the_schemas_of_kubernetes(objects: list[di
 
 def test_the_pod_may_do_no_more_than_serve(objects: list[dict[str, Any]]) -> None:
     (part,) = manifest.predictor_of(manifest.seldon_of(objects), "default")["componentSpecs"]
-    (container,) = part["spec"]["containers"]
     assert part["spec"]["securityContext"]["runAsNonRoot"] is True
-    assert container["securityContext"] == {
-        "allowPrivilegeEscalation": False,
-        "readOnlyRootFilesystem": True,
-        "capabilities": {"drop": ["ALL"]},
-    }
+    for container in part["spec"]["containers"]:
+        assert container["securityContext"] == {
+            "allowPrivilegeEscalation": False,
+            "readOnlyRootFilesystem": True,
+            "capabilities": {"drop": ["ALL"]},
+        }
     assert part["hpaSpec"]["minReplicas"] == manifest.seldon_of(objects)["spec"]["predictors"][0]["replicas"]
 
 
@@ -142,7 +142,7 @@ def test_the_local_overlay_holds_only_what_the_local_cluster_serves(kubectl: Pat
 
 def test_production_asks_for_a_token_and_spreads_the_replicas(kubectl: Path) -> None:
     objects = {each["kind"]: each for each in manifest.read_overlay("production")}
-    assert objects.keys() == {"SeldonDeployment", "NetworkPolicy", *ISTIO}
+    assert objects.keys() == {"SeldonDeployment", "NetworkPolicy", "PersistentVolumeClaim", *ISTIO}
     (part,) = objects["SeldonDeployment"]["spec"]["predictors"][0]["componentSpecs"]
     assert len(part["spec"]["topologySpreadConstraints"]) == 2
     policy = objects["AuthorizationPolicy"]["spec"]
