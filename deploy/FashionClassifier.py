@@ -1,18 +1,19 @@
 """The Seldon wrapper: `seldon-core-microservice FashionClassifier --service-type MODEL` serves this class.
 
-It only joins the parts: payload (what a request may be), model (what answers it) and service (what Seldon's
-executor would add, since the deployment runs without one).
+It only joins the parts: payload and grpc_message (what a request may be), model (what answers it), metrics (what is
+counted) and service (what Seldon's executor would add, since the deployment runs without one).
 """
 
 from __future__ import annotations
 
 import os
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from fashion_classifier import counters, envelope, feedback, payload, processes, service
+from fashion_classifier import counters, envelope, feedback, grpc_message, metrics, payload, pixels, processes, service
 from fashion_classifier.artifact import read_artifact
 from fashion_classifier.errors import ModelError
 from fashion_classifier.model import Classifier, Probabilities
@@ -25,7 +26,7 @@ Message = dict[str, Any]
 
 
 class FashionClassifier:
-    """Images of clothes in, probabilities of the ten classes out; every answer names the model it comes from."""
+    """Images in, probabilities of the ten classes out; every answer names the model it comes from."""
 
     def __init__(self) -> None:
         """Read and verify the model folder (`MODEL_DIR`).  Raises ModelError.
@@ -45,11 +46,13 @@ class FashionClassifier:
 
     def predict_raw(self, message: Any) -> Any:
         """Answer one Seldon message: JSON over REST, protobuf over gRPC.  Raises BadInput."""
+        started = time.perf_counter()
         if isinstance(message, SeldonMessage):
-            answer = self._predict(seldon_message_to_json(message))
-            envelope.to_lists(answer["data"])
-            return json_to_seldon_message(answer)
-        return self._predict(message)
+            request, received = grpc_message.read(message), grpc_message.received_meta(message)
+            return grpc_message.write(*self._answer(request, received, started))
+        request = payload.parse(message)
+        probabilities, kind, names, meta = self._answer(request, message, started)
+        return {"data": {"names": names, **envelope.data(probabilities, kind)}, "meta": meta}
 
     def send_feedback_raw(self, message: Any) -> Any:
         """Store what a feedback message says, in the spool that `FEEDBACK_SPOOL` names; the answer says what was done.
@@ -59,10 +62,10 @@ class FashionClassifier:
         parts = {name: seldon_message_to_json(getattr(message, name)) for name in ("request", "response", "truth")}
         given = feedback.read(parts, self.artifact.labels)
         done = feedback.store(given, self._spool)
-        metrics = given.metrics(self.artifact.labels) if given else []
-        return json_to_seldon_message({"meta": envelope.meta({}, {**self.tags(), "feedback": done}, metrics)})
+        counted = given.metrics(self.artifact.labels) if given else []
+        return json_to_seldon_message({"meta": envelope.meta({}, {**self.tags(), "feedback": done}, counted)})
 
-    def probabilities(self, images: payload.Images) -> Probabilities:
+    def probabilities(self, images: pixels.Images) -> Probabilities:
         """float32 [n, 10] for images uint8 [n, 28, 28].  Raises ModelError before `load()`."""
         if self._classifier is None:
             raise ModelError("the model is not loaded yet; wait until /health/status answers 200")
@@ -78,7 +81,7 @@ class FashionClassifier:
 
     def health_status(self) -> str:
         """Classify a blank image: ready means that the model answers.  Raises ModelError."""
-        self.probabilities(np.zeros((1, payload.SIDE, payload.SIDE), np.uint8))
+        self.probabilities(np.zeros((1, pixels.SIDE, pixels.SIDE), np.uint8))
         return "ready"
 
     def init_metadata(self) -> Message:
@@ -88,18 +91,19 @@ class FashionClassifier:
             "name": self.artifact.name,
             "versions": [tags.get("model_version", "unregistered")],
             "platform": str(self.artifact.metadata["model"]["runtime"]),
-            "inputs": [{"messagetype": "tensor", "schema": {"shape": [payload.SIDE, payload.SIDE]}}],
+            "inputs": [{"messagetype": "tensor", "schema": {"shape": [pixels.SIDE, pixels.SIDE]}}],
             "outputs": [{"messagetype": "tensor", "schema": {"names": self.class_names(), "shape": [1, 10]}}],
             "custom": tags,
         }
 
-    def _predict(self, message: Any) -> Message:
-        request = payload.parse(message)
+    def _answer(
+        self, request: payload.Request, message: Mapping[str, Any], started: float
+    ) -> tuple[Probabilities, payload.Kind, list[str], Message]:
+        """What an answer holds: probabilities, in which kind, class names, `meta`."""
         received = envelope.received_meta(message)
-        started = time.perf_counter()
+        before = time.perf_counter()
         probabilities = self.probabilities(request.images)
-        metrics = envelope.metrics(len(request.images), time.perf_counter() - started)
-        return {
-            "data": {"names": self.class_names(), **envelope.data(probabilities, request.kind)},
-            "meta": envelope.meta(received, self.tags(), metrics),
-        }
+        now = time.perf_counter()
+        names = self.class_names()
+        counted = metrics.predictions(probabilities, names, request.payload, now - before, now - started)
+        return probabilities, request.kind, names, envelope.meta(received, self.tags(), counted)

@@ -113,6 +113,10 @@ def check_form() -> None:
     try:
         message = get_request()
         orjson.dumps(message.get("meta") if isinstance(message, dict) else None)
+    except UnicodeDecodeError as error:
+        raise BadInput(
+            "a part of the form is a file that is no text; send a picture as binData=@picture.png"
+        ) from error
     except (ValueError, TypeError, RecursionError) as error:
         raise BadInput(f"a form field is not JSON: {error}; send json=<the message>") from error
     for file in request.files.values():

@@ -11,6 +11,7 @@ import numpy.typing as npt
 from flask import g, has_app_context
 from seldon_core.utils import get_request_path
 
+from . import tftensor
 from .errors import BadInput
 from .payload import Kind
 
@@ -59,24 +60,10 @@ def new_puid() -> str:
     return uuid.uuid4().hex
 
 
-def metrics(images: int, seconds: float) -> list[dict[str, Any]]:
-    """What one request adds to the Prometheus metrics (Seldon's TIMER takes milliseconds)."""
-    return [
-        {"type": "COUNTER", "key": "fashion_classifier_images", "value": images},
-        {"type": "TIMER", "key": "fashion_classifier_inference_seconds", "value": round(seconds * 1000, 3)},
-    ]
-
-
 def data(probabilities: npt.NDArray[np.float32], kind: Kind) -> dict[str, Any]:
-    """Probabilities [n, 10] as `tensor` or `ndarray`; still a NumPy array, which the JSON writer takes."""
+    """Probabilities [n, 10] as `kind`; where it is numbers still a NumPy array, which the JSON writer takes."""
     if kind == "tensor":
         return {"tensor": {"shape": list(probabilities.shape), "values": probabilities.ravel()}}
+    if kind == "tftensor":
+        return {"tftensor": tftensor.to_json(probabilities)}
     return {"ndarray": probabilities}
-
-
-def to_lists(answer: dict[str, Any]) -> None:
-    """Replace the NumPy array of `data` in place by lists, which the protobuf writer wants."""
-    if "tensor" in answer:
-        answer["tensor"]["values"] = answer["tensor"]["values"].tolist()
-    else:
-        answer["ndarray"] = answer["ndarray"].tolist()

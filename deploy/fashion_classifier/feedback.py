@@ -9,7 +9,6 @@ from __future__ import annotations
 import base64
 import json
 import math
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -17,11 +16,10 @@ from typing import Any
 
 import numpy as np
 
-from . import payload
+from . import metrics, payload, pixels
 from .errors import BadInput
 from .spool import Spool
 
-METRIC = "fashion_classifier_feedback_images"
 _SUM_TOLERANCE = 0.01
 _LONGEST_TEXT = 256
 _TRUTH_HINT = (
@@ -35,7 +33,7 @@ _RESPONSE_HINT = 'send as "response" the whole answer to the prediction, with it
 class Feedback:
     """What was said about one answer: images uint8 [n, 28, 28]; n classes answered, n classes shown, as indices."""
 
-    images: payload.Images
+    images: pixels.Images
     answers: list[int]
     truths: list[int]
     model_version: str
@@ -60,11 +58,7 @@ class Feedback:
 
     def metrics(self, names: Sequence[str]) -> list[dict[str, Any]]:
         """Seldon's COUNTERs: images by class shown and class answered, from which come accuracy and confusion."""
-        counts = Counter(zip(self.truths, self.answers, strict=True))
-        return [
-            {"type": "COUNTER", "key": METRIC, "value": count, "tags": {"truth": names[truth], "answer": names[answer]}}
-            for (truth, answer), count in sorted(counts.items())
-        ]
+        return metrics.feedback(self.answers, self.truths, names)
 
 
 def read(message: Mapping[str, Any], names: Sequence[str]) -> Feedback | None:

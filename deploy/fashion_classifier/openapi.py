@@ -11,7 +11,7 @@ from importlib.resources import files
 from typing import Any
 
 from .artifact import Artifact
-from .payload import MAX_IMAGES, SHAPES
+from .pixels import MAX_IMAGES, SHAPES
 
 EXAMPLE = "example.json"
 """Test image 0 of Fashion-MNIST (an ankle boot) as a request."""

@@ -95,7 +95,9 @@ def test_meta_names_the_model_the_metrics_and_the_path(microservice: Microservic
     assert meta["requestPath"] == {"before": "x", "fashion-classifier": "fashion-classifier:v3"}
     assert {metric["key"] for metric in meta["metrics"]} == {
         "fashion_classifier_images",
+        "fashion_classifier_predictions",
         "fashion_classifier_inference_seconds",
+        "fashion_classifier_request_seconds",
     }
 
 
@@ -158,8 +160,8 @@ REFUSED: dict[str, tuple[bytes, dict[str, str], str]] = {
     "a surrogate in a form": (b'json={"meta":{"tags":{"a":"\\ud800"}}}', FORM, "a form field is not JSON"),
     "a long number in a form": (b'json={"meta":{"tags":{"a":1' + b"0" * 30 + b"}}}", FORM, "a form field is not JSON"),
     "broken multipart field": (part("data", b"{"), MULTIPART, "a form field is not JSON"),
-    "binary part": (part("binData", b"\x89PNG", "a.png"), MULTIPART, '"binData" is not served'),
-    "text part": (part("strData", b"\xff\xfe", "a.txt"), MULTIPART, "a form field is not JSON"),
+    "binary part": (part("binData", b"\x89PNG", "a.png"), MULTIPART, "no picture this server knows"),
+    "text part": (part("strData", b"\xff\xfe", "a.txt"), MULTIPART, "a file that is no text"),
     "empty multipart": (b"--x--\r\n", MULTIPART, 'no "data"'),
     "missing data": (b"{}", JSON, 'no "data"'),
     "wrong count": (b'{"data":{"tensor":{"shape":[28,28],"values":[1,2]}}}', JSON, "needs 784 values; found 2"),

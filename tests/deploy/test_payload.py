@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import math
 from typing import Any
 
@@ -10,8 +11,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from deploy.fashion_classifier import picture
 from deploy.fashion_classifier.errors import BadInput
-from deploy.fashion_classifier.payload import MAX_IMAGES, Request, parse
+from deploy.fashion_classifier.payload import Request, parse
+from deploy.fashion_classifier.pixels import MAX_IMAGES
 
 SHAPES = [[28, 28], [784], [1, 784], [3, 28, 28], [3, 28, 28, 1], [3, 784], [28, 28, 28]]
 
@@ -44,6 +47,10 @@ def test_images_scaled_to_one_are_refused_but_nearly_black_ones_are_not() -> Non
     assert parse({"data": {"tensor": {"shape": [28, 28], "values": [0.0, 1.0] * 392}}}).images.max() == 1
 
 
+def encoded(content: bytes) -> str:
+    return base64.b64encode(content).decode()
+
+
 def tensor(values: Any, shape: Any = (28, 28)) -> dict[str, Any]:
     return {"data": {"tensor": {"shape": list(shape) if isinstance(shape, tuple) else shape, "values": values}}}
 
@@ -53,11 +60,20 @@ WRONG: list[tuple[Any, str]] = [
     ([], "a list"),
     ({}, 'no "data"'),
     ({"data": None}, "null"),
-    ({"data": {}}, "neither"),
+    ({"data": {}}, "found none of them"),
     ({"data": {"tensor": {"shape": [784], "values": []}, "ndarray": []}}, '"tensor" and "ndarray"'),
-    ({"data": {"tftensor": {}}}, "tftensor"),
-    ({"strData": "x"}, '"strData" is not served'),
-    ({"binData": "x"}, '"binData" is not served'),
+    ({"customData": {}}, '"customData" is not served'),
+    ({"strData": "", "binData": ""}, '"binData" and "strData"; send one'),
+    ({"binData": 7}, '"binData" is int'),
+    ({"binData": "x"}, '"binData" is not base64'),
+    ({"binData": "\u00e4" * 4}, '"binData" is not base64'),
+    ({"binData": ""}, "0 bytes that are no picture"),
+    ({"strData": "AAAA"}, "3 bytes that are no picture"),
+    ({"strData": "data:text/plain,AAAA"}, "data URL without base64"),
+    ({"strData": encoded(bytes(784 * (MAX_IMAGES + 1)))}, f"at most {MAX_IMAGES}"),
+    ({"jsonData": "x"}, '"jsonData" is a string'),
+    ({"jsonData": {}}, "found none of them"),
+    ({"jsonData": [[1, 2]]}, "not one of"),
     ({"data": {"names": "x", "tensor": {}}}, '"names"'),
     ({"data": {"tensor": {"values": [0] * 784}}}, '"shape" and "values"'),
     ({"data": {"tensor": [0] * 784}}, '"shape" and "values"'),
@@ -96,12 +112,15 @@ def test_a_wrong_payload_is_refused_with_what_is_wrong(message: Any, words: str)
     assert words in str(refusal.value)
 
 
+DATA = ["data", "tensor", "ndarray", "shape", "values", "names", "meta", "binData", "strData", "jsonData"]
+TFTENSOR = ["tftensor", "dtype", "tensorShape", "tensorContent", "intVal", "dim", "size"]
 json_values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
     lambda inner: (
         st.lists(inner, max_size=5)
         | st.dictionaries(
-            st.sampled_from(["data", "tensor", "ndarray", "shape", "values", "names", "tftensor", "meta"]), inner
+            st.sampled_from(DATA + TFTENSOR),
+            inner,
         )
     ),
     max_leaves=12,
@@ -131,3 +150,54 @@ def test_any_json_is_valid_or_bad_input(message: Any) -> None:
 def test_tensor_and_ndarray_read_the_same(values: list[int], shape: list[int]) -> None:
     nested = np.array(values).reshape(shape).tolist()
     assert np.array_equal(parse(tensor(values, shape)).images, parse({"data": {"ndarray": nested}}).images)
+
+
+@pytest.mark.parametrize("count", [1, 3])
+def test_raw_pixels_are_taken_as_they_are(count: int) -> None:
+    values = pixels([count, 28, 28])
+    standard = encoded(values.tobytes())
+    forms = {
+        "standard": standard,
+        "URL-safe": base64.urlsafe_b64encode(values.tobytes()).decode(),
+        "without padding": standard.rstrip("="),
+        "in lines": base64.encodebytes(values.tobytes()).decode(),
+        "data URL": "data:application/octet-stream;base64," + standard,
+        "with parameters": "data:image/x-raw;name=shoe;base64," + standard,
+    }
+    for form, text in forms.items():
+        for field in ("binData", "strData"):
+            request = parse({field: text})
+            assert np.array_equal(request.images, values), form
+            assert (request.kind, request.payload) == ("tensor", field)
+    assert np.array_equal(parse({"binData": standard.encode()}).images, values)
+
+
+def test_json_data_is_lists_or_what_could_stand_as_data() -> None:
+    values = pixels([2, 28, 28])
+    shape = {"dim": [{"size": 2}, {"size": 28}, {"size": 28}]}
+    tftensor = {"dtype": "DT_UINT8", "tensorShape": shape, "tensorContent": encoded(values.tobytes())}
+    for content in (
+        values.tolist(),
+        {"ndarray": values.tolist()},
+        tensor(values.ravel().tolist(), [2, 28, 28])["data"],
+        {"tftensor": tftensor},
+    ):
+        request = parse({"jsonData": content})
+        assert np.array_equal(request.images, values)
+        assert (request.kind, request.payload) == ("tensor", "jsonData")
+
+
+@given(st.binary(max_size=2000) | st.binary(min_size=784, max_size=784), st.sampled_from(["binData", "strData"]))
+def test_any_bytes_are_images_or_bad_input(content: bytes, field: str) -> None:
+    try:
+        request = parse({field: encoded(content)})
+    except BadInput:
+        assert len(content) % 784 or not content or picture.is_picture(content)
+        return
+    assert request.images.shape == (len(request.images), 28, 28)
+
+
+@given(st.text(max_size=40))
+def test_any_text_is_base64_or_bad_input(text: str) -> None:
+    with pytest.raises(BadInput):
+        parse({"strData": text})

@@ -1,0 +1,62 @@
+"""What the service counts, in the form that Seldon's wrapper takes from `meta.metrics` and exports for Prometheus.
+
+Seldon knows COUNTER, GAUGE and TIMER (milliseconds in, a histogram in seconds out) and adds the deployment's labels.
+A prediction of one image adds four entries; a request of many adds one for each class and band of confidence that
+occurs.  So confidence is counted in bands: Seldon's histogram would take an entry for each image.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+Metric = dict[str, Any]
+
+IMAGES = "fashion_classifier_images"
+PREDICTIONS = "fashion_classifier_predictions"
+INFERENCE = "fashion_classifier_inference_seconds"
+REQUEST = "fashion_classifier_request_seconds"
+FEEDBACK = "fashion_classifier_feedback_images"
+
+_BOUNDS = (0.5, 0.7, 0.8, 0.9, 0.95, 0.99)
+BANDS = tuple(f"{low:g}-{high:g}" for low, high in zip((0, *_BOUNDS), (*_BOUNDS, 1), strict=True))
+"""Values of the label `confidence`, the probability of the predicted class; a band includes its lower end."""
+
+
+def predictions(
+    probabilities: npt.NDArray[np.float32], labels: Sequence[str], payload: str, inference: float, request: float
+) -> list[Metric]:
+    """What one answered request adds: probabilities [n, 10] by class and confidence, seconds of model and of all."""
+    classes, confidences = probabilities.argmax(axis=1).tolist(), probabilities.max(axis=1).tolist()
+    cells = Counter(zip(classes, (bisect_right(_BOUNDS, each) for each in confidences), strict=True))
+    return [
+        _metric("COUNTER", IMAGES, len(classes), {"payload": payload}),
+        *(
+            _metric("COUNTER", PREDICTIONS, count, {"class": labels[index], "confidence": BANDS[band]})
+            for (index, band), count in cells.items()
+        ),
+        _metric("TIMER", INFERENCE, round(inference * 1000, 3), {}),
+        _metric("TIMER", REQUEST, round(request * 1000, 3), {"payload": payload}),
+    ]
+
+
+def feedback(answers: Sequence[int], truths: Sequence[int], labels: Sequence[str]) -> list[Metric]:
+    """What truths for images add, by class index: accuracy is the share of `correct`, the rest is confusion."""
+    return [
+        _metric(
+            "COUNTER",
+            FEEDBACK,
+            count,
+            {"truth": labels[truth], "answer": labels[answer], "correct": str(answer == truth).lower()},
+        )
+        for (truth, answer), count in sorted(Counter(zip(truths, answers, strict=True)).items())
+    ]
+
+
+def _metric(kind: str, key: str, value: float, tags: dict[str, str]) -> Metric:
+    return {"type": kind, "key": key, "value": value, "tags": tags}
