@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from fashion_classifier import counters, envelope, feedback, grpc_message, metrics, payload, pixels, processes, service
 from fashion_classifier.artifact import read_artifact
-from fashion_classifier.errors import ModelError
+from fashion_classifier.errors import BadInput, ModelError
 from fashion_classifier.model import Classifier, Probabilities
 from fashion_classifier.spool import Spool
 from seldon_core.proto.prediction_pb2 import SeldonMessage
@@ -48,8 +48,7 @@ class FashionClassifier:
         """Answer one Seldon message: JSON over REST, protobuf over gRPC.  Raises BadInput."""
         started = time.perf_counter()
         if isinstance(message, SeldonMessage):
-            request, received = grpc_message.read(message), grpc_message.received_meta(message)
-            return grpc_message.write(*self._answer(request, received, started))
+            return self._predict_grpc(message, started)
         request = payload.parse(message)
         probabilities, kind, names, meta = self._answer(request, message, started)
         return {"data": {"names": names, **envelope.data(probabilities, kind)}, "meta": meta}
@@ -95,6 +94,14 @@ class FashionClassifier:
             "outputs": [{"messagetype": "tensor", "schema": {"names": self.class_names(), "shape": [1, 10]}}],
             "custom": tags,
         }
+
+    def _predict_grpc(self, message: Any, started: float) -> Any:
+        try:
+            request, received = grpc_message.read(message), grpc_message.received_meta(message)
+            return grpc_message.write(*self._answer(request, received, started))
+        except BadInput:
+            counters.count(metrics.refusal("grpc"), "predict")
+            raise
 
     def _answer(
         self, request: payload.Request, message: Mapping[str, Any], started: float

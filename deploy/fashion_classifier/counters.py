@@ -24,7 +24,7 @@ from collections.abc import Callable, Iterable, Mapping
 from contextlib import nullcontext
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from prometheus_client.mmap_dict import MmapedDict
 from seldon_core import microservice
@@ -46,8 +46,17 @@ def install() -> None:
     microservice.SeldonMetrics = MappedMetrics
 
 
+def count(metrics: Iterable[dict[str, Any]], method: str) -> None:
+    """Count what Seldon's hooks do not reach: they end with an answer, and a refusal is none."""
+    if MappedMetrics.current:
+        MappedMetrics.current.update(metrics, method)
+
+
 class MappedMetrics(SeldonMetrics):  # type: ignore[misc]  # seldon_core has no types
     """Seldon's metrics, one file a worker; made before the workers are forked."""
+
+    current: ClassVar[MappedMetrics | None] = None
+    """The microservice makes one."""
 
     def __init__(
         self, worker_id_func: Callable[[], int] = os.getpid, extra_default_labels: Mapping[str, str] | None = None
@@ -60,6 +69,7 @@ class MappedMetrics(SeldonMetrics):  # type: ignore[misc]  # seldon_core has no 
         self._folder = Path(tempfile.mkdtemp(prefix="seldon-metrics-"))
         self._own: tuple[int, MmapedDict] | None = None
         self._updating = threading.Lock()
+        MappedMetrics.current = self
         first = os.getpid()
 
         def remove() -> None:

@@ -21,6 +21,7 @@ IMAGES = "fashion_classifier_images"
 PREDICTIONS = "fashion_classifier_predictions"
 INFERENCE = "fashion_classifier_inference_seconds"
 REQUEST = "fashion_classifier_request_seconds"
+REFUSALS = "fashion_classifier_refusals"
 FEEDBACK = "fashion_classifier_feedback_images"
 
 _BOUNDS = (0.5, 0.7, 0.8, 0.9, 0.95, 0.99)
@@ -56,6 +57,11 @@ def feedback(answers: Sequence[int], truths: Sequence[int], labels: Sequence[str
         )
         for (truth, answer), count in sorted(Counter(zip(truths, answers, strict=True)).items())
     ]
+
+
+def refusal(status: str) -> list[Metric]:
+    """What a request adds that got no prediction: by HTTP status, `grpc` over gRPC, where there is none."""
+    return [_metric("COUNTER", REFUSALS, 1, {"status": status})]
 
 
 def _metric(kind: str, key: str, value: float, tags: dict[str, str]) -> Metric:

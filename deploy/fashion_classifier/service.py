@@ -16,12 +16,14 @@ from flask_cors.core import FLASK_CORS_EVALUATED
 from werkzeug.exceptions import NotFound
 from werkzeug.routing import RequestRedirect
 
-from . import body, envelope, pages, refusals
+from . import body, counters, envelope, metrics, pages, refusals
 
 if TYPE_CHECKING:
     from FashionClassifier import FashionClassifier
 
-_READING = ("Predict", "SendFeedback")
+_READING = {"Predict": "predict", "SendFeedback": "feedback"}
+"""Seldon's endpoints that read a message, and what its metrics call them."""
+
 _OTHER_NODE_TYPES = ("TransformInput", "TransformOutput", "Route", "Aggregate")
 _ALLOWED_HEADERS = "Accept, Accept-Encoding, Authorization, Content-Length, Content-Type, Seldon-Puid, X-CSRF-Token"
 """The executor's default, and the header that it reads itself."""
@@ -72,6 +74,8 @@ def _before_request() -> None:
 
 
 def _after_request(response: Response) -> Response:
+    if request.endpoint in _READING and response.status_code >= 400:
+        counters.count(metrics.refusal(str(response.status_code)), _READING[request.endpoint])
     headers = response.headers
     headers["X-Content-Type-Options"] = "nosniff"
     if "puid" in g:

@@ -96,8 +96,8 @@ def test_a_line_is_what_the_pipeline_documents(tmp_path: Path) -> None:
 def test_counters_tell_class_shown_and_class_answered() -> None:
     counters = told({"data": {"ndarray": [1, 1, 8]}}, 6, 6, 8).metrics(CLASS_NAMES)
     assert [(each["tags"], each["value"]) for each in counters] == [
-        ({"truth": "Trouser", "answer": "Shirt"}, 2),
-        ({"truth": "Bag", "answer": "Bag"}, 1),
+        ({"truth": "Trouser", "answer": "Shirt", "correct": "false"}, 2),
+        ({"truth": "Bag", "answer": "Bag", "correct": "true"}, 1),
     ]
 
 
