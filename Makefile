@@ -13,8 +13,8 @@ TRAIN ?= new
 CONFIG ?= const.yaml
 PYTEST := $(PYTHON) -m pytest -q --dist loadgroup
 
-.PHONY: help env demo data train search register gate image deploy predict lineage up down status logs reset \
-	test test-fast test-long check
+.PHONY: help env demo data train search register gate image deploy predict release rollback lineage up down status logs \
+	reset test test-fast test-long check
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 12
@@ -52,6 +52,13 @@ deploy: env ## the image as a SeldonDeployment; returns when the new version ans
 
 predict: env ## real test images through the ingress
 	@$(CLIENTS) && $(PYTHON) -m deploy.release.predict
+
+release: env ## gate, image, then shadow, canary and main, judged on the way (CANARY_STEPS="10 50", OVERLAY=local)
+	@$(MAKE) --no-print-directory gate image
+	@$(CLIENTS) && $(PYTHON) -m deploy.release.release
+
+rollback: env ## the version that was live before, by its image's digest (VERSION=3)
+	@$(CLIENTS) && $(PYTHON) -m deploy.release.rollback $(if $(VERSION),--version "$(VERSION)")
 
 lineage: env ## the chain behind a version, a commit or an answer (VERSION=3, COMMIT=repo@branch, ANSWER=file or -)
 	@$(CLIENTS) && $(PYTHON) -m fmnist.lineage $(if $(VERSION),--version "$(VERSION)") \

@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from deploy.fashion_classifier.openapi import example_request
-from deploy.release import access, files, ingress, kubectl, manifest
+from deploy.release import access, files, history, ingress, kubectl, manifest
 from deploy.release.errors import DeployError, PredictError, ReleaseError
 
 _POLL = 0.3
@@ -122,6 +122,7 @@ def main(argv: list[str] | None = None) -> int:
         apply(objects, seldon, arguments.timeout)
         print(access.apply(manifest.namespace_of(seldon)))
         base = confirm(image, manifest.namespace_of(seldon), 60)
+        history.add(manifest.namespace_of(seldon), history.Entry.of("deploy", image))
     except ReleaseError as error:
         print(f"deploy: {error}", file=sys.stderr)
         return 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import nullcontext
 from typing import Any
 
 import requests
@@ -34,11 +35,20 @@ def base_url(namespace: str = "default") -> str:
     return f"{address()}/seldon/{namespace}/{NAME}/api/v1.0"
 
 
-def predict(base: str, message: Any, timeout: float = 30) -> Any:
-    """The answer to one Seldon message.  Raises PredictError with the server's own words."""
+def session() -> requests.Session:
+    """Connections to the ingress, with the token that `$INGRESS_TOKEN` holds where the gateway asks for one."""
+    opened = requests.Session()
+    if token := os.environ.get("INGRESS_TOKEN"):
+        opened.headers["Authorization"] = f"Bearer {token}"
+    return opened
+
+
+def predict(base: str, message: Any, timeout: float = 30, connections: requests.Session | None = None) -> Any:
+    """The answer to one Seldon message, over `connections` if given.  Raises PredictError with the server's words."""
     url = f"{base}/predictions"
     try:
-        response = requests.post(url, json=message, timeout=timeout)
+        with nullcontext(connections) if connections else session() as opened:
+            response = opened.post(url, json=message, timeout=timeout)
         answer = response.json() if response.ok else None
     except requests.JSONDecodeError as error:
         raise PredictError(f"{url} answered no JSON: {error}") from error

@@ -41,3 +41,9 @@ def run(*arguments: str, stdin: str = "", timeout: float = 60) -> str:
 def get(*arguments: str) -> Any:
     """The object, or the list of objects, that `kubectl get ARGUMENTS` names.  Raises DeployError."""
     return json.loads(run("get", *arguments, "-o", "json"))
+
+
+def find_object(*arguments: str) -> Any | None:
+    """The one object that `kubectl get ARGUMENTS` names; None where there is none.  Raises DeployError."""
+    text = run("get", *arguments, "-o", "json", "--ignore-not-found")
+    return json.loads(text) if text.strip() else None

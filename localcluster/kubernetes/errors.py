@@ -12,7 +12,8 @@ LocalClusterError
     │   ├── Conflict               409
     │   ├── Expired                410  the watch history no longer reaches back that far
     │   ├── UnsupportedMediaType   415
-    │   └── Invalid                422  with one cause a field
+    │   ├── Invalid                422  with one cause a field
+    │   └── Unavailable            503  what a request was to be passed on to does not answer
     ├── ConfigError                a container that refers to something missing, or to something not served here
     └── ImageError                 an image reference that cannot be resolved, verified or unpacked
 """
@@ -160,6 +161,12 @@ class Invalid(ApiError):
             kind=kind,
             causes=[{"reason": "FieldValueInvalid", "field": c.field, "message": c.message} for c in causes],
         )
+
+
+class Unavailable(ApiError):
+    """What a request was to be passed on to does not answer."""
+
+    code, reason = 503, "ServiceUnavailable"
 
 
 class ConfigError(KubernetesError):

@@ -16,7 +16,7 @@ from starlette.responses import PlainTextResponse, Response, StreamingResponse
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from localcluster.kubernetes.api import discovery
+from localcluster.kubernetes.api import discovery, proxy
 from localcluster.kubernetes.api.logs import open_log
 from localcluster.kubernetes.api.resources import Call, answer, parse_path
 from localcluster.kubernetes.api.watch import DEFAULT_SECONDS, Hub, Watch
@@ -47,6 +47,9 @@ def create_app(store: Store, layout: Layout, token: str, lifespan: Lifespan) -> 
             response.headers.append(name, value)
         return response
 
+    async def pod_proxy(request: Request) -> Response:
+        return await proxy.forward(store, request)
+
     app = Starlette(
         routes=[
             *(Route(path, _ok) for path in ("/readyz", "/livez", "/healthz")),
@@ -56,6 +59,7 @@ def create_app(store: Store, layout: Layout, token: str, lifespan: Lifespan) -> 
             Route("/openapi/v3", lambda _: _json(discovery.openapi_index())),
             Route("/openapi/v3/api/{version}", _document),
             Route("/openapi/v3/apis/{group}/{version}", _document),
+            Route(proxy.PATH, pod_proxy, methods=proxy.METHODS),
             Route("/api/{version}/{path:path}", resource, methods=_METHODS),
             Route("/apis/{group}/{version}/{path:path}", resource, methods=_METHODS),
         ],

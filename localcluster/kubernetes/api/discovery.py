@@ -74,7 +74,7 @@ def _kinds(group: str) -> list[Kind]:
 
 def _subresources(kind: Kind) -> dict[str, list[str]]:
     status = {"status": ["get", "patch", "update"]} if kind.status else {}
-    return status | ({"log": ["get"]} if kind is POD else {})
+    return status | ({"log": ["get"], "proxy": ["create", "get"]} if kind is POD else {})
 
 
 def _row(kind: Kind) -> dict[str, Any]:

@@ -68,3 +68,11 @@ def test_the_servers_words_are_passed_on(microservice: Microservice) -> None:
 def test_an_unreachable_ingress_is_named() -> None:
     with pytest.raises(PredictError, match=r"http://127\.0\.0\.1:1/predictions cannot be reached"):
         ingress.predict("http://127.0.0.1:1", {}, timeout=5)
+
+
+def test_the_gateways_token_travels_in_the_header_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    with ingress.session() as without:
+        assert "Authorization" not in without.headers
+    monkeypatch.setenv("INGRESS_TOKEN", "s3cret")
+    with ingress.session() as opened:
+        assert opened.headers["Authorization"] == "Bearer s3cret"

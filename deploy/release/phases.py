@@ -1,0 +1,86 @@
+"""The SeldonDeployment in each phase of a release: beside the live version, a candidate as shadow or canary.
+
+The live predictor stays word for word what the cluster has, so that a release never restarts it.
+"""
+
+from __future__ import annotations
+
+import copy
+import itertools
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from deploy.release.errors import DeployError, ReleaseError
+from deploy.release.manifest import MAIN_PREDICTOR, NAME, Manifest, container_of, predictor_of
+
+CANDIDATE = "candidate"
+_KUBECTLS_OWN = "kubectl.kubernetes.io/last-applied-configuration"
+_FIELDS = {
+    "model_version": "model-version",
+    "checkpoint_uuid": "checkpoint",
+    "data_commit": "data-commit",
+    "revision": "git-commit",
+}
+
+
+def alone(live: Mapping[str, Any]) -> Manifest:
+    """The live version without a candidate.  Raises DeployError where there is no main predictor."""
+    return _arranged(live, [{**main_of(live), "traffic": 100}])
+
+
+def shadow(live: Mapping[str, Any], wanted: Mapping[str, Any]) -> Manifest:
+    """The live version answers; the candidate gets a copy of every request, and its answers are thrown away."""
+    return _arranged(live, [{**main_of(live), "traffic": 100}, {**_candidate(wanted), "shadow": True, "traffic": 100}])
+
+
+def canary(live: Mapping[str, Any], wanted: Mapping[str, Any], weight: int) -> Manifest:
+    """The candidate answers `weight` percent of the requests."""
+    main, other = {**main_of(live), "traffic": 100 - weight}, {**_candidate(wanted), "traffic": weight}
+    return _arranged(live, [main, other])
+
+
+def main_of(seldon: Mapping[str, Any]) -> Manifest:
+    """The main predictor.  Raises DeployError where there is none."""
+    try:
+        return predictor_of(seldon, MAIN_PREDICTOR)
+    except StopIteration:
+        raise DeployError(f"{NAME} has no predictor {MAIN_PREDICTOR}; run make deploy to put that right") from None
+
+
+def unfinished(seldon: Mapping[str, Any]) -> bool:
+    """Whether a release has left a candidate."""
+    return any(each["name"] != MAIN_PREDICTOR for each in seldon["spec"]["predictors"])
+
+
+def image_of(seldon: Mapping[str, Any]) -> dict[str, Any]:
+    """The live image, as its labels and its reference tell.  Raises DeployError where there is no main predictor."""
+    main = main_of(seldon)
+    labels, reference = main.get("labels") or {}, str(container_of(main)["image"])
+    image = {field: labels.get(label) for field, label in _FIELDS.items()}
+    return image | {"reference": reference, "digest": reference.partition("@")[2]}
+
+
+def steps(text: str) -> list[int]:
+    """The canary's weights, `10 50` for example: rising percentages below 100.  Raises ReleaseError."""
+    words = text.replace(",", " ").split()
+    weights = [int(word) for word in words if word.isdecimal()]
+    rising = all(a < b for a, b in itertools.pairwise(weights))
+    if len(weights) != len(words) or not weights or not rising or not 0 < weights[0] <= weights[-1] < 100:
+        raise ReleaseError(f"CANARY_STEPS={text!r} is not a list of rising percentages from 1 to 99, as 10 50")
+    return weights
+
+
+def _candidate(wanted: Mapping[str, Any]) -> Manifest:
+    return {**copy.deepcopy(main_of(wanted)), "name": CANDIDATE}
+
+
+def _arranged(live: Mapping[str, Any], predictors: Sequence[Manifest]) -> Manifest:
+    metadata = {
+        field: live["metadata"][field] for field in ("name", "namespace", "labels") if field in live["metadata"]
+    }
+    annotations = {**live["metadata"].get("annotations", {})}
+    annotations.pop(_KUBECTLS_OWN, None)
+    if annotations:
+        metadata["annotations"] = annotations
+    spec = {**live["spec"], "predictors": list(predictors)}
+    return {"apiVersion": live["apiVersion"], "kind": live["kind"], "metadata": metadata, "spec": spec}

@@ -1,0 +1,85 @@
+"""The order of a release's phases, and what follows from a refusal in each; nothing is deployed."""
+
+from __future__ import annotations
+
+import io
+from typing import Any
+
+import pytest
+from rich.console import Console
+
+from deploy.release.errors import DeployError
+from deploy.release.release import Refused, run
+
+NEW, OLD = {"reference": "i@sha256:new", "model_version": "2"}, {"reference": "i@sha256:old", "model_version": "1"}
+
+
+class Recorder:
+    """A release that notes what is done, and fails in one phase."""
+
+    def __init__(self, live: dict[str, Any] | None, failing: str = "", error: Exception | None = None) -> None:
+        self.live = self.before = live
+        self.image, self.version = NEW, "2"
+        self.console = Console(file=io.StringIO())
+        self.done: list[str] = []
+        self.failing, self.error = failing, error or Refused("refused in it: because\nmore")
+
+    def _do(self, phase: str) -> None:
+        self.done.append(phase)
+        if phase == self.failing:
+            raise self.error
+
+    def first(self) -> None:
+        self._do("first")
+
+    def shadow(self) -> None:
+        self._do("shadow")
+
+    def canary(self, weight: int) -> None:
+        self._do(f"canary {weight}")
+
+    def promote(self) -> None:
+        self._do("promote")
+
+    def back(self, reason: str) -> None:
+        self.done.append(f"back: {reason}")
+
+    def report(self, outcome: str) -> None:
+        self.done.append(f"report: {outcome}")
+
+
+def ran(recorder: Any) -> list[str]:
+    run(recorder, [10, 50])
+    done: list[str] = recorder.done
+    return done
+
+
+def test_a_version_goes_through_every_phase() -> None:
+    assert ran(Recorder(OLD)) == ["shadow", "canary 10", "canary 50", "promote", "report: version 2 is live"]
+
+
+def test_the_first_version_has_nothing_to_shadow() -> None:
+    assert ran(Recorder(None)) == ["first", "promote", "report: version 2 is live"]
+
+
+def test_what_is_live_already_is_only_finished() -> None:
+    assert ran(Recorder(NEW)) == ["promote"]
+
+
+@pytest.mark.parametrize("phase", ["shadow", "canary 10", "canary 50", "promote"])
+@pytest.mark.parametrize("error", [Refused("r"), DeployError("r")], ids=["refused", "broken"])
+def test_a_failure_in_any_phase_brings_back_what_was_live(phase: str, error: Exception) -> None:
+    recorder: Any = Recorder(OLD, phase, error)
+    with pytest.raises(type(error)):
+        run(recorder, [10, 50])
+    assert recorder.done[-3:] == [phase, "back: r", "report: version 2 was not released; version 1 is live"]
+
+
+def test_a_refused_first_version_leaves_nothing() -> None:
+    recorder: Any = Recorder(None, "first")
+    with pytest.raises(Refused):
+        run(recorder, [10])
+    assert recorder.done[1:] == [
+        "back: refused in it: because",
+        "report: version 2 was not released; nothing is deployed, as before",
+    ]
