@@ -17,7 +17,7 @@ from typing import Any
 
 from rich.console import Console
 
-from deploy.release import apply, history, ingress, kubectl, manifest, phases, pods, samples, traffic, verdict
+from deploy.release import access, apply, history, ingress, kubectl, manifest, phases, pods, samples, traffic, verdict
 from deploy.release.errors import ReleaseError
 from deploy.release.judge import Evidence, Limits, judge
 
@@ -72,6 +72,7 @@ class Release:
         """The candidate becomes the main predictor, and the only one."""
         self._say("promotion")
         apply.apply(self.objects, self.wanted, self.seconds)
+        self.console.print(access.apply(self.namespace))
         apply.confirm(self.image, self.namespace, 60)
         history.add(self.namespace, history.Entry.of("release", self.image))
 
