@@ -25,8 +25,15 @@ CLAIM = {
     "spec": {"accessModes": ["ReadWriteMany"], "resources": {"requests": {"storage": "1Gi"}}},
 }
 WRITER = """
-import os, time
+import os, signal, sys, time
 from pathlib import Path
+
+def end(*_):
+    time.sleep(1)
+    Path(os.environ["KEPT"], "ended").write_text(os.environ["HOSTNAME"])
+    sys.exit()
+
+signal.signal(signal.SIGTERM, end)
 for name in ("KEPT", "FLEETING"):
     with Path(os.environ[name], "runs").open("a") as stream:
         print(os.environ["HOSTNAME"], file=stream)
@@ -115,6 +122,7 @@ def test_volumes_are_shared_and_live_as_long_as_pod_or_claim(cluster: Cluster, d
     until(lambda: len(cluster.pods("voluminous")) == 1, "the old Pod is gone")
     second = environment(cluster)
     assert second["KEPT"] == first["KEPT"]
+    assert (second["KEPT"] / "ended").read_text() == name, "a container without a port gets its time to end"
     until(lambda: len((second["KEPT"] / "runs").read_text().split()) == 2, "the claim kept what was there")
     assert second["FLEETING"] != first["FLEETING"]
     assert not first["FLEETING"].exists()
