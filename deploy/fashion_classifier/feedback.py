@@ -164,18 +164,31 @@ def _is_number(value: Any) -> bool:
 
 
 def _content(message: Any, what: str, hint: str) -> Any:
-    """The tensor or ndarray as nested lists, the string, or the JSON value of a Seldon message."""
+    """The tensor, ndarray or tftensor as nested lists, the string, or the JSON value of a Seldon message."""
     data = message.get("data") if isinstance(message, Mapping) else None
     if isinstance(data, Mapping):
         if "ndarray" in data:
             return data["ndarray"]
         if "tensor" in data:
             return _nested(data["tensor"], what)
+        if "tftensor" in data:
+            return _nested(_tensor(data["tftensor"], what), what)
     elif isinstance(message, Mapping):
         for field in ("strData", "jsonData"):
             if field in message:
                 return message[field]
     raise BadInput(f"{what} holds nothing that can be read; {hint}")
+
+
+def _tensor(proto: Mapping[str, Any], what: str) -> dict[str, Any]:
+    """Shape and values of a TensorProto in the form in which this service answers: float32 as bytes."""
+    try:
+        shape = [int(dimension["size"]) for dimension in proto["tensorShape"]["dim"]]
+        content = base64.b64decode(proto["tensorContent"], validate=True)
+        values = np.frombuffer(content, {"DT_FLOAT": "<f4"}[proto["dtype"]]).tolist()
+    except (KeyError, TypeError, ValueError) as error:
+        raise BadInput(f'the tftensor of {what} is not DT_FLOAT with "tensorContent"; send it as it came') from error
+    return {"shape": shape, "values": values}
 
 
 def _nested(tensor: Mapping[str, Any], what: str) -> Any:

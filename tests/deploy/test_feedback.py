@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from data.catalog import CLASS_NAMES
-from deploy.fashion_classifier import feedback
+from deploy.fashion_classifier import feedback, tftensor
 from deploy.fashion_classifier.errors import BadInput
 from pipelines.feedback import collect
 
@@ -66,6 +66,15 @@ def test_every_documented_way_to_say_coat_is_class_4(truth: dict[str, Any]) -> N
     found = told(truth, 6)
     assert (found.truths, found.answers) == ([4], [6])
     assert (found.model_version, found.puid) == ("3", META["puid"])
+
+
+def test_an_answer_and_a_truth_may_be_tftensors() -> None:
+    rows = np.array([one_hot(6, 0.9), one_hot(8, 0.9)], np.float32)
+    answer = {**response(6, 8), "data": {"tftensor": tftensor.to_json(rows)}}
+    truth = {"data": {"tftensor": tftensor.to_json(np.array([1, 8], np.float32))}}
+    found = feedback.read({"request": request(2), "response": answer, "truth": truth}, CLASS_NAMES)
+    assert found is not None
+    assert (found.answers, found.truths) == ([6, 8], [1, 8])
 
 
 @pytest.mark.parametrize("kind", ["ndarray", "tensor", "jsonData"])
@@ -123,7 +132,9 @@ NO_CLASS = [
     ({"data": {"tensor": {"shape": [2], "values": [1]}}}, "the shape must fit"),
     ({"data": {"tensor": {"shape": [1, 1, 1], "values": [1]}}}, "the shape must fit"),
     ({"data": {"tensor": {"values": ["NaN"], "shape": [1]}}}, "names the class 'NaN'"),
-    ({"data": {"tftensor": {}}}, "nothing that can be read"),
+    ({"data": {"tftensor": {}}}, "is not DT_FLOAT"),
+    ({"data": {"tftensor": {**tftensor.to_json(np.zeros(1, np.float32)), "tensorContent": "AA=="}}}, "is not DT_FLOAT"),
+    ({"data": {"tftensor": {**tftensor.to_json(np.zeros(1, np.float32)), "dtype": "DT_INT8"}}}, "is not DT_FLOAT"),
     ({"binData": "AAAA"}, "nothing that can be read"),
 ]
 

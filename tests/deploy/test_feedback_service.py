@@ -15,7 +15,7 @@ import psutil
 import pytest
 import requests
 
-from deploy.fashion_classifier import spool
+from deploy.fashion_classifier import spool, tftensor
 from deploy.release.registry import Registered
 from localcluster.settings import Settings
 from pipelines.feedback import Feedback, collect
@@ -57,9 +57,15 @@ def read(directory: Path) -> list[Feedback]:
     return collected.valid
 
 
-def predicted(service: Microservice, images: np.ndarray[Any, Any]) -> dict[str, Any]:
+def predicted(service: Microservice, images: np.ndarray[Any, Any], kind: str = "ndarray") -> dict[str, Any]:
     """Request and response of a prediction."""
-    request = {"data": {"ndarray": images.tolist()}}
+    messages: dict[str, dict[str, Any]] = {
+        "ndarray": {"data": {"ndarray": images.tolist()}},
+        "tensor": {"data": {"tensor": {"shape": list(images.shape), "values": images.ravel().tolist()}}},
+        "tftensor": {"data": {"tftensor": tftensor.to_json(images.astype(np.float32))}},
+        "jsonData": {"jsonData": images.tolist()},
+    }
+    request = messages[kind]
     return {"request": request, "response": service.post(request).json()}
 
 
@@ -78,6 +84,17 @@ def test_a_correction_is_stored_in_the_pipelines_format_and_counted(service: Mic
     assert len(counted) == 1
     assert f'truth="{LABELS[4]}"' in counted[0]
     assert f'answer="{LABELS[line.answer]}"' in counted[0]
+
+
+@pytest.mark.parametrize("kind", ["tensor", "tftensor", "jsonData"])
+def test_an_answer_of_every_kind_can_be_corrected(service: Microservice, stored: Path, kind: str) -> None:
+    message = predicted(service, IMAGES[:2], kind) | {"truth": {"data": {"ndarray": [4, LABELS[2]]}}}
+    answer = service.post(message, FEEDBACK)
+    assert answer.status_code == 200, answer.text
+    assert [(line.image, line.truth) for line in read(stored)] == [
+        (IMAGES[0].tobytes(), 4),
+        (IMAGES[1].tobytes(), 2),
+    ]
 
 
 def test_a_refused_feedback_says_what_to_send_and_stores_nothing(service: Microservice, stored: Path) -> None:
