@@ -154,6 +154,7 @@ def _kubernetes() -> Iterable[str]:
     for kind in KINDS:
         yield f"| {kind.name} | {kind.api_version} | {', '.join(kind.short)} |"
     yield ""
+    yield "Subresources: `status`, and of Pods `log` and `proxy`."
     yield "Every other kind is unknown to the server, as an API that is not installed is on a cluster."
     yield ""
 

@@ -14,6 +14,8 @@ from deploy.release.errors import DeployError, ReleaseError
 from deploy.release.manifest import MAIN_PREDICTOR, NAME, Manifest, container_of, predictor_of
 
 CANDIDATE = "candidate"
+FEEDBACK = "FEEDBACK_SPOOL"
+"""Where the wrapper stores feedback; without it, feedback only counts."""
 _KUBECTLS_OWN = "kubectl.kubernetes.io/last-applied-configuration"
 _FIELDS = {
     "model_version": "model-version",
@@ -29,8 +31,14 @@ def alone(live: Mapping[str, Any]) -> Manifest:
 
 
 def shadow(live: Mapping[str, Any], wanted: Mapping[str, Any]) -> Manifest:
-    """The live version answers; the candidate gets a copy of every request, and its answers are thrown away."""
-    return _arranged(live, [{**main_of(live), "traffic": 100}, {**_candidate(wanted), "shadow": True, "traffic": 100}])
+    """The live version answers; the candidate gets a copy of every request, and its answers are thrown away.
+
+    Corrections are requests, too: a shadow that stored its copies would teach the next training each of them twice.
+    """
+    candidate = _candidate(wanted)
+    model = container_of(candidate)
+    model["env"] = [variable for variable in model.get("env") or [] if variable["name"] != FEEDBACK]
+    return _arranged(live, [{**main_of(live), "traffic": 100}, {**candidate, "shadow": True, "traffic": 100}])
 
 
 def canary(live: Mapping[str, Any], wanted: Mapping[str, Any], weight: int) -> Manifest:

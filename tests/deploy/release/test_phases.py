@@ -75,6 +75,17 @@ def test_the_routes_of_shadow_and_canary_are_those_that_seldon_gives_istio() -> 
         assert [each["weight"] for each in envoy["weighted_clusters"]["clusters"]] == [90, 10]
 
 
+def test_only_versions_that_answer_store_corrections() -> None:
+    stores = [
+        [
+            any(v["name"] == "FEEDBACK_SPOOL" for v in manifest.container_of(each)["env"])
+            for each in seldon["spec"]["predictors"]
+        ]
+        for seldon in arrangements(10)
+    ]
+    assert stores == [[True], [True, False], [True, True], [True]]
+
+
 def test_what_is_applied_carries_nothing_of_the_servers() -> None:
     seldon = phases.alone(live())
     assert seldon["metadata"].keys() == {"name", "namespace", "labels", "annotations"}

@@ -16,7 +16,7 @@ from deploy.release.registry import Registered
 from tests.deploy.release.stages import Stages
 from tests.localcluster.kubernetes.cluster import until
 
-pytestmark = [pytest.mark.slow, pytest.mark.e2e, pytest.mark.xdist_group("rollout")]
+pytestmark = [pytest.mark.slow, pytest.mark.e2e, pytest.mark.xdist_group("rollout"), pytest.mark.timeout(600)]
 
 IMAGES = ("--images", "100")
 REQUEST = json.dumps({"data": {"tensor": {"shape": [784], "values": [7] * 784}}}).encode()
