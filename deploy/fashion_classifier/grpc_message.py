@@ -7,13 +7,17 @@ The protobuf of the serving environment is pure Python, so every value that is a
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import Any
 
-from seldon_core.proto.prediction_pb2 import Metric, SeldonMessage
+from seldon_core.proto.prediction_pb2 import DefaultData, Meta, Metric, SeldonMessage
 
 from . import binary, payload, pixels, tftensor
 from .model import Probabilities
 from .payload import Kind, Request
+
+_META = SeldonMessage.META_FIELD_NUMBER
+_DATA = SeldonMessage.DATA_FIELD_NUMBER
 
 
 def read(message: Any) -> Request:
@@ -39,11 +43,31 @@ def received_meta(message: Any) -> Mapping[str, Any]:
     return {"meta": {"puid": meta.puid, "tags": dict(meta.tags), "requestPath": dict(meta.requestPath)}}
 
 
-def write(probabilities: Probabilities, kind: Kind, names: Sequence[str], meta: Mapping[str, Any]) -> Any:
+class Answer:
+    """A SeldonMessage to Seldon's wrapper, which counts `meta.metrics`, and to gRPC, which asks for the bytes.
+
+    Provenance and class names are the same in every answer and made half of its cost, so they are bytes from the
+    start.
+    """
+
+    def __init__(self, meta: Any, constant: bytes, data: bytes) -> None:
+        """`meta` is what varies: a protobuf message; `constant` the rest of it, serialised."""
+        self.meta = meta
+        self._constant = constant
+        self._data = data
+
+    def IsInitialized(self) -> bool:  # noqa: N802 - protobuf's name
+        """What protobuf asks before it serialises: whether required fields are set; there are none."""
+        return True
+
+    def SerializePartialToString(self) -> bytes:  # noqa: N802 - protobuf's name
+        """The message on the wire."""
+        return _field(_META, self._constant + self.meta.SerializeToString()) + _field(_DATA, self._data)
+
+
+def write(probabilities: Probabilities, kind: Kind, names: Sequence[str], meta: Mapping[str, Any]) -> Answer:
     """The answer: probabilities float32 [n, 10] in the request's kind, with `meta` as the envelope makes it."""
-    answer = SeldonMessage()
-    data = answer.data
-    data.names.extend(names)
+    data = DefaultData()
     if kind == "tftensor":
         tftensor.to_protobuf(probabilities, data.tftensor)
     elif kind == "tensor":
@@ -52,16 +76,45 @@ def write(probabilities: Probabilities, kind: Kind, names: Sequence[str], meta: 
     else:
         for row in probabilities.tolist():
             data.ndarray.add_list().extend(row)
-    answer.meta.puid = meta["puid"]
-    answer.meta.requestPath.update(meta.get("requestPath", {}))
+    varying, constant = Meta(puid=meta["puid"]), {}
     for name, value in meta.get("tags", {}).items():
         if isinstance(value, str):
-            answer.meta.tags[name].string_value = value
+            constant[name] = value
         else:
-            answer.meta.tags[name].CopyFrom(value)
+            varying.tags[name].CopyFrom(value)
     for metric in meta.get("metrics", []):
-        answer.meta.metrics.add(**{**metric, "type": Metric.MetricType.Value(metric["type"])})
-    return answer
+        # Field by field, which takes half the time of keyword arguments.
+        added = varying.metrics.add()
+        added.key, added.value, added.type = metric["key"], metric["value"], Metric.MetricType.Value(metric["type"])
+        for tag, text in metric["tags"].items():
+            added.tags[tag] = text
+    path = tuple(meta.get("requestPath", {}).items())
+    return Answer(varying, _constant(tuple(constant.items()), path), _names(tuple(names)) + data.SerializeToString())
+
+
+@lru_cache(maxsize=16)
+def _constant(tags: tuple[tuple[str, str], ...], path: tuple[tuple[str, str], ...]) -> bytes:
+    meta = Meta(requestPath=dict(path))
+    for name, value in tags:
+        meta.tags[name].string_value = value
+    content: bytes = meta.SerializeToString()
+    return content
+
+
+@lru_cache(maxsize=1)
+def _names(names: tuple[str, ...]) -> bytes:
+    content: bytes = DefaultData(names=names).SerializeToString()
+    return content
+
+
+def _field(number: int, content: bytes) -> bytes:
+    """A message as a field of another: its number with wire type 2, its length in groups of seven bits, itself."""
+    length, rest = bytearray(), len(content)
+    while rest > 127:
+        length.append(rest & 127 | 128)
+        rest >>= 7
+    length.append(rest)
+    return bytes((number << 3 | 2, *length)) + content
 
 
 def _plain(value: Any) -> Any:

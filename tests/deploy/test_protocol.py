@@ -144,13 +144,16 @@ def test_grpc_answers_each_payload_in_the_kind_that_seldon_gives(
     tags = {"client": "test", "nested": {"list": [1.5, "x", None, True]}}
     meta = {"puid": "p", "tags": tags, "requestPath": {"before": "x"}}
     answers = call(microservice, *(("Predict", {**message, "meta": meta}) for message, _, _ in MESSAGES.values()))
-    for answer, (_, kind, count) in zip(answers, MESSAGES.values(), strict=True):
+    for answer, (message, kind, count) in zip(answers, MESSAGES.values(), strict=True):
         assert "error" not in answer, answer
         np.testing.assert_allclose(probabilities(answer, kind), classifier.probabilities(IMAGES[:count]), atol=1e-5)
         assert answer["meta"]["puid"] == "p"
         assert answer["meta"]["tags"].items() >= {**tags, "model_version": "3"}.items()
         assert answer["meta"]["requestPath"] == {"before": "x", "fashion-classifier": "fashion-classifier:v3"}
-        assert {metric["key"] for metric in answer["meta"]["metrics"]} >= {"fashion_classifier_images"}
+        counted = {metric["key"]: metric for metric in answer["meta"]["metrics"]}
+        assert counted["fashion_classifier_images"]["value"] == count
+        assert counted["fashion_classifier_images"]["tags"]["payload"] in message | message.get("data", {})
+        assert set(answer) == {"data", "meta"}
 
 
 REFUSED: list[tuple[dict[str, Any], str]] = [
