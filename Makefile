@@ -11,10 +11,11 @@ export PATH := $(CURDIR)/.venv/bin:$(PATH)
 REPORT := build/report
 TRAIN ?= new
 CONFIG ?= const.yaml
+BENCH ?= determined pachyderm serving training
 PYTEST := $(PYTHON) -m pytest -q --dist loadgroup
 
 .PHONY: help env demo data train search register gate image deploy predict release rollback lineage up down status logs \
-	reset test test-fast test-long check
+	reset test test-fast test-long check bench
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 12
@@ -87,6 +88,9 @@ test-fast: env ## an answer in two minutes
 
 test-long: env ## chaos, soak, full data
 	@$(PYTEST) -m long
+
+bench: env ## measure again, on a quiet machine (BENCH=serving takes 30 min; determined, pachyderm, training)
+	@$(CLIENTS) && for name in $(BENCH); do $(PYTHON) -m "benchmarks.$$name.measure" || exit 1; done
 
 check: env ## format, lint, types, import rules
 	@$(PYTHON) -m ruff format --check . && $(PYTHON) -m ruff check . && .venv/bin/lint-imports

@@ -62,7 +62,7 @@ def test_every_direct_dependency_is_explained(name: str) -> None:
             assert package in reasons, f"{package} of requirements/{name}.in"
 
 
-@pytest.mark.parametrize("path", sorted((REPOSITORY / "requirements").glob("*.txt")), ids=lambda path: path.name)
+@pytest.mark.parametrize("path", sorted((REPOSITORY / "requirements").rglob("*.txt")), ids=lambda path: path.name)
 def test_locks_have_hashes_and_no_addresses(path: Path) -> None:
     text = path.read_text()
     assert "://" not in text

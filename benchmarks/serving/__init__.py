@@ -1,0 +1,1 @@
+"""How fast the Seldon wrapper serves, beside the peers."""

@@ -1,0 +1,14 @@
+"""The stock wrapper: Seldon's `predict` hook, with the LiteRT engine."""
+
+import os
+
+import numpy as np
+from litert import Model
+
+
+class Stock:
+    def load(self):
+        self.model = Model(os.environ["MODEL"])
+
+    def predict(self, X, names, meta=None):  # noqa: N803 - Seldon's names
+        return self.model.probabilities(np.asarray(X, np.uint8))
