@@ -187,7 +187,13 @@ def install(environment: Path) -> None:
 
 def digest() -> str:
     """Sixteen hexadecimal digits that change with whatever decides a measurement: servers, wrapper, locks."""
-    files = [*PEERS.rglob("*.py"), *PEERS.rglob("*.json"), *LOCKS.glob("*.txt"), *HERE.glob("[!r]*.py"), MANIFEST]
+    files = [
+        *PEERS.rglob("*.py"),
+        *PEERS.rglob("*.json"),
+        *(LOCKS / f"{each.name}.txt" for each in environments(NAMES)),
+        *HERE.glob("[!r]*.py"),
+        MANIFEST,
+    ]
     files += [REPOSITORY / "deploy" / "FashionClassifier.py", REPOSITORY / "requirements" / "serving.txt"]
     files += (REPOSITORY / "deploy" / "fashion_classifier").glob("*.py")
     contents = b"".join(f"{file.relative_to(REPOSITORY)}\n".encode() + file.read_bytes() for file in sorted(files))
