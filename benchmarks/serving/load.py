@@ -49,7 +49,7 @@ def run(url: str, body: Path, connections: int, seconds: float, protocol: Sequen
     refused = re.findall(r"(\d+) (failed|errored|timeout|3xx|4xx|5xx)", done.stdout)
     if done.returncode != 0 or len(refused) != _COUNTED or any(int(count) for count, _ in refused):
         raise SystemExit(f"h2load at {url}: {done.stdout}{done.stderr}")
-    return summary(np.loadtxt(log, dtype=np.int64, ndmin=2), seconds)
+    return summary(np.loadtxt(log, dtype=np.int64).reshape(-1, 3), seconds)
 
 
 def summary(log: np.ndarray[Any, np.dtype[np.int64]], seconds: float) -> dict[str, Any]:
