@@ -23,5 +23,5 @@ class Original:
         logits = network.logits(trained, images, recipe["flip"])
         self.model = tf.keras.Model(images, tf.nn.softmax(logits / metadata["temperature"]))
 
-    def predict(self, X, names, meta=None):  # noqa: N803 - Seldon's names
+    def predict(self, X, names, meta=None):  # noqa: ARG002, N803 - Seldon's signature
         return self.model.predict(np.asarray(X, np.uint8), verbose=0)

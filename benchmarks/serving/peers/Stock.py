@@ -10,5 +10,5 @@ class Stock:
     def load(self):
         self.model = Model(os.environ["MODEL"])
 
-    def predict(self, X, names, meta=None):  # noqa: N803 - Seldon's names
+    def predict(self, X, names, meta=None):  # noqa: ARG002, N803 - Seldon's signature
         return self.model.probabilities(np.asarray(X, np.uint8))

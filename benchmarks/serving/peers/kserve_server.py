@@ -24,7 +24,7 @@ class Clothes(Model):
         self.ready = True
         return self.ready
 
-    async def predict(self, payload, headers=None, response_headers=None):
+    async def predict(self, payload, headers=None, response_headers=None):  # noqa: ARG002 - KServe's signature
         probabilities = self.engine.probabilities(payload.inputs[0].as_numpy())
         output = InferOutput("probabilities", list(probabilities.shape), "FP32")
         output.set_data_from_numpy(probabilities, binary_data=False)

@@ -8,7 +8,7 @@ from litert import Model
 
 
 class Clothes(ls.LitAPI):
-    def setup(self, device):
+    def setup(self, device):  # noqa: ARG002 - LitServe's signature
         self.model = Model(os.environ["MODEL"])
 
     def decode_request(self, request):
