@@ -20,14 +20,16 @@ PUID_LENGTH = 256
 
 def received_meta(message: Mapping[str, Any]) -> Mapping[str, Any]:
     """The request's `meta`, checked.  Raises BadInput."""
-    meta = message.get("meta") or {}
+    meta = message.get("meta")
+    if meta is None:
+        return {}
     if not isinstance(meta, Mapping):
         raise BadInput('"meta" must be an object')
     for field in ("tags", "requestPath"):
         if not isinstance(meta.get(field, {}), Mapping):
             raise BadInput(f'"meta.{field}" must be an object')
     puid = meta.get("puid")
-    if puid and not is_puid(puid):
+    if puid is not None and not is_puid(puid):
         raise BadInput(f'"meta.puid" must be a string of at most {PUID_LENGTH} printable ASCII characters')
     return meta
 

@@ -8,6 +8,10 @@ ServingError
 
 from __future__ import annotations
 
+from typing import Any
+
+BAD_DATA = "MICROSERVICE_BAD_DATA"
+
 
 class ServingError(Exception):
     """What failed, where, and what to do next."""
@@ -23,3 +27,8 @@ class ModelError(ServingError):
 
 class SpoolError(ServingError):
     """Feedback cannot be stored at the moment; it may be sent again later."""
+
+
+def status(message: str, reason: str = BAD_DATA) -> dict[str, Any]:
+    """Seldon's error body, as `SeldonMicroserviceException.to_dict` writes it."""
+    return {"status": {"status": 1, "info": message, "code": -1, "reason": reason}}

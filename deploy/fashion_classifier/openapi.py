@@ -11,12 +11,26 @@ from importlib.resources import files
 from typing import Any
 
 from .artifact import Artifact
+from .errors import status
 from .pixels import MAX_IMAGES, SHAPES
+from .schemas import PUID, reference, schemas
 
 EXAMPLE = "example.json"
 """Test image 0 of Fashion-MNIST (an ankle boot) as a request."""
 
-_NUMBER = {"type": "number", "minimum": 0, "maximum": 255}
+_JSON = "application/json"
+_HEADERS = {"Seldon-Puid": {"description": "the id of the request, given or made", "schema": PUID}}
+_REFUSALS = {
+    "400": (
+        "The message cannot be read: what is wrong, and what to send",
+        "shape [28, 28] needs 784 values; found 783",
+    ),
+    "404": ("There is no such unit", "there is no unit 'other'; this one is 'fashion-classifier'"),
+    "413": ("The body is too large", "the body is larger than 40 MiB; send fewer images at once"),
+    "415": ("The body is compressed", "the body is compressed (Content-Encoding: gzip); send it as it is"),
+    "503": ("The model is not ready, or feedback cannot be stored now", "the model is not loaded yet"),
+}
+_REASONS = {"404": "NOT_FOUND", "415": "UNSUPPORTED_MEDIA_TYPE", "503": "NOT_READY"}
 
 
 def example_request() -> dict[str, Any]:
@@ -27,135 +41,101 @@ def example_request() -> dict[str, Any]:
 
 def document(artifact: Artifact, answer: Mapping[str, Any]) -> dict[str, Any]:
     """The document for one model; `answer` is what it answers to the example request."""
-    version = artifact.tags().get("model_version", "unregistered")
     description = (
         f"Classifies images of clothes into {', '.join(artifact.labels)}. An image is 28x28 pixels from 0 "
-        f"(background) to 255, sent as {SHAPES}; at most {MAX_IMAGES} in one request."
+        f"(background) to 255, sent as {SHAPES}; at most {MAX_IMAGES} in one request. A picture file may have any size "
+        "and ground. Predictions and feedback are served below /api/v0.1 too. With pictures: [try it](try.html)."
     )
+    feedback = {
+        "request": example_request(),
+        "response": answer,
+        "reward": 0,
+        "truth": {"data": {"ndarray": [artifact.labels[0]]}},
+    }
+    prediction = {_JSON: _content("Request", example_request()), "multipart/form-data": _content("Form")}
     return {
         "openapi": "3.0.3",
-        "info": {"title": artifact.name, "version": version, "description": description},
+        "info": {
+            "title": artifact.name,
+            "version": artifact.tags().get("model_version", "unregistered"),
+            "description": description,
+        },
         "servers": [{"url": "../../..", "description": "this deployment"}],
+        "tags": [{"name": "predictions"}, {"name": "model"}, {"name": "health"}],
         "paths": {
-            "/api/v1.0/predictions": {"post": _predictions(answer)},
-            "/api/v1.0/metadata": {"get": _get("What the model is: version, inputs, outputs, provenance", "metadata")},
-            "/api/v1.0/health/status": {"get": _get("Whether the model answers", "health")},
+            "/api/v1.0/predictions": _post("predict", "Classify images", prediction, "Answer", answer),
+            "/api/v1.0/feedback": _post(
+                "sendFeedback",
+                "Say what an image really shows",
+                {_JSON: _content("Feedback", feedback)},
+                "Acknowledgement",
+            ),
+            "/api/v1.0/metadata": _get("graph", "model", "The graph, and the model in it", "Graph"),
+            "/api/v1.0/metadata/{unit}": _get(
+                "metadata", "model", "What the model takes and gives", "Model", unit=True
+            ),
+            "/api/v1.0/status": _get("status", "health", "Whether the model answers", "Status"),
+            "/api/v1.0/status/{unit}": _get("unitStatus", "health", "Whether a unit answers", "Status", unit=True),
+            "/api/v1.0/health/status": _get("healthStatus", "health", "Whether the model answers", "Status"),
+            "/ready": _get("ready", "health", "Whether the model answers", "Status"),
+            "/live": _get("live", "health", "Whether the server answers"),
+            "/health/ping": _get("ping", "health", "Whether the server answers"),
         },
-        "components": {"schemas": _schemas(artifact)},
+        "components": {"schemas": schemas(artifact.labels), "responses": _refusals()},
     }
 
 
-def _predictions(answer: Mapping[str, Any]) -> dict[str, Any]:
+def _post(
+    operation: str, summary: str, content: dict[str, Any], schema: str, answer: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
     return {
-        "operationId": "predict",
-        "tags": ["predictions"],
-        "summary": "Classify images",
-        "requestBody": {
-            "required": True,
-            "content": {"application/json": {"schema": _reference("Request"), "example": example_request()}},
-        },
-        "responses": {
-            "200": _json("Probabilities of the ten classes, one row an image", "Answer", answer),
-            "400": _json("The request cannot be read: what is wrong, and what to send", "Error", _ERROR),
-            "413": _json("The body is too large", "Error"),
-        },
+        "post": {
+            "operationId": operation,
+            "tags": ["predictions"],
+            "summary": summary,
+            "requestBody": {"required": True, "content": content},
+            "responses": {
+                "200": _response(summary, {_JSON: _content(schema, answer)}),
+                **_references("400", "413", "415", "503"),
+            },
+        }
     }
 
 
-def _get(summary: str, operation: str) -> dict[str, Any]:
-    content = {"application/json": {"schema": {"type": "object"}}}
+def _get(operation: str, tag: str, summary: str, schema: str | None = None, *, unit: bool = False) -> dict[str, Any]:
+    described = {"name": "unit", "in": "path", "required": True, "schema": {"type": "string", "minLength": 1}}
+    content = {_JSON: _content(schema)} if schema else {"text/html": {"schema": {"type": "string"}, "example": "pong"}}
     return {
-        "operationId": operation,
-        "tags": ["model"],
-        "summary": summary,
-        "responses": {"200": {"description": summary, "content": content}},
+        "get": {
+            "operationId": operation,
+            "tags": [tag],
+            "summary": summary,
+            "parameters": [{**described, "example": "fashion-classifier"}] if unit else [],
+            "responses": {
+                "200": _response(summary, content),
+                **_references(*(["404"] if unit else []), *(["503"] if schema == "Status" else [])),
+            },
+        }
     }
 
 
-def _schemas(artifact: Artifact) -> dict[str, Any]:
-    names = {"type": "array", "items": {"type": "string"}}
-    shape = {"type": "array", "items": {"type": "integer", "minimum": 1}, "minItems": 1, "maxItems": 4}
-    probability = {"type": "number", "minimum": 0, "maximum": 1.001}
-    row = {"type": "array", "items": probability, "minItems": 10, "maxItems": 10}
+def _refusals() -> dict[str, Any]:
     return {
-        "Request": _object(
-            {
-                "data": {
-                    "oneOf": [
-                        _object({"names": names, "tensor": _tensor(shape, _NUMBER)}, ["tensor"]),
-                        _object(
-                            {"names": names, "ndarray": {"type": "array", "minItems": 1, "items": {}}}, ["ndarray"]
-                        ),
-                    ]
-                },
-                "meta": _object({"puid": {"type": "string"}, "tags": {"type": "object"}}, []),
-            },
-            ["data"],
-        ),
-        "Answer": _object(
-            {
-                "data": _object(
-                    {
-                        "names": {"type": "array", "items": {"type": "string", "enum": list(artifact.labels)}},
-                        "tensor": _tensor(shape, probability),
-                        "ndarray": {"type": "array", "items": row},
-                    },
-                    ["names"],
-                ),
-                "meta": _object(
-                    {
-                        "puid": {"type": "string"},
-                        "tags": {"type": "object"},
-                        "metrics": {"type": "array", "items": {"type": "object"}},
-                        "requestPath": {"type": "object"},
-                    },
-                    ["puid", "tags"],
-                ),
-            },
-            ["data", "meta"],
-        ),
-        "Error": _object(
-            {
-                "status": _object(
-                    {
-                        "status": {"type": "integer"},
-                        "info": {"type": "string"},
-                        "code": {"type": "integer"},
-                        "reason": {"type": "string"},
-                    },
-                    ["status", "info", "code", "reason"],
-                )
-            },
-            ["status"],
-        ),
+        code: _response(
+            description, {_JSON: _content("Error", status(info, f"MICROSERVICE_{_REASONS.get(code, 'BAD_DATA')}"))}
+        )
+        for code, (description, info) in _REFUSALS.items()
     }
 
 
-_ERROR = {
-    "status": {
-        "status": 1,
-        "info": "shape [28, 28] needs 784 values; found 783",
-        "code": -1,
-        "reason": "MICROSERVICE_BAD_DATA",
-    }
-}
+def _references(*codes: str) -> dict[str, Any]:
+    return {code: {"$ref": f"#/components/responses/{code}"} for code in codes}
 
 
-def _object(properties: dict[str, Any], required: list[str]) -> dict[str, Any]:
-    schema: dict[str, Any] = {"type": "object", "properties": properties}
-    return {**schema, "required": required} if required else schema
+def _response(description: str, content: Mapping[str, Any]) -> dict[str, Any]:
+    return {"description": description, "headers": _HEADERS, "content": content}
 
 
-def _tensor(shape: dict[str, Any], value: dict[str, Any]) -> dict[str, Any]:
-    return _object({"shape": shape, "values": {"type": "array", "items": value}}, ["shape", "values"])
-
-
-def _json(description: str, schema: str, example: Mapping[str, Any] | None = None) -> dict[str, Any]:
-    content: dict[str, Any] = {"schema": _reference(schema)}
-    if example is not None:
-        content["example"] = example
-    return {"description": description, "content": {"application/json": content}}
-
-
-def _reference(schema: str) -> dict[str, str]:
-    return {"$ref": f"#/components/schemas/{schema}"}
+def _content(schema: str, example: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    content: dict[str, Any] = {"schema": reference(schema)}
+    return content if example is None else {**content, "example": example}

@@ -10,9 +10,8 @@ from typing import Any
 from flask import Blueprint, Response, jsonify, request
 from werkzeug.exceptions import HTTPException, MethodNotAllowed, NotFound
 
-from .errors import BadInput, ModelError, SpoolError
+from .errors import BAD_DATA, BadInput, ModelError, SpoolError, status
 
-_BAD_DATA = "MICROSERVICE_BAD_DATA"
 _METHODS = {"GET", "POST"}
 """OPTIONS and HEAD come with these."""
 
@@ -23,11 +22,6 @@ def install(service: Blueprint) -> None:
     service.app_errorhandler(ModelError)(_not_ready)
     service.app_errorhandler(SpoolError)(_not_stored)
     service.app_errorhandler(HTTPException)(_http_error)
-
-
-def status(message: str, reason: str = _BAD_DATA) -> dict[str, Any]:
-    """Seldon's error body, as `SeldonMicroserviceException.to_dict` writes it."""
-    return {"status": {"status": 1, "info": message, "code": -1, "reason": reason}}
 
 
 def _bad_input(error: BadInput) -> tuple[Response, int]:
@@ -46,7 +40,7 @@ def _http_error(error: HTTPException) -> Any:
     if error.code is None:
         return error
     headers = [header for header in error.get_headers() if header[0].lower() not in ("content-type", "content-length")]
-    reason = _BAD_DATA if error.code in (400, 413) else "MICROSERVICE_" + error.name.upper().replace(" ", "_")
+    reason = BAD_DATA if error.code in (400, 413) else "MICROSERVICE_" + error.name.upper().replace(" ", "_")
     return jsonify(status(_words(error), reason)), error.code, headers
 
 

@@ -28,8 +28,10 @@ def test_the_image_has_the_wrapper_and_the_model(registered: Registered) -> None
         "model/model.tflite",
         "model/version.json",
     }
-    sources = {path.name for path in (image.APP / "fashion_classifier").iterdir() if path.suffix in (".py", ".json")}
-    assert sources == {Path(name).name for name in contents if name.startswith("app/fashion_classifier/")}
+    wrapper = image.APP / "fashion_classifier"
+    sources = {path.relative_to(image.APP) for path in wrapper.rglob("*.*") if path.suffix != ".pyc"}
+    assert sources == {Path(name).relative_to("app") for name in contents if name.startswith("app/fashion_classifier/")}
+    assert Path("fashion_classifier/pages/try.html") in sources
     assert json.loads(contents["model/version.json"]) == {
         "model_version": 3,
         "checkpoint": CHECKPOINT,
@@ -40,11 +42,16 @@ def test_the_image_has_the_wrapper_and_the_model(registered: Registered) -> None
 def test_the_image_imports_nothing_that_only_the_working_environment_has(registered: Registered) -> None:
     allowed = {
         "FashionClassifier",
+        "PIL",
         "ai_edge_litert",
         "fashion_classifier",
         "flask",
+        "flask_cors",
+        "grpc",
         "numpy",
         "orjson",
+        "pachyderm_sdk",
+        "prometheus_client",
         "seldon_core",
         "swagger_ui_bundle",
         "werkzeug",
