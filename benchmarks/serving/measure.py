@@ -27,6 +27,7 @@ import hashlib
 import json
 import os
 import platform
+import signal
 import subprocess
 import sys
 import tempfile
@@ -75,6 +76,8 @@ def main() -> int:
     parser.add_argument("--results", type=Path, default=HERE, help="folder of results.json; default: this module's")
     arguments = parser.parse_args()
     load.tool()
+    # Ended from outside, it ends the server that runs.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     with tempfile.TemporaryDirectory(prefix="serving-") as temporary:
         home = Path(temporary)
         checkpoint = (
