@@ -60,7 +60,7 @@ class FashionClassifier:
         """
         parts = {name: seldon_message_to_json(getattr(message, name)) for name in ("request", "response", "truth")}
         given = feedback.read(parts, self.artifact.labels)
-        done = feedback.store(given, self._spool)
+        done = feedback.store(given, self._spool, mirrored=envelope.is_mirrored())
         counted = given.metrics(self.artifact.labels) if given else []
         return json_to_seldon_message({"meta": envelope.meta({}, {**self.tags(), "feedback": done}, counted)})
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from flask import g, has_app_context
+from flask import g, has_app_context, has_request_context, request
 from seldon_core.utils import get_request_path
 
 from . import tftensor
@@ -32,6 +32,11 @@ def received_meta(message: Mapping[str, Any]) -> Mapping[str, Any]:
     if puid is not None and not is_puid(puid):
         raise BadInput(f'"meta.puid" must be a string of at most {PUID_LENGTH} printable ASCII characters')
     return meta
+
+
+def is_mirrored() -> bool:
+    """Whether the ingress copies this HTTP request to a shadow, which Envoy shows by `-shadow` behind the host."""
+    return has_request_context() and request.host.partition(":")[0].endswith("-shadow")
 
 
 def is_puid(value: object) -> bool:

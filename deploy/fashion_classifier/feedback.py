@@ -78,12 +78,14 @@ def read(message: Mapping[str, Any], names: Sequence[str]) -> Feedback | None:
     return Feedback(images, answers, truths, *_origin(response))
 
 
-def store(given: Feedback | None, spool: Spool | None) -> str:
+def store(given: Feedback | None, spool: Spool | None, *, mirrored: bool) -> str:
     """Put what was said into the spool; returns what was done with it, in words.  Raises SpoolError."""
     if given is None:
         return "counted: there is no truth to store"
     if spool is None:
         return "counted: nothing is stored here (FEEDBACK_SPOOL is not set)"
+    if mirrored:
+        return "counted: the predictor that this shadow copies stores it"
     spool.append(given.lines())
     return "stored"
 

@@ -97,6 +97,14 @@ def test_an_answer_of_every_kind_can_be_corrected(service: Microservice, stored:
     ]
 
 
+def test_what_the_ingress_copies_to_a_shadow_is_not_stored_twice(service: Microservice, stored: Path) -> None:
+    message = predicted(service, IMAGES[0]) | {"truth": {"data": {"ndarray": [4]}}}
+    assert service.post(message, FEEDBACK).json()["meta"]["tags"]["feedback"] == "stored"
+    copied = service.post(message, FEEDBACK, headers={"Host": f"shop.example-shadow:{service.http}"})
+    assert copied.json()["meta"]["tags"]["feedback"].startswith("counted: the predictor that this shadow copies")
+    assert len(read(stored)) == 1
+
+
 def test_a_refused_feedback_says_what_to_send_and_stores_nothing(service: Microservice, stored: Path) -> None:
     whole = predicted(service, IMAGES[1]) | {"truth": {"data": {"ndarray": [4]}}}
     for change, reason in (
