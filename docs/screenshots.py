@@ -5,7 +5,7 @@ python -m docs.screenshots --experiment 7   # with that experiment
 python -m docs.screenshots --to FOLDER --width 390 --scheme dark
 python -m docs.screenshots --lineage        # only build/lineage.svg, as `make lineage` left it
 python -m docs.screenshots --report         # only the report of fmnist-train, from the Pachyderm of PACH_CONFIG
-python -m docs.screenshots --service http://127.0.0.1:8003/seldon/default/fashion-classifier   # only its try-it page
+python -m docs.screenshots --service http://127.0.0.1:8003/seldon/default/fashion-classifier   # only its two pages
 python -m docs.screenshots --gate           # only build/report/report.html, as `make gate` left it
 """
 
@@ -41,7 +41,7 @@ def main() -> None:
     parser.add_argument("--lineage", action="store_true", help="photograph build/lineage.svg instead")
     parser.add_argument("--report", action="store_true", help="photograph the report of fmnist-train instead")
     parser.add_argument("--gate", action="store_true", help="photograph the accuracy gate's report instead")
-    parser.add_argument("--service", metavar="URL", help="photograph the try-it page of this served model instead")
+    parser.add_argument("--service", metavar="URL", help="photograph the pages of this served model instead")
     parser.add_argument("--to", type=Path, default=PICTURES)
     parser.add_argument("--width", type=int, default=1280)
     parser.add_argument("--scheme", choices=("light", "dark"), default="light")
@@ -64,8 +64,10 @@ def main() -> None:
                 url = (artifacts.BUILD / "report" / "report.html").as_uri()
                 photograph(browser, url, options.to / "report.png", options.width)
             elif options.service:
-                page = f"{options.service}/api/v1.0/doc/try.html"
-                photograph(browser, page, options.to / "try.png", options.width, "!!document.querySelector('.best')")
+                for name, page, element in (("try", "try.html", ".best"), ("swagger", "", ".opblock-post")):
+                    shown = f"!!document.querySelector('{element}')"
+                    page = f"{options.service}/api/v1.0/doc/{page}"
+                    photograph(browser, page, options.to / f"{name}.png", options.width, shown)
             elif options.report:
                 photograph_report(browser, Path(profile), options)
             else:
