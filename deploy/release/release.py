@@ -12,17 +12,18 @@ import os
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
 from rich.console import Console
 
 from deploy.release import access, apply, history, ingress, kubectl, manifest, phases, pods, samples, traffic, verdict
-from deploy.release.errors import ReleaseError
+from deploy.release.errors import DeployError, ReleaseError
 from deploy.release.judge import Evidence, Limits, judge
 
 _MIRROR_SECONDS = 20.0
-_SPLIT_SECONDS = 60.0
+_SPLIT_SECONDS = 20.0
 _POLL = 0.5
 
 
@@ -141,7 +142,9 @@ class Release:
             seen = {each.version for each in traffic.through_ingress(self.base, image.repeat(4, axis=0))}
             return None if self.version in seen else f"the first answer of version {self.version} through the ingress"
 
-        apply.wait_for("the new weights", check, _SPLIT_SECONDS)
+        # A version that never answers is judged, not waited for: the errors say more than the wait would.
+        with suppress(DeployError):
+            apply.wait_for("the new weights", check, _SPLIT_SECONDS)
 
     def _say(self, what: str) -> None:
         self.console.print(f"[bold]{what}[/bold]: version {self.version} ({self.image['digest'][:19]})")

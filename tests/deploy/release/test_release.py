@@ -143,3 +143,19 @@ def test_an_image_that_is_gone_is_named_and_what_was_live_stays(release: Stages,
     assert "ImagePull" in done.stderr
     assert release.live() == [("default", "40")]
     assert release.tags()["model_version"] == "40"
+
+
+def test_the_first_version_is_judged_alone_and_a_bad_one_leaves_nothing(
+    release: Stages, registered: Registered
+) -> None:
+    release.cluster.run("delete", "sdep", "fashion-classifier")
+    release.make_image(registered, 50, RAISING)
+    done = release.run("release", *IMAGES)
+    assert done.returncode == 1
+    assert "refused in phase first deployment" in done.stderr
+    assert release.cluster.json("sdep")["items"] == []
+    release.make_image(registered, 51)
+    done = release.run("release", *IMAGES)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert release.live() == [("default", "51")]
+    assert [(each["version"], each["verdict"]) for each in release.history()[:2]] == [("51", "live"), ("50", "refused")]
