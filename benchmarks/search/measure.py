@@ -36,6 +36,9 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.search.measure", description=__doc__)
     parser.add_argument("--search", type=int, required=True, help="id of the finished experiment of adaptive.yaml")
     parser.add_argument("--const", type=int, required=True, help="id of the finished experiment of const.yaml")
+    parser.add_argument(
+        "--note", default="", help="a sentence for the page, such as what else the machine did meanwhile"
+    )
     arguments = parser.parse_args()
     client = registry.connect()
     search = client.get_experiment(arguments.search)
@@ -43,6 +46,7 @@ def main() -> int:
     split = validated.read(ingest.connect(), TEST_DATA)
     results = {
         "hardware": hardware(),
+        "note": arguments.note,
         "searcher": config["searcher"],
         "epochs": config["hyperparameters"]["epochs"],
         "trials": [dataclasses.asdict(curve) for curve in curves.read(search)],

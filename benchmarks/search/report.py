@@ -37,7 +37,8 @@ def page(results: dict[str, Any], curves: Sequence[Curve]) -> str:
         f"`const.yaml`, both as of git commit {commit}. {results['hardware']}, one slot, so one trial at a time on",
         "all cores. One run, one seed; the test split was read once for each of the two models.",
         "",
-        f"{saved(curves, results['epochs'])}. The search took {winner['seconds'] / 60:.0f} minutes.",
+        f"{saved(curves, results['epochs'])}. The search took {winner['seconds'] / 60:.0f} minutes."
+        + (f" {results['note']}" if results["note"] else ""),
         "",
         "![Validation loss of every trial by epoch; stopped trials end in a cross](rungs.png)",
         "",
