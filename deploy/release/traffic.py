@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from deploy.fashion_classifier.metrics import IMAGES, INFERENCE
 from deploy.release import ingress
 from deploy.release.errors import PredictError
 from deploy.release.pods import Pods
@@ -25,9 +26,8 @@ from deploy.release.predict import answers, message
 Images = npt.NDArray[np.uint8]
 """[n, 28, 28]."""
 
-IMAGES_COUNTER = "fashion_classifier_images_total"
-SECONDS_HISTOGRAM = "fashion_classifier_inference_seconds"
-"""The wrapper's own metrics (deploy/fashion_classifier/envelope.py)."""
+_EXPORTED = (f"{IMAGES}_total", f"{INFERENCE}_count", f"{INFERENCE}_sum")
+"""The wrapper's own metrics, as Prometheus reads a counter and a histogram."""
 
 FAILED = -1
 CONNECTIONS = 4
@@ -91,8 +91,7 @@ def direct(pods: Pods, predictors: Sequence[str], images: Images) -> dict[str, l
 
 def counted(pods: Pods, predictor: str) -> Counters:
     """The counters of the predictor's pods since they started.  Raises ReleaseError."""
-    wanted = (IMAGES_COUNTER, f"{SECONDS_HISTOGRAM}_count", f"{SECONDS_HISTOGRAM}_sum")
-    totals = dict.fromkeys(wanted, 0.0)
+    totals = dict.fromkeys(_EXPORTED, 0.0)
     for pod in pods.of(predictor):
         status, text = pods.ask(pod, "metrics", "prometheus")
         if status != 200:
@@ -101,7 +100,7 @@ def counted(pods: Pods, predictor: str) -> Counters:
             name = line.partition("{")[0].partition(" ")[0]
             if name in totals:
                 totals[name] += float(line.rsplit(maxsplit=1)[1])
-    return Counters(*(totals[name] for name in wanted))
+    return Counters(*(totals[name] for name in _EXPORTED))
 
 
 def _ask(pods: Pods, pod: dict[str, Any], image: Images) -> Any:
