@@ -1,7 +1,8 @@
 """The Seldon wrapper: `seldon-core-microservice FashionClassifier --service-type MODEL` serves this class.
 
 It only joins the parts: payload and grpc_message (what a request may be), model (what answers it), metrics (what is
-counted) and service (what Seldon's executor would add, since the deployment runs without one).
+counted), service (what Seldon's executor would add, since the deployment runs without one) and grpc_service (refusals
+over gRPC).
 """
 
 from __future__ import annotations
@@ -13,9 +14,20 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from fashion_classifier import counters, envelope, feedback, grpc_message, metrics, payload, pixels, processes, service
+from fashion_classifier import (
+    counters,
+    envelope,
+    feedback,
+    grpc_message,
+    grpc_service,
+    metrics,
+    payload,
+    pixels,
+    processes,
+    service,
+)
 from fashion_classifier.artifact import read_artifact
-from fashion_classifier.errors import BadInput, ModelError
+from fashion_classifier.errors import ModelError
 from fashion_classifier.model import Classifier, Probabilities
 from fashion_classifier.spool import Spool
 from seldon_core.proto.prediction_pb2 import SeldonMessage
@@ -35,6 +47,7 @@ class FashionClassifier:
         """
         processes.end_together()
         counters.install()
+        grpc_service.install()
         self.artifact = read_artifact(Path(os.environ.get("MODEL_DIR", "/model")))
         self.model_error_handler = service.blueprint(self)
         self._classifier: Classifier | None = None
@@ -96,12 +109,8 @@ class FashionClassifier:
         }
 
     def _predict_grpc(self, message: Any, started: float) -> Any:
-        try:
-            request, received = grpc_message.read(message), grpc_message.received_meta(message)
-            return grpc_message.write(*self._answer(request, received, started))
-        except BadInput:
-            counters.count(metrics.refusal("grpc"), "predict")
-            raise
+        request, received = grpc_message.read(message), grpc_message.received_meta(message)
+        return grpc_message.write(*self._answer(request, received, started))
 
     def _answer(
         self, request: payload.Request, message: Mapping[str, Any], started: float

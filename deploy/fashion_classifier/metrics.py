@@ -60,7 +60,7 @@ def feedback(answers: Sequence[int], truths: Sequence[int], labels: Sequence[str
 
 
 def refusal(status: str) -> list[Metric]:
-    """What a request adds that got no prediction: by HTTP status, `grpc` over gRPC, where there is none."""
+    """What a request adds that got no prediction: by HTTP status, or gRPC's, as INVALID_ARGUMENT."""
     return [_metric("COUNTER", REFUSALS, 1, {"status": status})]
 
 

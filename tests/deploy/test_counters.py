@@ -19,18 +19,19 @@ from tests.deploy.microservice import Microservice
 PROGRAM = Path(__file__).with_name("counting.py")
 
 
-def in_serving_environment(name: str, temporary: Path) -> None:
-    """Run a program of counting.py; what it leaves in its folder for temporary files stays."""
+def in_serving_environment(temporary: Path, *program: str | Path) -> str:
+    """Run a program and return what it printed; what it leaves in its folder for temporary files stays."""
     python = Settings.from_environment().serving_environment / "bin" / "python"
     environment = {"PYTHONPATH": str(REPOSITORY), "TMPDIR": str(temporary), "PYTHONDONTWRITEBYTECODE": "1"}
-    command = [str(python), "-W", "ignore", str(PROGRAM), name]
+    command = [python, "-W", "ignore", *program]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=240, check=False)
     assert done.returncode == 0, done.stderr
+    return done.stdout
 
 
 @pytest.mark.parametrize("name", ["same", "whole"])
 def test_counting(name: str, tmp_path: Path) -> None:
-    in_serving_environment(name, tmp_path)
+    in_serving_environment(tmp_path, PROGRAM, name)
     assert list(tmp_path.iterdir()) == []
 
 

@@ -47,7 +47,7 @@ def exported(microservice: Microservice) -> Samples:
     for truth in (LABELS[0], LABELS[1]):
         told = {"request": message, "response": answer, "truth": {"strData": truth}, "reward": 1}
         assert microservice.post(told, "/api/v1.0/feedback").status_code == 200
-    call(microservice, ("Predict", message), ("Predict", {}))
+    call(microservice, ("Predict", message), ("Predict", {}), ("SendFeedback", {"request": {"strData": "x"}}))
     return scraped(microservice)
 
 
@@ -81,7 +81,9 @@ def _values(exported: Samples, name: str, label: str) -> set[str]:
 def test_every_kind_of_payload_and_refusal_is_counted(exported: Samples) -> None:
     payloads = {"tensor", "ndarray", "tftensor", "binData", "strData", "jsonData"}
     assert _values(exported, "fashion_classifier_images_total", "payload") == payloads
-    assert _values(exported, "fashion_classifier_refusals_total", "status") >= {"400", "grpc"}
+    refusals = exported["fashion_classifier_refusals_total"]
+    counted = {(labels["method"], labels["status"]) for labels, _ in refusals}
+    assert counted >= {("predict", "400"), ("predict", "INVALID_ARGUMENT"), ("feedback", "INVALID_ARGUMENT")}
     assert _values(exported, "fashion_classifier_predictions_total", "class") <= set(LABELS)
     assert _values(exported, "fashion_classifier_feedback_images_total", "correct") <= {"true", "false"}
 

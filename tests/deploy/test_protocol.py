@@ -120,7 +120,7 @@ for line in sys.stdin:
         answer = getattr(seldon, method)(ParseDict(content, kind()), timeout=30, wait_for_ready=True)
         print(json.dumps(MessageToDict(answer)))
     except grpc.RpcError as error:
-        print(json.dumps({"error": error.details()}))
+        print(json.dumps({"error": error.details(), "status": error.code().name}))
 """
 
 
@@ -176,6 +176,22 @@ def test_grpc_says_what_is_wrong(microservice: Microservice) -> None:
     answers = call(microservice, *(("Predict", message) for message, _ in REFUSED))
     for answer, (message, words) in zip(answers, REFUSED, strict=True):
         assert words in answer.get("error", ""), (message, answer)
+        assert answer["status"] == "INVALID_ARGUMENT"
+
+
+def test_grpc_repeats_the_words_of_rest(microservice: Microservice) -> None:
+    feedback = {"request": {"strData": "x"}}
+    answers = call(microservice, *(("Predict", message) for message, _ in REFUSED[1:4]), ("SendFeedback", feedback))
+    told = [microservice.post(message) for message, _ in REFUSED[1:4]]
+    told.append(microservice.post(feedback, "/api/v1.0/feedback"))
+    assert [answer["error"] for answer in answers] == [answer.json()["status"]["info"] for answer in told]
+
+
+def test_grpc_takes_what_fits_into_4_mib(microservice: Microservice) -> None:
+    most, more = (("Predict", {"binData": encoded(bytes(784 * count))}) for count in (5_349, 5_350))
+    taken, refused = call(microservice, most, more)
+    assert len(taken["data"]["tensor"]["values"]) == 53_490
+    assert refused["status"] == "RESOURCE_EXHAUSTED"
 
 
 def test_grpc_takes_feedback_and_tells_the_metadata(microservice: Microservice) -> None:
@@ -187,3 +203,4 @@ def test_grpc_takes_feedback_and_tells_the_metadata(microservice: Microservice) 
     assert metadata["versions"] == ["3"]
     assert taken["meta"]["tags"]["model_version"] == "3"
     assert "not base64" in refused["error"]
+    assert refused["status"] == "INVALID_ARGUMENT"

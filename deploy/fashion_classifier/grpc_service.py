@@ -1,0 +1,56 @@
+"""Seldon's gRPC service with refusals that say what they are.
+
+Whatever a servicer raises, gRPC answers with UNKNOWN and words of its own around the reason, which a client can
+neither sort nor repeat.  Here each reason has its status, as over REST, and is counted.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from typing import Any
+
+import grpc  # type: ignore[import-untyped,unused-ignore]
+from seldon_core import wrapper
+
+from . import counters, metrics
+from .errors import BadInput, ModelError, SpoolError
+
+_STATUS: dict[type[Exception], Any] = {
+    BadInput: grpc.StatusCode.INVALID_ARGUMENT,
+    ModelError: grpc.StatusCode.UNAVAILABLE,
+    SpoolError: grpc.StatusCode.UNAVAILABLE,
+}
+
+_logger = logging.getLogger(__name__)
+
+
+def install() -> None:
+    """Let the gRPC servers of this process answer with `ModelGRPC`.
+
+    Called by the wrapper's constructor, which Seldon runs before it makes its servers.
+    """
+    wrapper.SeldonModelGRPC = ModelGRPC
+
+
+class ModelGRPC(wrapper.SeldonModelGRPC):  # type: ignore[misc]  # seldon_core has no types
+    """Seldon's servicer, for the two calls that read a message."""
+
+    def Predict(self, request_grpc: Any, context: Any) -> Any:  # noqa: N802 - Seldon's name
+        """Answer a SeldonMessage, or refuse it."""
+        return _answer(super().Predict, request_grpc, context, "predict")
+
+    def SendFeedback(self, feedback_grpc: Any, context: Any) -> Any:  # noqa: N802 - Seldon's name
+        """Take a Feedback message, or refuse it."""
+        return _answer(super().SendFeedback, feedback_grpc, context, "feedback")
+
+
+def _answer(call: Callable[[Any, Any], Any], message: Any, context: Any, method: str) -> Any:
+    try:
+        return call(message, context)
+    except Exception as error:
+        status = _STATUS.get(type(error), grpc.StatusCode.INTERNAL)
+        if status is grpc.StatusCode.INTERNAL:
+            _logger.exception("%s failed", method)
+        counters.count(metrics.refusal(status.name), method)
+        context.abort(status, str(error))
