@@ -7,8 +7,10 @@ import shutil
 import subprocess
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from deploy.fashion_classifier.model import Classifier
 from deploy.release import files, samples
 from deploy.release.registry import Registered
 from tests.deploy.chromium import Chromium
@@ -64,6 +66,29 @@ def test_predict_shows_answers_and_a_curl_that_works(release: Stages) -> None:
             check=True,
         )
         assert len(json.loads(pasted.stdout)["data"]["names"]) == 10
+
+
+def test_seldons_batch_processor_gets_the_models_answers(
+    release: Stages, classifier: Classifier, tmp_path: Path
+) -> None:
+    images = np.random.default_rng(4).integers(0, 256, (30, 28, 28), dtype=np.uint8)
+    given, answered = tmp_path / "images.txt", tmp_path / "answers.txt"
+    given.write_text("".join(json.dumps(image.reshape(1, -1).tolist()) + "\n" for image in images))
+    settings = release.cluster.settings
+    command = [
+        *(settings.serving_environment / "bin" / "seldon-batch-processor", "--deployment-name", "fashion-classifier"),
+        *("--gateway-type", "istio", "--namespace", "default", "--host", f"127.0.0.1:{settings.ingress_port}"),
+        *("--transport", "rest", "--data-type", "data", "--payload-type", "ndarray", "--method", "predict"),
+        *("--workers", "4", "--batch-size", "7", "--input-data-path", given, "--output-data-path", answered),
+    ]
+    done = subprocess.run(
+        [str(each) for each in command], env=release.environment, capture_output=True, text=True, timeout=120
+    )
+    assert done.returncode == 0, done.stderr
+    answers = [json.loads(line) for line in answered.read_text().splitlines()]
+    answers.sort(key=lambda answer: answer["meta"]["tags"]["batch_index"])
+    rows = np.array([answer["data"]["ndarray"][0] for answer in answers])
+    np.testing.assert_allclose(rows, classifier.probabilities(images), rtol=0, atol=1e-6)
 
 
 def test_predict_says_what_is_missing(release: Stages) -> None:
