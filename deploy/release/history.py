@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from datetime import UTC, datetime
@@ -16,7 +17,7 @@ from deploy.release.errors import DeployError
 
 NAME = "fashion-classifier-deployments"
 KEPT = 20
-"""Entries: a ConfigMap holds 1 MiB, an entry takes half a KiB."""
+"""Entries of each verdict, so that refusals never push out what rollback goes back to.  A ConfigMap holds 1 MiB."""
 
 LIVE, REFUSED = "live", "refused"
 _KEY = "history.json"
@@ -75,7 +76,7 @@ def add(namespace: str, entry: Entry) -> None:
     """Put an entry in front; nobody's entry is lost where two write at once.  Raises DeployError."""
     for attempt in range(1, _ATTEMPTS + 1):
         found = kubectl.find_object("configmap", NAME, "-n", namespace)
-        text = json.dumps([asdict(each) for each in [entry, *_entries(found)][:KEPT]], indent=1)
+        text = json.dumps([asdict(each) for each in _bounded([entry, *_entries(found)])], indent=1)
         try:
             _write(namespace, found, text)
         except DeployError as error:
@@ -85,6 +86,11 @@ def add(namespace: str, entry: Entry) -> None:
             return
 
 
+def was_live(entries: Sequence[Entry], reference: str) -> bool:
+    """Whether a deployment of this image came to its end."""
+    return any(entry.verdict == LIVE and entry.image == reference for entry in entries)
+
+
 def previous(entries: Sequence[Entry], reference: str | None, version: str | None) -> Entry | None:
     """The newest entry that was live with another image than `reference` (of `version`, if given)."""
     for entry in entries:
@@ -92,6 +98,16 @@ def previous(entries: Sequence[Entry], reference: str | None, version: str | Non
         if entry.verdict == LIVE and fits:
             return entry
     return None
+
+
+def _bounded(entries: Sequence[Entry]) -> list[Entry]:
+    counts: Counter[str] = Counter()
+    kept = []
+    for entry in entries:
+        counts[entry.verdict] += 1
+        if counts[entry.verdict] <= KEPT:
+            kept.append(entry)
+    return kept
 
 
 def _write(namespace: str, found: Mapping[str, Any] | None, text: str) -> None:

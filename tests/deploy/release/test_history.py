@@ -78,3 +78,15 @@ def test_rollback_picks_the_newest_other_image_that_was_live() -> None:
     assert history.previous(entries, entry(3).image, "4") is None
     assert history.previous([entry(3)], entry(3).image, None) is None
     assert history.previous(entries, None, None) == entry(3)
+
+
+def test_refusals_do_not_push_out_what_was_live(cluster: Cluster) -> None:
+    for version in (1, 2):
+        history.add("default", entry(version))
+    for version in range(3, 3 + 2 * history.KEPT):
+        history.add("default", entry(version, REFUSED))
+    kept = history.read("default")
+    assert len(kept) == 2 + history.KEPT
+    before = history.previous(kept, entry(2).image, None)
+    assert before is not None
+    assert before.image == entry(1).image
