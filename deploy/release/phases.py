@@ -79,7 +79,15 @@ def steps(text: str) -> list[int]:
 
 
 def _candidate(wanted: Mapping[str, Any]) -> Manifest:
-    return {**copy.deepcopy(main_of(wanted)), "name": CANDIDATE}
+    """The new main predictor under another name, without a PodDisruptionBudget of its own.
+
+    Seldon 1.17.1's budgets select by SeldonDeployment, so the live one's holds for both; a pod under two cannot be
+    evicted at all, and no node drained.
+    """
+    candidate = {**copy.deepcopy(main_of(wanted)), "name": CANDIDATE}
+    for part in candidate["componentSpecs"]:
+        part.pop("pdbSpec", None)
+    return candidate
 
 
 def _arranged(live: Mapping[str, Any], predictors: Sequence[Manifest]) -> Manifest:

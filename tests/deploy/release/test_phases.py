@@ -120,3 +120,9 @@ def test_steps_are_rising_percentages(text: str, weights: list[int]) -> None:
 def test_other_steps_are_refused(text: str) -> None:
     with pytest.raises(ReleaseError, match="rising percentages"):
         phases.steps(text)
+
+
+def test_a_pod_is_under_one_disruption_budget() -> None:
+    for seldon in arrangements(10):
+        parts = [part for each in seldon["spec"]["predictors"] for part in each["componentSpecs"]]
+        assert sum("pdbSpec" in part for part in parts) == 1
