@@ -19,8 +19,8 @@ from localcluster.kubernetes.state.store import Store
 COMPONENT = "seldon-controller-manager"
 RESTARTED_AT = "kubectl.kubernetes.io/restartedAt"
 _CANNOT_ACT = {
-    "hpaSpec": "one machine does not scale by load; replicas counts",
-    "kedaSpec": "one machine does not scale by load; replicas counts",
+    "hpaSpec": "one machine does not scale by load; replicas counts here, on a cluster it does not beside hpaSpec",
+    "kedaSpec": "one machine does not scale by load; replicas counts here",
     "pdbSpec": "there are no evictions on one machine",
 }
 _TROUBLE = ("ErrImagePull", "ImagePullBackOff", "CrashLoopBackOff", "CreateContainerConfigError", "RunContainerError")
