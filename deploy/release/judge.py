@@ -6,6 +6,7 @@ the whole 95 % interval lies beyond the limit.  An answer that fails counts as a
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -84,6 +85,13 @@ def _findings(evidence: Evidence, limits: Limits) -> Iterator[Finding]:
         yield _accuracy(evidence, limits)
 
 
+def fits(count: int, total: int, weight: int) -> bool:
+    """Whether `count` of `total` answers is what a weight of so many percent may give."""
+    if weight in (0, 100):
+        return count == total * weight // 100
+    return count > 0 and float(stats.binomtest(count, total, weight / 100).pvalue) > CHANCE
+
+
 def interval(count: int, total: int) -> tuple[float, float]:
     """95 % interval of a share, Clopper and Pearson's."""
     found = stats.binomtest(count, total).proportion_ci(CONFIDENCE, method="exact")
@@ -118,17 +126,15 @@ def _split(evidence: Evidence) -> Finding:
     words = f"version {new} gave {count} of {len(given)} answers at weight {weight}"
     if strangers:
         return Finding("split", False, f"{words}; {len(strangers)} came from another version ({strangers[0]})")
-    if weight in (0, 100):
-        return Finding("split", count == len(given) * weight // 100, words)
-    plausible = count > 0 and float(stats.binomtest(count, len(given), weight / 100).pvalue) > CHANCE
-    return Finding("split", plausible, words)
+    return Finding("split", fits(count, len(given), weight), words)
 
 
 def _mirror(shadow: Counters, live: Counters, limits: Limits) -> Finding:
     """Whether the shadow answered what the live version answered: a request that failed in it is not counted."""
     words = (
         f"by its own counters the shadow classified {shadow.images:.0f} images, the live version {live.images:.0f}; "
-        f"in the model a request took {_mean(shadow)}, in the live one {_mean(live)}"
+        f"in the model a request took {_mean(shadow)}, in the live one {_mean(live)}; "
+        f"the shadow refused {_by_status(shadow)}, the live version {_by_status(live)}"
     )
     return Finding("mirror", live.images > 0 and shadow.images >= (1 - limits.unmirrored) * live.images, words)
 
@@ -137,14 +143,22 @@ def _mean(counters: Counters) -> str:
     return _ms(counters.seconds / counters.requests) if counters.requests else "no time"
 
 
+def _by_status(counters: Counters) -> str:
+    words = [f"{count:.0f} with status {status}" for status, count in sorted(counters.refusals.items()) if count]
+    return ", ".join(words) or "none"
+
+
 def _latency(new: Sequence[Answer], old: Sequence[Answer], limits: Limits) -> Finding:
     (mine, low, _), (theirs, _, high) = p95(new), p95(old)
+    if math.isnan(low) or math.isnan(high):
+        words = f"too few answers ({len(new)}) to decide: p95 {_ms(mine)} beside {_ms(theirs)} of the live version"
+        return Finding("latency", True, words)
     limit = limits.latency_factor * high + limits.latency_allowance
     words = (
         f"p95 {_ms(mine)} (at least {_ms(low)}) beside {_ms(theirs)} (at most {_ms(high)}) of the live version; "
         f"the limit is {_ms(limit)}"
     )
-    return Finding("latency", not low > limit, words)
+    return Finding("latency", low <= limit, words)
 
 
 def _disagreement(new: Sequence[Answer], old: Sequence[Answer], limits: Limits) -> Finding:

@@ -7,17 +7,19 @@ is read from its own counters.
 from __future__ import annotations
 
 import json
+import re
 import time
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import cycle
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from deploy.fashion_classifier.metrics import IMAGES, INFERENCE
+from deploy.fashion_classifier.metrics import IMAGES, INFERENCE, REFUSALS
 from deploy.release import ingress
 from deploy.release.errors import PredictError
 from deploy.release.pods import Pods
@@ -27,7 +29,10 @@ Images = npt.NDArray[np.uint8]
 """[n, 28, 28]."""
 
 _EXPORTED = (f"{IMAGES}_total", f"{INFERENCE}_count", f"{INFERENCE}_sum")
-"""The wrapper's own metrics, as Prometheus reads a counter and a histogram."""
+_REFUSED = f"{REFUSALS}_total"
+"""The wrapper's own metrics, as Prometheus reads counters and a histogram."""
+
+_STATUS = re.compile(r'[{,]status="([^"]*)"')
 
 FAILED = -1
 CONNECTIONS = 4
@@ -46,15 +51,27 @@ class Answer:
 
 @dataclass(frozen=True)
 class Counters:
-    """What a predictor's pods have counted: images classified, requests answered, seconds spent in the model."""
+    """What a predictor's pods have counted: images classified, requests answered, seconds spent in the model.
+
+    `refusals` are the requests without a prediction, by HTTP status: 5xx where the version itself failed.
+    """
 
     images: float
     requests: float
     seconds: float
+    refusals: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def received(self) -> float:
+        """Requests, whatever became of them."""
+        return self.requests + sum(self.refusals.values())
 
     def since(self, before: Counters) -> Counters:
         """What was added after `before`."""
-        return Counters(self.images - before.images, self.requests - before.requests, self.seconds - before.seconds)
+        refusals = {status: count - before.refusals.get(status, 0) for status, count in self.refusals.items()}
+        return Counters(
+            self.images - before.images, self.requests - before.requests, self.seconds - before.seconds, refusals
+        )
 
 
 def through_ingress(base: str, images: Images) -> list[Answer]:
@@ -92,15 +109,19 @@ def direct(pods: Pods, predictors: Sequence[str], images: Images) -> dict[str, l
 def counted(pods: Pods, predictor: str) -> Counters:
     """The counters of the predictor's pods since they started.  Raises ReleaseError."""
     totals = dict.fromkeys(_EXPORTED, 0.0)
+    refusals: Counter[str] = Counter()
     for pod in pods.of(predictor):
-        status, text = pods.ask(pod, "metrics", "prometheus")
-        if status != 200:
-            raise PredictError(f"the metrics of pod {pod['metadata']['name']} answer {status}: {_short(text)}")
+        code, text = pods.ask(pod, "metrics", "prometheus")
+        if code != 200:
+            raise PredictError(f"the metrics of pod {pod['metadata']['name']} answer {code}: {_short(text)}")
         for line in text.decode(errors="replace").splitlines():
             name = line.partition("{")[0].partition(" ")[0]
             if name in totals:
                 totals[name] += float(line.rsplit(maxsplit=1)[1])
-    return Counters(*(totals[name] for name in _EXPORTED))
+            elif name == _REFUSED and (status := _STATUS.search(line)):
+                refusals[status[1]] += int(float(line.rsplit(maxsplit=1)[1]))
+    images, requests, seconds = (totals[name] for name in _EXPORTED)
+    return Counters(images, requests, seconds, refusals)
 
 
 def _ask(pods: Pods, pod: dict[str, Any], image: Images) -> Any:

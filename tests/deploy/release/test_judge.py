@@ -74,6 +74,12 @@ def test_a_shadow_that_got_no_copies_is_refused() -> None:
     assert refused(replace(evidence(), counters=(counted(N - 2), counted(N)))) == set()
 
 
+def test_what_a_shadow_refused_is_told_beside_the_live_versions() -> None:
+    shadow, live = replace(counted(3), refusals={"500": 117.0}), replace(counted(N), refusals={"400": 2.0, "500": 0.0})
+    (mirror,) = (each for each in judge(replace(evidence(), counters=(shadow, live))) if each.rule == "mirror")
+    assert mirror.sentence.endswith("the shadow refused 117 with status 500, the live version 2 with status 400")
+
+
 def test_the_split_has_to_fit_the_weight() -> None:
     assert refused(evidence(weight=50, share=0)) == {"split"}
     assert refused(evidence(weight=10, share=60)) == {"split"}
@@ -106,6 +112,8 @@ def test_few_images_refuse_nobody_by_latency() -> None:
         (counted(20), counted(20)),
     )
     assert refused(few) == set()
+    (latency,) = (finding for finding in judge(few) if finding.rule == "latency")
+    assert "too few answers (20) to decide" in latency.sentence
 
 
 @settings(max_examples=60)
