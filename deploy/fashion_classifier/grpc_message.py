@@ -6,18 +6,21 @@ The protobuf of the serving environment is pure Python, so every value that is a
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
-from seldon_core.proto.prediction_pb2 import DefaultData, Meta, Metric, SeldonMessage
+from seldon_core.proto.prediction_pb2 import DefaultData, Meta, Metric, SeldonMessage, Tensor
+from seldon_core.user_model import INCLUDE_METRICS_IN_CLIENT_RESPONSE
 
-from . import binary, payload, pixels, tftensor
+from . import binary, metrics, payload, pixels, tftensor
 from .model import Probabilities
 from .payload import Kind, Request
 
 _META = SeldonMessage.META_FIELD_NUMBER
 _DATA = SeldonMessage.DATA_FIELD_NUMBER
+_VALUE = struct.Struct("<Bf")
 
 
 def read(message: Any) -> Request:
@@ -44,17 +47,16 @@ def received_meta(message: Any) -> Mapping[str, Any]:
 
 
 class Answer:
-    """A SeldonMessage to Seldon's wrapper, which counts `meta.metrics`, and to gRPC, which asks for the bytes.
+    """A SeldonMessage to gRPC, which asks for the bytes, with what it counts.
 
-    Provenance and class names are the same in every answer and made half of its cost, so they are bytes from the
-    start.
+    Provenance, class names and the labels of metrics repeat from answer to answer and made most of its cost, so they
+    are serialised once.
     """
 
-    def __init__(self, meta: Any, constant: bytes, data: bytes) -> None:
-        """`meta` is what varies: a protobuf message; `constant` the rest of it, serialised."""
-        self.meta = meta
-        self._constant = constant
-        self._data = data
+    def __init__(self, content: bytes, metrics: list[metrics.Metric]) -> None:
+        """`content` is the message on the wire."""
+        self.metrics = metrics
+        self._content = content
 
     def IsInitialized(self) -> bool:  # noqa: N802 - protobuf's name
         """What protobuf asks before it serialises: whether required fields are set; there are none."""
@@ -62,34 +64,39 @@ class Answer:
 
     def SerializePartialToString(self) -> bytes:  # noqa: N802 - protobuf's name
         """The message on the wire."""
-        return _field(_META, self._constant + self.meta.SerializeToString()) + _field(_DATA, self._data)
+        return self._content
 
 
 def write(probabilities: Probabilities, kind: Kind, names: Sequence[str], meta: Mapping[str, Any]) -> Answer:
     """The answer: probabilities float32 [n, 10] in the request's kind, with `meta` as the envelope makes it."""
-    data = DefaultData()
-    if kind == "tftensor":
-        tftensor.to_protobuf(probabilities, data.tftensor)
-    elif kind == "tensor":
-        data.tensor.shape.extend(probabilities.shape)
-        data.tensor.values.extend(probabilities.ravel().tolist())
+    if kind == "tensor":
+        values = _field(Tensor.VALUES_FIELD_NUMBER, probabilities.astype("<f8").tobytes())
+        data = _field(DefaultData.TENSOR_FIELD_NUMBER, _shape(probabilities.shape) + values)
     else:
-        for row in probabilities.tolist():
-            data.ndarray.add_list().extend(row)
-    varying, constant = Meta(puid=meta["puid"]), {}
+        message = DefaultData()
+        if kind == "tftensor":
+            tftensor.to_protobuf(probabilities, message.tftensor)
+        else:
+            for row in probabilities.tolist():
+                message.ndarray.add_list().extend(row)
+        data = message.SerializeToString()
+    constant, varying = {}, [_field(Meta.PUID_FIELD_NUMBER, meta["puid"].encode())]
     for name, value in meta.get("tags", {}).items():
         if isinstance(value, str):
             constant[name] = value
         else:
-            varying.tags[name].CopyFrom(value)
-    for metric in meta.get("metrics", []):
-        # Field by field, which takes half the time of keyword arguments.
-        added = varying.metrics.add()
-        added.key, added.value, added.type = metric["key"], metric["value"], Metric.MetricType.Value(metric["type"])
-        for tag, text in metric["tags"].items():
-            added.tags[tag] = text
-    path = tuple(meta.get("requestPath", {}).items())
-    return Answer(varying, _constant(tuple(constant.items()), path), _names(tuple(names)) + data.SerializeToString())
+            varying.append(Meta(tags={name: value}).SerializeToString())
+    path, counted = tuple(meta.get("requestPath", {}).items()), meta.get("metrics", [])
+    if INCLUDE_METRICS_IN_CLIENT_RESPONSE:
+        varying += map(_metric, counted)
+    content = _field(_META, b"".join([_constant(tuple(constant.items()), path), *varying]))
+    return Answer(content + _field(_DATA, _names(tuple(names)) + data), counted)
+
+
+@lru_cache(maxsize=16)
+def _shape(shape: tuple[int, ...]) -> bytes:
+    content: bytes = Tensor(shape=shape).SerializeToString()
+    return content
 
 
 @lru_cache(maxsize=16)
@@ -98,6 +105,18 @@ def _constant(tags: tuple[tuple[str, str], ...], path: tuple[tuple[str, str], ..
     for name, value in tags:
         meta.tags[name].string_value = value
     content: bytes = meta.SerializeToString()
+    return content
+
+
+def _metric(metric: metrics.Metric) -> bytes:
+    """A metric as a field of Meta; its value is a float in four bytes."""
+    labels = _labels(metric["type"], metric["key"], tuple(metric["tags"].items()))
+    return _field(Meta.METRICS_FIELD_NUMBER, labels + _VALUE.pack(Metric.VALUE_FIELD_NUMBER << 3 | 5, metric["value"]))
+
+
+@lru_cache(maxsize=256)
+def _labels(kind: str, key: str, tags: tuple[tuple[str, str], ...]) -> bytes:
+    content: bytes = Metric(key=key, type=kind, tags=dict(tags)).SerializeToString()
     return content
 
 

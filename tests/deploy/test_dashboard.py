@@ -110,3 +110,12 @@ def test_the_panels_do_not_overlap() -> None:
         assert not taken & cells
         taken |= cells
     assert max(x for x, _ in taken) < 24
+
+
+def test_what_is_answered_over_grpc_is_counted_too(microservice: Microservice) -> None:
+    def images() -> float:
+        return sum(value for _, value in scraped(microservice).get("fashion_classifier_images_total", []))
+
+    before = images()
+    call(microservice, *[("Predict", MESSAGES["tftensor"][0])] * 3)
+    assert images() - before == 6
