@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from deploy.release import kubectl
+from deploy.release import kubectl, manifest
 from deploy.release.errors import ManifestError
 
 SECRET = "fashion-classifier-pachyderm"  # noqa: S105 - a name
@@ -19,15 +20,17 @@ _DEFAULT = Path("~/.pachyderm/config.json")
 """Where pachctl and the SDK look without PACH_CONFIG."""
 
 
-def apply(namespace: str) -> str:
-    """Create or update the Secret; returns what was done, in words.  Raises ReleaseError.
+def apply(seldon: Mapping[str, Any]) -> str:
+    """Create or update the Secret beside the SeldonDeployment; returns what was done, in words.  Raises ReleaseError.
 
-    A Secret that somebody else made is left alone, and without a configuration nothing is done: feedback then waits
-    in its spool.
+    Nothing is done where no pod mounts it.  A Secret that somebody else made is left alone, and without a
+    configuration feedback waits in its spool.
     """
+    if not _is_mounted(seldon):
+        return "feedback is only counted: no container of this overlay sends it"
+    namespace = manifest.namespace_of(seldon)
     path = Path(os.environ.get("PACH_CONFIG") or _DEFAULT).expanduser()
-    found = json.loads(kubectl.run("get", "secrets", "-n", namespace, "-o", "json"))["items"]
-    mine = next((each for each in found if each["metadata"]["name"] == SECRET), None)
+    mine = kubectl.find_object("secret", SECRET, "-n", namespace)
     if mine is not None and not OWNER.items() <= (mine["metadata"].get("labels") or {}).items():
         return f"feedback goes where Secret {SECRET} says, which is not from make deploy"
     if not path.exists():
@@ -51,3 +54,9 @@ def active_context(path: Path) -> dict[str, Any]:
         return {"v2": {"active_context": name, "contexts": {name: document["contexts"][name]}}}
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ManifestError(f"{path} is not a Pachyderm configuration ({error!r}); see pachctl connect") from error
+
+
+def _is_mounted(seldon: Mapping[str, Any]) -> bool:
+    parts = manifest.predictor_of(seldon, manifest.MAIN_PREDICTOR)["componentSpecs"]
+    volumes = [volume for part in parts for volume in part["spec"].get("volumes") or []]
+    return any((volume.get("secret") or {}).get("secretName") == SECRET for volume in volumes)

@@ -7,6 +7,7 @@ last events and the last lines of the log.
 from __future__ import annotations
 
 import argparse
+import math
 import sys
 import time
 from collections.abc import Callable, Mapping
@@ -14,10 +15,14 @@ from typing import Any
 
 from deploy.fashion_classifier.openapi import example_request
 from deploy.release import access, files, history, ingress, kubectl, manifest
-from deploy.release.errors import DeployError, PredictError, ReleaseError
+from deploy.release.errors import BrokenPod, DeployError, PredictError, ReleaseError
 
 _POLL = 0.3
-_FATAL = ("ErrImagePull", "ImagePullBackOff", "InvalidImageName", "CreateContainerConfigError", "CrashLoopBackOff")
+_FATAL = ("ErrImagePull", "ImagePullBackOff", "InvalidImageName", "CreateContainerConfigError")
+_RESTARTS = 2
+"""A container that crashes once and then comes up is none of a release's business."""
+_GRACE_SECONDS = 30.0
+"""For a registry that does not answer, or a Secret that comes a moment later: the kubelet tries again after 10 s."""
 _SELECTOR = f"seldon-deployment-id={manifest.NAME}"
 
 
@@ -25,7 +30,7 @@ def pending(deployment: Mapping[str, Any], objects: list[dict[str, Any]]) -> str
     """What a rollout still waits for; None when every predictor serves its image, and no other is left.
 
     `deployment` is the SeldonDeployment as it was applied; `objects` are the Deployments and Pods that belong to it.
-    Raises DeployError as soon as it cannot succeed without help.
+    Raises DeployError where it cannot succeed without help, and BrokenPod where one cannot start as it is.
     """
     status, predictors = deployment.get("status", {}), deployment["spec"]["predictors"]
     wanted = {each["name"]: manifest.container_of(each)["image"] for each in predictors}
@@ -48,6 +53,26 @@ def pending(deployment: Mapping[str, Any], objects: list[dict[str, Any]]) -> str
     return None
 
 
+class Patience:
+    """Waits a while for pods that cannot start, because some can a moment later."""
+
+    def __init__(self, seconds: float = _GRACE_SECONDS) -> None:
+        self._seconds, self._since = seconds, math.inf
+
+    def pending(self, deployment: Mapping[str, Any], objects: list[dict[str, Any]]) -> str | None:
+        """As `pending`; a BrokenPod is raised when it lasts, or at once where it is final."""
+        try:
+            waiting = pending(deployment, objects)
+        except BrokenPod as error:
+            now = time.monotonic()
+            self._since = min(self._since, now)
+            if error.final or now - self._since >= self._seconds:
+                raise
+            return f"another try: {error}"
+        self._since = math.inf
+        return waiting
+
+
 def wait_for(description: str, check: Callable[[], str | None], seconds: float) -> None:
     """Call `check` until it returns None; what it waits for is printed when that changes.  Raises DeployError."""
     deadline, said = time.monotonic() + seconds, None
@@ -66,9 +91,11 @@ def apply(objects: list[manifest.Manifest], seldon: manifest.Manifest, seconds: 
     print(kubectl.run("apply", "-f", str(files.MANIFEST)).strip(), flush=True)
     namespace = manifest.namespace_of(seldon)
 
+    patience = Patience()
+
     def check() -> str | None:
         deployment = kubectl.get("seldondeployment", manifest.NAME, "-n", namespace)
-        return pending(deployment, kubectl.get("deployments,pods", "-l", _SELECTOR, "-n", namespace)["items"])
+        return patience.pending(deployment, kubectl.get("deployments,pods", "-l", _SELECTOR, "-n", namespace)["items"])
 
     try:
         wait_for(f"availability of {', '.join(_versions(seldon))}", check, seconds)
@@ -120,7 +147,7 @@ def main(argv: list[str] | None = None) -> int:
         objects = manifest.read_overlay()
         seldon = manifest.render(manifest.seldon_of(objects), image)
         apply(objects, seldon, arguments.timeout)
-        print(access.apply(manifest.namespace_of(seldon)))
+        print(access.apply(seldon))
         base = confirm(image, manifest.namespace_of(seldon), 60)
         history.add(manifest.namespace_of(seldon), history.Entry.of("deploy", image))
     except ReleaseError as error:
@@ -160,9 +187,12 @@ def _unavailable(deployment: Mapping[str, Any]) -> str | None:
 def _refuse_broken(pod: Mapping[str, Any]) -> None:
     for container in pod.get("status", {}).get("containerStatuses") or []:
         waiting = container.get("state", {}).get("waiting") or {}
-        if waiting.get("reason") in _FATAL:
-            reason = f"{waiting['reason']}: {waiting.get('message', '')}".rstrip(": ")
-            raise DeployError(f"pod {pod['metadata']['name']} cannot start: {reason}")
+        reason = waiting.get("reason")
+        crashed = reason == "CrashLoopBackOff" and container.get("restartCount", 0) >= _RESTARTS
+        if crashed or reason in _FATAL:
+            words = f"{reason}: {waiting.get('message', '')}".rstrip(": ")
+            final = crashed or reason == "InvalidImageName"
+            raise BrokenPod(f"pod {pod['metadata']['name']} cannot start: {words}", final=final)
 
 
 if __name__ == "__main__":

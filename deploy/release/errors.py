@@ -5,6 +5,7 @@ ReleaseError
 ├── LayoutError      the OCI image layout cannot be read or written
 ├── ManifestError    the overlay cannot be rendered
 ├── DeployError      kubectl refused, or the new version did not become available
+│   └── BrokenPod    a pod cannot start
 └── PredictError     the test images cannot be read, or the ingress does not answer
 """
 
@@ -29,6 +30,14 @@ class ManifestError(ReleaseError):
 
 class DeployError(ReleaseError):
     """kubectl refused, or the new version did not become available."""
+
+
+class BrokenPod(DeployError):
+    """A pod cannot start; `final` where waiting does not help."""
+
+    def __init__(self, message: str, *, final: bool) -> None:
+        super().__init__(message)
+        self.final = final
 
 
 class PredictError(ReleaseError):

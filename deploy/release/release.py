@@ -73,7 +73,7 @@ class Release:
         """The candidate becomes the main predictor, and the only one."""
         self._say("promotion")
         apply.apply(self.objects, self.wanted, self.seconds)
-        self.console.print(access.apply(self.namespace))
+        self.console.print(access.apply(self.wanted))
         apply.confirm(self.image, self.namespace, 60)
         history.add(self.namespace, history.Entry.of("release", self.image))
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import pytest
 
 from deploy.release import manifest
-from deploy.release.apply import pending, wait_for
-from deploy.release.errors import DeployError
+from deploy.release.apply import Patience, pending, wait_for
+from deploy.release.errors import BrokenPod, DeployError
 
 NEW, OLD = "fashion-classifier@sha256:new", "fashion-classifier@sha256:old"
 
@@ -26,13 +27,13 @@ def deployment(image: str = NEW, name: str = "default", generation: int = 2, **s
     }
 
 
-def pod(image: str, reason: str | None = None) -> dict[str, Any]:
+def pod(image: str, reason: str | None = None, restarts: int = 0) -> dict[str, Any]:
     state = {"waiting": {"reason": reason, "message": "why"}} if reason else {"running": {}}
     return {
         "kind": "Pod",
         "metadata": {"name": "p"},
         "spec": {"containers": [{"image": image}]},
-        "status": {"containerStatuses": [{"state": state}]},
+        "status": {"containerStatuses": [{"state": state, "restartCount": restarts}]},
     }
 
 
@@ -77,10 +78,30 @@ def test_every_predictor_has_to_be_ready() -> None:
     assert "pods of d-candidate" in str(pending(asked, unready))
 
 
-@pytest.mark.parametrize("reason", ["ErrImagePull", "ImagePullBackOff", "CrashLoopBackOff"])
-def test_a_pod_that_cannot_start_ends_the_wait(reason: str) -> None:
-    with pytest.raises(DeployError, match=f"{reason}: why"):
-        pending(seldon("Creating"), [deployment(availableReplicas=0), pod(NEW, reason)])
+@pytest.mark.parametrize(
+    ("reason", "restarts", "final"),
+    [
+        ("ErrImagePull", 0, False),
+        ("ImagePullBackOff", 0, False),
+        ("InvalidImageName", 0, True),
+        ("CrashLoopBackOff", 2, True),
+    ],
+)
+def test_a_pod_that_cannot_start_ends_the_wait(reason: str, restarts: int, final: bool) -> None:
+    objects = [deployment(availableReplicas=0), pod(NEW, reason, restarts)]
+    with pytest.raises(BrokenPod, match=f"{reason}: why") as broken:
+        Patience(0).pending(seldon("Creating"), objects)
+    assert broken.value.final is final
+    if final:
+        with pytest.raises(BrokenPod):
+            Patience(math.inf).pending(seldon("Creating"), objects)
+
+
+@pytest.mark.parametrize(("reason", "restarts"), [("ErrImagePull", 0), ("CrashLoopBackOff", 1)])
+def test_a_pod_that_starts_at_the_second_attempt_ends_no_release(reason: str, restarts: int) -> None:
+    patience = Patience(math.inf)
+    assert patience.pending(seldon("Creating"), [deployment(availableReplicas=0), pod(NEW, reason, restarts)])
+    assert patience.pending(seldon("Available"), [deployment(), pod(NEW)]) is None
 
 
 def test_a_refusal_of_the_operator_ends_the_wait() -> None:

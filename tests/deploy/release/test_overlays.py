@@ -155,6 +155,16 @@ def test_production_asks_for_a_token_and_spreads_the_replicas(kubectl: Path) -> 
     assert selected.items() <= deployment["spec"]["template"]["metadata"]["labels"].items()
 
 
+def test_staging_teaches_production_nothing(kubectl: Path) -> None:
+    objects = manifest.read_overlay("staging")
+    assert {each["kind"] for each in objects} == {"Namespace", "SeldonDeployment"}
+    (part,) = manifest.predictor_of(manifest.seldon_of(objects), "default")["componentSpecs"]
+    (container,) = part["spec"]["containers"]
+    assert "FEEDBACK_SPOOL" not in [variable["name"] for variable in container["env"]]
+    assert [volume["name"] for volume in part["spec"]["volumes"]] == ["tmp"]
+    assert [mount["name"] for mount in container["volumeMounts"]] == ["tmp"]
+
+
 def test_an_unknown_overlay_is_refused_with_the_known_ones(kubectl: Path) -> None:
     with pytest.raises(ManifestError, match="OVERLAY='moon' is none of local, production, staging"):
         manifest.read_overlay("moon")
