@@ -1,29 +1,31 @@
 """`python -m deploy.release.release`: the image as shadow, as canary, then live (the target `make release`).
 
 Each phase is applied, waited for, measured and judged; a refusal brings back what was live, and says why.  What is live
-is the main predictor on the cluster, never this program's memory: after a kill, the same command starts over, or
-finishes a promotion that had begun.
+is the main predictor on the cluster, never this program's memory: after a kill, the same command starts over.
 """
 
 from __future__ import annotations
 
 import argparse
 import os
+import signal
 import sys
 import time
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from types import FrameType
 from typing import Any
 
 from rich.console import Console
 
 from deploy.release import access, apply, history, ingress, kubectl, manifest, phases, pods, samples, traffic, verdict
 from deploy.release.errors import DeployError, ReleaseError
-from deploy.release.judge import Evidence, Limits, judge
+from deploy.release.judge import Evidence, Limits, fits, judge
 
 _MIRROR_SECONDS = 20.0
-_SPLIT_SECONDS = 20.0
+_ROUTES_SECONDS = 60.0
+"""For every gateway to take new routes: neither Deployments nor the state of the SeldonDeployment tell when."""
+_PROBES = 20
 _POLL = 0.5
 
 
@@ -72,9 +74,12 @@ class Release:
     def promote(self) -> None:
         """The candidate becomes the main predictor, and the only one."""
         self._say("promotion")
-        apply.apply(self.objects, self.wanted, self.seconds)
         self.console.print(access.apply(self.wanted))
+        apply.apply(self.objects, self.wanted, self.seconds)
         apply.confirm(self.image, self.namespace, 60)
+
+    def note(self) -> None:
+        """Write into the history that the candidate is live."""
         history.add(self.namespace, history.Entry.of("release", self.image))
 
     def back(self, reason: str) -> None:
@@ -89,7 +94,7 @@ class Release:
     def report(self, outcome: str) -> None:
         """Write the report and say where it lies."""
         path = verdict.write(self.image, self.before, self.done, self.limits, outcome)
-        self.console.print(f"{outcome}\nreport: {path}")
+        self.console.print(f"{outcome}\nreport: {path}", markup=False)
 
     def _phase(self, name: str, seldon: manifest.Manifest, predictor: str, weight: int | None) -> None:
         self._say(name)
@@ -105,7 +110,9 @@ class Release:
 
     def _measure(self, reached: pods.Pods, predictor: str, weight: int | None) -> Evidence:
         if weight:
-            self._wait_for_a_share()
+            self._wait_for_the_weight(weight)
+        else:
+            self._wait_for_copies(reached, predictor)
         images, main = self.chosen.images, manifest.MAIN_PREDICTOR
         if weight:
             answered, counters = traffic.through_ingress(self.base, images), None
@@ -130,31 +137,56 @@ class Release:
         deadline = time.monotonic() + _MIRROR_SECONDS
         while True:
             shadow = traffic.counted(reached, predictor).since(before[0])
-            if shadow.images >= live.images or time.monotonic() > deadline:
+            if shadow.received >= live.received or time.monotonic() > deadline:
                 return answered, (shadow, live)
             time.sleep(_POLL)
 
-    def _wait_for_a_share(self) -> None:
-        """Until the ingress has taken the weights: the candidate's version answers."""
-        image = self.chosen.images[:1]
+    def _wait_for_the_weight(self, weight: int) -> None:
+        """Until the ingress shares the requests out as asked, by the test that `judge` has for it.
+
+        A failed answer is held to be the canary's, whose callers should not wait for the verdict; a first version has
+        none, and the ingress itself fails until it has the route.
+        """
+        if self.before and self.before["model_version"] == self.version:
+            return
 
         def check() -> str | None:
-            seen = {each.version for each in traffic.through_ingress(self.base, image.repeat(4, axis=0))}
-            return None if self.version in seen else f"the first answer of version {self.version} through the ingress"
+            given = traffic.through_ingress(self.base, self.chosen.images)
+            failed = sum(each.label == traffic.FAILED for each in given) if weight < 100 else 0
+            mine = sum(each.version == self.version for each in given) + failed
+            fitting = fits(mine, len(given), weight)
+            return None if fitting else f"the ingress to give version {self.version} {weight} % of the requests"
 
-        # A version that never answers is judged, not waited for: the errors say more than the wait would.
-        with suppress(DeployError):
-            apply.wait_for("the new weights", check, _SPLIT_SECONDS)
+        self._settle("the new weights", check)
+
+    def _wait_for_copies(self, reached: pods.Pods, predictor: str) -> None:
+        """Until what goes through the ingress reaches the shadow, too."""
+        before = traffic.counted(reached, predictor).received
+
+        def check() -> str | None:
+            traffic.through_ingress(self.base, self.chosen.images[:_PROBES])
+            moved = traffic.counted(reached, predictor).received > before
+            return None if moved else "the shadow's counters to show a copied request"
+
+        self._settle("mirroring", check)
+
+    def _settle(self, goal: str, check: Callable[[], str | None]) -> None:
+        """Wait for the routes; what has not come by the deadline is judged as it is, which says more than the wait."""
+        try:
+            apply.wait_for(goal, check, _ROUTES_SECONDS)
+        except DeployError as error:
+            self.console.print(f"{error}; it is judged as it is", markup=False)
 
     def _say(self, what: str) -> None:
         self.console.print(f"[bold]{what}[/bold]: version {self.version} ({self.image['digest'][:19]})")
 
 
 def run(release: Release, weights: list[int]) -> None:
-    """All phases.  Raises ReleaseError when the candidate did not get through; what was live is then back."""
+    """All phases.  Whatever ends them early is raised again, after what was live is back."""
     if release.before and release.before["reference"] == release.image["reference"]:
         release.console.print(f"version {release.version} is live already; finishing what may be unfinished")
         release.promote()
+        release.note()
         return
     steps: list[Callable[[], None]] = [release.first]
     if release.live:
@@ -163,11 +195,28 @@ def run(release: Release, weights: list[int]) -> None:
         for step in steps:
             step()
         release.promote()
-    except ReleaseError as error:
-        release.back(str(error).splitlines()[0])
-        release.report(f"version {release.version} was not released; {_live_again(release)}")
+    except BaseException as error:
+        stopped = not isinstance(error, Exception)
+        _give_up(release, "it was stopped" if stopped else _first_line(error) or type(error).__name__)
         raise
-    release.report(f"version {release.version} is live")
+    try:
+        release.note()
+    finally:
+        release.report(f"version {release.version} is live")
+
+
+def standing(
+    found: manifest.Manifest | None, reference: str, entries: Sequence[history.Entry], template: manifest.Manifest
+) -> manifest.Manifest | None:
+    """What a candidate is compared with, and what a refusal brings back: what is `found` in the main place.
+
+    A candidate that stands there itself without having got to the end was left by a killed run: then it is the version
+    that was live before, and None where there was none.
+    """
+    if found is None or phases.image_of(found)["reference"] != reference or history.was_live(entries, reference):
+        return found
+    before = history.previous(entries, reference, None)
+    return manifest.render(template, before.as_image()) if before else None
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -180,23 +229,47 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--timeout", type=float, default=300, help="seconds for each rollout (default: %(default)s)")
     arguments = parser.parse_args(argv)
     console = Console(highlight=False, soft_wrap=True)
+    signal.signal(signal.SIGTERM, _terminate)
     try:
         weights = phases.steps(arguments.canary_steps)
-        objects = manifest.read_overlay()
-        namespace = manifest.namespace_of(manifest.seldon_of(objects))
-        history.read(namespace)
-        live = kubectl.find_object("seldondeployment", manifest.NAME, "-n", namespace)
-        if live and phases.unfinished(live):
+        image, objects = manifest.read_image(), manifest.read_overlay()
+        template = manifest.seldon_of(objects)
+        namespace = manifest.namespace_of(template)
+        found = kubectl.find_object("seldondeployment", manifest.NAME, "-n", namespace)
+        if found and phases.unfinished(found):
             console.print("an unfinished release stands there; this one takes its place")
+        live = standing(found, image["reference"], history.read(namespace), template)
         chosen = samples.choose(samples.read(arguments.source), arguments.images)
-        run(Release(manifest.read_image(), objects, live, chosen, arguments.timeout, console), weights)
+        run(Release(image, objects, live, chosen, arguments.timeout, console), weights)
     except ReleaseError as error:
         print(f"release: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
-        print("release: stopped; make release starts over, make rollback leaves what was live", file=sys.stderr)
+        print("release: stopped; make release starts over", file=sys.stderr)
         return 130
     return 0
+
+
+def _give_up(release: Release, reason: str) -> None:
+    """Bring back what was live and report, also where that fails."""
+    outcome = f"version {release.version} was not released: {reason}"
+    try:
+        release.back(reason)
+        outcome = f"version {release.version} was not released; {_live_again(release)}"
+    except ReleaseError as error:
+        outcome += f". Going back failed, make rollback does it: {_first_line(error)}"
+    finally:
+        release.report(outcome)
+
+
+def _first_line(error: BaseException) -> str:
+    return str(error).partition("\n")[0]
+
+
+def _terminate(number: int, _: FrameType | None) -> None:
+    """What was live comes back before the process ends; a second signal is not heard meanwhile."""
+    signal.signal(number, signal.SIG_IGN)
+    raise SystemExit(128 + number)
 
 
 def _live_again(release: Release) -> str:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import io
+import signal
 from typing import Any
 
 import pytest
 from rich.console import Console
 
 from deploy.release.errors import DeployError
-from deploy.release.release import Refused, run
+from deploy.release.release import Refused, _terminate, run
 
 NEW, OLD = {"reference": "i@sha256:new", "model_version": "2"}, {"reference": "i@sha256:old", "model_version": "1"}
 
@@ -17,7 +18,7 @@ NEW, OLD = {"reference": "i@sha256:new", "model_version": "2"}, {"reference": "i
 class Recorder:
     """A release that notes what is done, and fails in one phase."""
 
-    def __init__(self, live: dict[str, Any] | None, failing: str = "", error: Exception | None = None) -> None:
+    def __init__(self, live: dict[str, Any] | None, failing: str = "", error: BaseException | None = None) -> None:
         self.live = self.before = live
         self.image, self.version = NEW, "2"
         self.console = Console(file=io.StringIO())
@@ -41,6 +42,9 @@ class Recorder:
     def promote(self) -> None:
         self._do("promote")
 
+    def note(self) -> None:
+        self._do("note")
+
     def back(self, reason: str) -> None:
         self.done.append(f"back: {reason}")
 
@@ -55,19 +59,19 @@ def ran(recorder: Any) -> list[str]:
 
 
 def test_a_version_goes_through_every_phase() -> None:
-    assert ran(Recorder(OLD)) == ["shadow", "canary 10", "canary 50", "promote", "report: version 2 is live"]
+    assert ran(Recorder(OLD)) == ["shadow", "canary 10", "canary 50", "promote", "note", "report: version 2 is live"]
 
 
 def test_the_first_version_has_nothing_to_shadow() -> None:
-    assert ran(Recorder(None)) == ["first", "promote", "report: version 2 is live"]
+    assert ran(Recorder(None)) == ["first", "promote", "note", "report: version 2 is live"]
 
 
 def test_what_is_live_already_is_only_finished() -> None:
-    assert ran(Recorder(NEW)) == ["promote"]
+    assert ran(Recorder(NEW)) == ["promote", "note"]
 
 
 @pytest.mark.parametrize("phase", ["shadow", "canary 10", "canary 50", "promote"])
-@pytest.mark.parametrize("error", [Refused("r"), DeployError("r")], ids=["refused", "broken"])
+@pytest.mark.parametrize("error", [Refused("r"), DeployError("r"), ValueError("r")], ids=["refused", "broken", "bug"])
 def test_a_failure_in_any_phase_brings_back_what_was_live(phase: str, error: Exception) -> None:
     recorder: Any = Recorder(OLD, phase, error)
     with pytest.raises(type(error)):
@@ -83,3 +87,29 @@ def test_a_refused_first_version_leaves_nothing() -> None:
         "back: refused in it: because",
         "report: version 2 was not released; nothing is deployed, as before",
     ]
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt(), SystemExit(143)], ids=["Ctrl-C", "SIGTERM"])
+def test_a_stopped_release_brings_back_what_was_live(error: BaseException) -> None:
+    recorder: Any = Recorder(OLD, "canary 50", error)
+    with pytest.raises(type(error)):
+        run(recorder, [10, 50])
+    assert recorder.done[-2:] == ["back: it was stopped", "report: version 2 was not released; version 1 is live"]
+
+
+def test_a_promotion_that_cannot_be_noted_stays() -> None:
+    recorder: Any = Recorder(OLD, "note", DeployError("Conflict"))
+    with pytest.raises(DeployError, match="Conflict"):
+        run(recorder, [10])
+    assert recorder.done[-2:] == ["note", "report: version 2 is live"]
+
+
+def test_a_signal_to_end_is_an_exception_once() -> None:
+    before = signal.getsignal(signal.SIGTERM)
+    try:
+        with pytest.raises(SystemExit) as stopped:
+            _terminate(signal.SIGTERM, None)
+        assert stopped.value.code == 143
+        assert signal.getsignal(signal.SIGTERM) is signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGTERM, before)
