@@ -51,7 +51,7 @@ class Spool:
             try:
                 self._append(lines)
             except OSError as error:
-                # What was written of them may be torn: the next lines go to another file.
+                # The disk may keep a torn end of them all the same: the next lines go to another file.
                 self._path = None
                 raise SpoolError(
                     f"the feedback was not stored ({error.strerror}: {self._directory}); predictions are not "
@@ -65,10 +65,18 @@ class Spool:
                 "are not affected, send it again later"
             )
         with self._opened() as descriptor:
-            rest = memoryview(lines)
-            while rest:
-                rest = rest[os.write(descriptor, rest) :]
-            os.fsync(descriptor)
+            before = os.fstat(descriptor).st_size
+            try:
+                rest = memoryview(lines)
+                while rest:
+                    rest = rest[os.write(descriptor, rest) :]
+                os.fsync(descriptor)
+            except OSError:
+                # The client will send them again: those that are whole must not be sent from here too.
+                with suppress(OSError):
+                    os.ftruncate(descriptor, before)
+                    os.fsync(descriptor)
+                raise
 
     @contextmanager
     def _opened(self) -> Iterator[int]:

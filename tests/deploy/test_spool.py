@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections import Counter
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 
@@ -19,7 +20,7 @@ from localcluster.settings import REPOSITORY
 LIMIT = 2**20
 
 WRITER = """
-import sys, threading
+import os, sys, threading
 from pathlib import Path
 from deploy.fashion_classifier.spool import Spool
 
@@ -29,7 +30,7 @@ def write(thread):
     for number in range(40):
         line = f"{sys.argv[2]}-{thread}-{number}"
         spool.append(f"{line} {'x' * 1200}\\n".encode())
-        print(line, flush=True)
+        os.write(1, f"{line}\\n".encode())
 
 threads = [threading.Thread(target=write, args=(each,)) for each in range(4)]
 for each in threads: each.start()
@@ -111,7 +112,9 @@ def test_a_full_spool_refuses_and_takes_more_once_it_was_sent(tmp_path: Path) ->
     writer.append(b"890\n")
 
 
-def test_a_full_disk_refuses_and_tears_no_other_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_full_disk_refuses_stores_nothing_and_tears_no_other_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     writer, write, calls = Spool(tmp_path, LIMIT), os.write, []
 
     def full(descriptor: int, data: bytes) -> int:
@@ -122,11 +125,23 @@ def test_a_full_disk_refuses_and_tears_no_other_line(tmp_path: Path, monkeypatch
 
     monkeypatch.setattr(os, "write", full)
     with pytest.raises(SpoolError, match="No space left on device"):
-        writer.append(b"123456\n")
+        writer.append(b"1\n3456\n")
     monkeypatch.setattr(os, "write", write)
     writer.append(b"7\n")
     close_all(tmp_path)
     assert lines(tmp_path) == [b"7\n"]
+
+
+def test_lines_that_could_not_be_synced_are_not_sent_later(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    writer = Spool(tmp_path, LIMIT)
+    writer.append(b"1\n")
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "fsync", Mock(side_effect=OSError(errno.EIO, os.strerror(errno.EIO))))
+        with pytest.raises(SpoolError, match="Input/output error"):
+            writer.append(b"2\n3\n")
+    writer.append(b"4\n")
+    close_all(tmp_path)
+    assert sorted(lines(tmp_path)) == [b"1\n", b"4\n"]
 
 
 def test_a_folder_that_cannot_be_written_is_said(tmp_path: Path) -> None:
