@@ -69,12 +69,14 @@ class FashionClassifier:
     def send_feedback_raw(self, message: Any) -> Any:
         """Store what a feedback message says, in the spool that `FEEDBACK_SPOOL` names; the answer says what was done.
 
-        Seldon counts the reward.  Raises BadInput for a message that cannot be read, and SpoolError.
+        The reward is counted last, so only once where feedback was refused before.  Raises BadInput for a message that
+        cannot be read, and SpoolError.
         """
         parts = {name: seldon_message_to_json(getattr(message, name)) for name in ("request", "response", "truth")}
         given = feedback.read(parts, self.artifact.labels)
         done = feedback.store(given, self._spool, mirrored=envelope.is_mirrored())
         counted = given.metrics(self.artifact.labels) if given else []
+        counters.count_reward(message.reward)
         return json_to_seldon_message({"meta": envelope.meta({}, {**self.tags(), "feedback": done}, counted)})
 
     def probabilities(self, images: pixels.Images) -> Probabilities:

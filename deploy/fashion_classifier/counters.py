@@ -6,8 +6,9 @@ memory-mapped file of its own, with the dictionary that prometheus_client has fo
 scrape reads the files.  What a process has counted is in the file at once: it survives the process, also one that is
 killed.  `collect`, and with it every name, label and value, stays Seldon's.
 
-One difference is meant: Seldon drops the counts of a worker that leaves in order, though not those of one that is
-killed; here both stay, so that a sum over workers never falls.
+Two differences are meant.  Seldon drops the counts of a worker that leaves in order, though not those of one that is
+killed; here both stay, so that a sum over workers never falls.  Seldon counts the reward of feedback that is then
+refused; here it counts once the feedback is taken.
 """
 
 from __future__ import annotations
@@ -50,6 +51,12 @@ def count(metrics: Iterable[dict[str, Any]], method: str) -> None:
     """Count what Seldon's hooks do not reach: they end with an answer, and a refusal is none."""
     if MappedMetrics.current:
         MappedMetrics.current.update(metrics, method)
+
+
+def count_reward(reward: float) -> None:
+    """Count the reward of feedback that was taken, under Seldon's names."""
+    if MappedMetrics.current:
+        SeldonMetrics.update_reward(MappedMetrics.current, reward)
 
 
 class MappedMetrics(SeldonMetrics):  # type: ignore[misc]  # seldon_core has no types
@@ -101,6 +108,9 @@ class MappedMetrics(SeldonMetrics):  # type: ignore[misc]  # seldon_core has no 
                     _add(values, _name(*series, _SUM), seconds)
                 else:
                     _logger.error("Unknown metrics type: %s", kind)
+
+    def update_reward(self, reward: float) -> None:
+        """Seldon calls it before the wrapper has read the feedback, which it may refuse: see `count_reward`."""
 
     def clear(self) -> None:
         """Called in a worker that leaves: its counts stay."""

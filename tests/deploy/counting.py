@@ -44,6 +44,7 @@ def same() -> None:
         assert for_ours == for_stock
     for reward in (0.5, 0.0, -2.0):
         ours.update_reward(reward)
+        counters.count_reward(reward)
         stock.update_reward(reward)
     page, kind = ours.generate_metrics()
     assert (page, kind) == stock.generate_metrics()
