@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import io
 import math
-from typing import Any, NoReturn
+from typing import IO, Any, NoReturn
 
 import orjson
 from flask import Flask, Request, Response, request
@@ -17,6 +17,7 @@ from flask.json.provider import JSONProvider
 from seldon_core.flask_utils import get_request
 from werkzeug.exceptions import RequestEntityTooLarge, UnsupportedMediaType
 
+from . import nesting
 from .errors import BadInput
 
 MAX_BODY = 40 * 2**20
@@ -27,7 +28,14 @@ _HINT = 'send {"data": {"tensor": {"shape": [28,28], "values": [784 numbers]}}} 
 
 
 class JsonRequest(Request):
-    """Says why a body is not JSON."""
+    """Says why a body is not JSON, and keeps uploads in memory.
+
+    Werkzeug writes files over 500 kB to /tmp, where those of all threads together would exceed the volume's limit,
+    for which Kubernetes evicts the Pod.  Seldon's reader takes a file into memory anyway; MAX_BODY bounds it.
+    """
+
+    def _get_file_stream(self, *args: Any, **kwargs: Any) -> IO[bytes]:  # noqa: ARG002 - Werkzeug's signature
+        return io.BytesIO()
 
     def on_json_loading_failed(self, e: ValueError | None) -> NoReturn:
         """Called by Flask for a wrong content type (None) and for a body that does not parse."""
@@ -46,7 +54,8 @@ class OrjsonProvider(JSONProvider):
         return self._encode(obj).decode()
 
     def loads(self, s: str | bytes, **kwargs: Any) -> Any:  # noqa: ARG002 - Flask's signature
-        """Read JSON text.  Raises ValueError."""
+        """Read JSON text.  Raises ValueError, and BadInput for too many parts."""
+        nesting.check_text(s)
         return orjson.loads(s)
 
     def response(self, *args: Any, **kwargs: Any) -> Response:
@@ -94,13 +103,23 @@ def check_size() -> None:
 
 
 def check_feedback() -> None:
-    """Refuse feedback that Seldon would fail on with a 500, and a reward that would spoil its counter for good."""
+    """Refuse feedback that Seldon would fail on or stall over, and a reward that would spoil its counter for good."""
     message = get_request()
     if not isinstance(message, dict):
         raise BadInput('feedback must be an object: {"request": ..., "reward": 1, "truth": ...}')
     reward = message.get("reward", 0)
     if type(reward) not in (int, float) or not math.isfinite(reward):
         raise BadInput('"reward" must be a number')
+    values = 0
+    for depth, level in enumerate(nesting.levels(message), 1):
+        values += sum(map(len, level))
+        if values > nesting.MAX_FEEDBACK:
+            raise RequestEntityTooLarge(
+                f"the feedback holds more than {nesting.MAX_FEEDBACK:,} values; send fewer images at once, or as "
+                "tftensor or binData"
+            )
+        if depth > nesting.MAX_DEPTH:
+            raise nesting.too_deep("the feedback")
 
 
 def check_form() -> None:
@@ -110,6 +129,8 @@ def check_form() -> None:
     """
     if request.mimetype not in ("multipart/form-data", "application/x-www-form-urlencoded") and not request.args:
         return
+    for text in request.values.values():
+        nesting.check_text(text)
     try:
         message = get_request()
         orjson.dumps(message.get("meta") if isinstance(message, dict) else None)

@@ -11,7 +11,7 @@ import numpy.typing as npt
 from flask import g, has_app_context, has_request_context, request
 from seldon_core.utils import get_request_path
 
-from . import tftensor
+from . import nesting, tftensor
 from .errors import BadInput
 from .payload import Kind
 
@@ -28,6 +28,7 @@ def received_meta(message: Mapping[str, Any]) -> Mapping[str, Any]:
     for field in ("tags", "requestPath"):
         if not isinstance(meta.get(field, {}), Mapping):
             raise BadInput(f'"meta.{field}" must be an object')
+        nesting.check_depth(meta.get(field), f'"meta.{field}"')
     puid = meta.get("puid")
     if puid is not None and not is_puid(puid):
         raise BadInput(f'"meta.puid" must be a string of at most {PUID_LENGTH} printable ASCII characters')

@@ -12,6 +12,7 @@ from typing import Any
 
 from .artifact import Artifact
 from .errors import status
+from .nesting import MAX_FEEDBACK, MAX_PARTS
 from .pixels import MAX_IMAGES, SHAPES
 from .schemas import PUID, reference, schemas
 
@@ -26,7 +27,10 @@ _REFUSALS = {
         "shape [28, 28] needs 784 values; found 783",
     ),
     "404": ("There is no such unit", "there is no unit 'other'; this one is 'fashion-classifier'"),
-    "413": ("The body is too large", "the body is larger than 40 MiB; send fewer images at once"),
+    "413": (
+        f"The body is too large, or feedback holds more than {MAX_FEEDBACK:,} values",
+        "the body is larger than 40 MiB; send fewer images at once",
+    ),
     "415": ("The body is compressed", "the body is compressed (Content-Encoding: gzip); send it as it is"),
     "503": ("The model is not ready, or feedback cannot be stored now", "the model is not loaded yet"),
 }
@@ -43,7 +47,8 @@ def document(artifact: Artifact, answer: Mapping[str, Any]) -> dict[str, Any]:
     """The document for one model; `answer` is what it answers to the example request."""
     description = (
         f"Classifies images of clothes into {', '.join(artifact.labels)}. An image is 28x28 pixels from 0 "
-        f"(background) to 255, sent as {SHAPES}; at most {MAX_IMAGES} in one request. A picture file may have any size "
+        f"(background) to 255, sent as {SHAPES}; at most {MAX_IMAGES} in one request, and at most {MAX_PARTS} lists, "
+        "objects and strings. A picture file may have any size "
         "and ground. Predictions and feedback are served below /api/v0.1 too. With pictures: [try it](try.html)."
     )
     feedback = {

@@ -132,6 +132,7 @@ JSON = {"Content-Type": "application/json"}
 FORM = {"Content-Type": "application/x-www-form-urlencoded"}
 MULTIPART = {"Content-Type": "multipart/form-data; boundary=x"}
 GOOD = json.dumps(tensor(IMAGES[0]))
+DEEP_TAGS = '{"meta": {"tags": {"a": ' + "[" * 260 + "]" * 260 + "}}"
 
 
 def part(name: str, content: bytes, filename: str = "") -> bytes:
@@ -168,6 +169,14 @@ REFUSED: dict[str, tuple[bytes, dict[str, str], str]] = {
     "strings": (b'{"data":{"tensor":{"shape":[784],"values":[' + b'"1",' * 783 + b'"1"]}}}', JSON, "a string"),
     "empty batch": (b'{"data":{"tensor":{"shape":[0,28,28],"values":[]}}}', JSON, "no image"),
     "meta": (GOOD.replace('{"data"', '{"meta": 5, "data"', 1).encode(), JSON, '"meta" must be an object'),
+    "deep tags": (
+        GOOD.replace('{"data"', DEEP_TAGS + ', "data"', 1).encode(),
+        JSON,
+        '"meta.tags" is nested deeper than',
+    ),
+    "many lists": (b"[" + b"[]," * 300_000 + b"[]]", JSON, "more than 300,000 lists, objects and strings"),
+    "many lists in a form": (b"json=[" + b"[]," * 300_000 + b"[]]", FORM, "more than 300,000 lists"),
+    "many strings": (b"[" + b'"a",' * 300_000 + b'"a"]', JSON, "more than 300,000 lists"),
     "puid": (GOOD.replace('{"data"', '{"meta": {"puid": "a\\nb"}, "data"', 1).encode(), JSON, "meta.puid"),
 }
 
@@ -253,6 +262,53 @@ def test_feedback_is_acknowledged_and_a_broken_one_is_refused(microservice: Micr
     broken += [{"reward": "NaN"}, {"reward": True}, {"request": 5}, {"request": {"data": {"tensor": 1}}}]
     for message in broken:
         assert microservice.post(message, "/api/v1.0/feedback").status_code == 400
+
+
+def test_deep_or_large_feedback_is_refused_and_what_fits_is_read(microservice: Microservice) -> None:
+    def post(request: dict[str, Any]) -> tuple[int, str]:
+        answer = microservice.post({"request": request}, "/api/v1.0/feedback")
+        return answer.status_code, answer.json().get("status", {}).get("info", "taken")
+
+    def nested(levels: int) -> Any:
+        value: Any = []
+        for _ in range(levels - 1):
+            value = [value]
+        return value
+
+    assert post({"jsonData": nested(500)}) == (400, "the feedback is nested deeper than 100 levels; send it flatter")
+    assert post({"meta": {"tags": {"a": nested(97)}}})[0] == 400
+    assert post({"meta": {"tags": {"a": nested(96)}}}) == (200, "taken")
+    assert post({"data": {"ndarray": IMAGES[:60].tolist()}}) == (200, "taken")
+    status, info = post({"data": {"ndarray": IMAGES[:65].tolist()}})
+    assert (status, info.split(";")[0]) == (413, "the feedback holds more than 50,000 values")
+
+
+def rewarded(microservice: Microservice) -> float:
+    page = requests.get(microservice.metrics_url, timeout=30).text
+    return sum(
+        float(line.rsplit(" ", 1)[1])
+        for line in page.splitlines()
+        if line.startswith("seldon_api_model_feedback_reward_total{")
+    )
+
+
+def test_the_reward_of_refused_feedback_does_not_count(microservice: Microservice) -> None:
+    before = rewarded(microservice)
+    message = {"request": tensor(IMAGES[0]), "response": {}, "reward": 5, "truth": {"strData": "Bag"}}
+    assert microservice.post(message, "/api/v1.0/feedback").status_code == 400
+    assert rewarded(microservice) == before
+    assert microservice.post({"reward": 2.5}, "/api/v1.0/feedback").ok
+    assert rewarded(microservice) == before + 2.5
+
+
+def test_large_uploads_stay_off_the_disk(microservice: Microservice) -> None:
+    assert microservice.process
+    first = psutil.Process(microservice.process.pid)
+    workers = [first, *first.children(recursive=True)]
+    written = sum(each.io_counters().write_chars for each in workers)
+    files = {"binData": ("raw", bytes(30 * 2**20))}
+    assert requests.post(microservice.url + V1, files=files, timeout=60).status_code == 400
+    assert sum(each.io_counters().write_chars for each in workers) - written < 2**20
 
 
 def test_the_swagger_page_needs_nothing_from_elsewhere(microservice: Microservice) -> None:
