@@ -24,7 +24,7 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A checkpoint folder with a small untrained model in the serving format."""
     checkpoint = tmp_path_factory.mktemp("checkpoint")
     program = REPOSITORY / "tests" / "deploy" / "tiny_model.py"
-    subprocess.run([sys.executable, str(program), str(checkpoint / "serving")], check=True, capture_output=True)
+    subprocess.run([sys.executable, str(program), str(checkpoint / "serving"), "11"], check=True, capture_output=True)
     return checkpoint
 
 

@@ -125,7 +125,7 @@ def test_volumes_are_shared_and_live_as_long_as_pod_or_claim(cluster: Cluster, d
     assert (second["KEPT"] / "ended").read_text() == name, "a container without a port gets its time to end"
     until(lambda: len((second["KEPT"] / "runs").read_text().split()) == 2, "the claim kept what was there")
     assert second["FLEETING"] != first["FLEETING"]
-    assert not first["FLEETING"].exists()
+    until(lambda: not first["FLEETING"].exists(), "the volume has gone with its Pod")
 
 
 def test_only_nodes_of_the_graph_have_services(cluster: Cluster, deployed: None) -> None:
