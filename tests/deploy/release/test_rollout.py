@@ -42,7 +42,7 @@ def test_an_unknown_image_fails_with_the_reason_and_the_old_version_serves_on(re
     files.write_json(release.build / "image.json", record)
     done = release.run("apply", "--timeout", "60")
     assert done.returncode == 1
-    assert "ErrImagePull" in done.stderr
+    assert "cannot start: ErrImagePull" in done.stderr or "cannot start: ImagePullBackOff" in done.stderr
     assert "pods:" in done.stderr
     assert release.tags() == before
     (release.build / "image.json").write_text(good)
