@@ -81,7 +81,7 @@ reset: env ## stop the local cluster and delete its state
 	@$(PYTHON) -m localcluster reset
 
 test: env check ## all tests that need no GPU and no external cluster
-	@$(PYTEST) -n 2 -m "not long"
+	@$(PYTEST) -n 2 -m "not long" --durations=40 --durations-min=10
 
 test-fast: env ## an answer in two minutes
 	@$(PYTEST) -n 2 -m "not slow and not e2e and not long"
