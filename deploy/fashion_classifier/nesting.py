@@ -1,7 +1,7 @@
 """How much a JSON message holds and how deeply: both bounded, since what reads and writes it has bounds of its own.
 
 orjson reads 1024 levels and writes 254; protobuf's JSON reader fails beyond about 190.  A list takes at least 56 bytes
-of memory for the two that it has in JSON, so bytes of text alone bound nothing.
+of memory for the two that it has in JSON, and a number 32 for its two, so bytes of text alone bound nothing.
 """
 
 from __future__ import annotations
@@ -13,15 +13,23 @@ from .errors import BadInput
 
 MAX_DEPTH = 100
 MAX_PARTS = 300_000
-"""Lists, objects and strings in one message: 10,000 images as lists of rows take 290,001 lists."""
+"""Lists, objects and strings in one message: 368 images where each pixel is a list of its own take 299,553 lists."""
+MAX_VALUES = 1_000_000
+"""Values in one message: 1,275 images as numbers.  Reading so many takes up to 68 MiB (measured, 14 digits each), which
+all the threads of a Pod may do at once."""
 MAX_FEEDBACK = 50_000
 """JSON values in one feedback message: about 60 images as numbers.  Seldon's protobuf is pure Python and takes 14
 microseconds for a number, 33 for a list: two seconds at most."""
 
 
 def check_text(text: str | bytes) -> None:
-    """Refuse JSON of too many parts before it is parsed.  Raises BadInput."""
+    """Refuse JSON of too many parts or values before it is parsed.  Raises BadInput."""
     content = text.encode(errors="replace") if isinstance(text, str) else text
+    if content.count(b",") >= MAX_VALUES:
+        raise BadInput(
+            f"the message holds more than {MAX_VALUES:,} values; send fewer images at once, or their pixels as bytes: "
+            '{"binData": "base64 of n*784 bytes"}'
+        )
     if content.count(b"[") + content.count(b"{") + content.count(b'"') // 2 > MAX_PARTS:
         raise BadInput(
             f"the message holds more than {MAX_PARTS:,} lists, objects and strings; send the pixels as one flat list: "

@@ -12,7 +12,7 @@ from typing import Any
 
 from .artifact import Artifact
 from .errors import status
-from .nesting import MAX_FEEDBACK, MAX_PARTS
+from .nesting import MAX_FEEDBACK, MAX_PARTS, MAX_VALUES
 from .pixels import MAX_IMAGES, SHAPES
 from .schemas import PUID, reference, schemas
 
@@ -29,7 +29,7 @@ _REFUSALS = {
     "404": ("There is no such unit", "there is no unit 'other'; this one is 'fashion-classifier'"),
     "413": (
         f"The body is too large, or feedback holds more than {MAX_FEEDBACK:,} values",
-        "the body is larger than 40 MiB; send fewer images at once",
+        "the body is larger than 20 MiB; send fewer images at once",
     ),
     "415": ("The body is compressed", "the body is compressed (Content-Encoding: gzip); send it as it is"),
     "503": ("The model is not ready, or feedback cannot be stored now", "the model is not loaded yet"),
@@ -47,9 +47,9 @@ def document(artifact: Artifact, answer: Mapping[str, Any]) -> dict[str, Any]:
     """The document for one model; `answer` is what it answers to the example request."""
     description = (
         f"Classifies images of clothes into {', '.join(artifact.labels)}. An image is 28x28 pixels from 0 "
-        f"(background) to 255, sent as {SHAPES}; at most {MAX_IMAGES} in one request, and at most {MAX_PARTS} lists, "
-        "objects and strings. A picture file may have any size "
-        "and ground. Predictions and feedback are served below /api/v0.1 too. With pictures: [try it](try.html)."
+        f"(background) to 255, sent as {SHAPES}; at most {MAX_IMAGES} in one request, and at most {MAX_VALUES} "
+        f"numbers and {MAX_PARTS} lists, objects and strings. A picture file may have any size and ground. "
+        "Predictions and feedback are served below /api/v0.1 too. With pictures: [try it](try.html)."
     )
     feedback = {
         "request": example_request(),

@@ -86,11 +86,17 @@ class _UnixConnection(http.client.HTTPConnection):
 
 
 def _wait(process: subprocess.Popen[bytes], path: Path, log: Path) -> None:
+    """Until the socket accepts: it is there as soon as it is bound, before kubectl listens on it."""
     deadline = time.monotonic() + _START_SECONDS
-    while not path.exists():
+    while not _accepts(path):
         if process.poll() is not None or time.monotonic() > deadline:
             raise DeployError(f"kubectl proxy does not start: {log.read_text(errors='replace').strip()[-500:]}")
         time.sleep(0.05)
+
+
+def _accepts(path: Path) -> bool:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+        return probe.connect_ex(str(path)) == 0
 
 
 def _is_ready(pod: dict[str, Any]) -> bool:

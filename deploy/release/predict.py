@@ -17,7 +17,7 @@ import numpy.typing as npt
 from rich.console import Console
 from rich.table import Table
 
-from deploy.release import files, ingress, samples
+from deploy.release import files, ingress, manifest, samples
 from deploy.release.errors import PredictError, ReleaseError
 
 _SHADES = " ░▒▓█"
@@ -79,7 +79,7 @@ def main(argv: list[str] | None = None) -> int:
     arguments = parser.parse_args(argv)
     console = Console(highlight=False, soft_wrap=True)
     try:
-        base = ingress.base_url()
+        base = ingress.base_url(manifest.namespace_of(manifest.seldon_of(manifest.read_overlay())))
         chosen = samples.choose(samples.read(arguments.source), arguments.count)
         response = ingress.predict(base, message(chosen.images))
         names, probabilities = answers(response, len(chosen.images))

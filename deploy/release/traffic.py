@@ -53,7 +53,8 @@ class Answer:
 class Counters:
     """What a predictor's pods have counted: images classified, requests answered, seconds spent in the model.
 
-    `refusals` are the requests without a prediction, by HTTP status: 5xx where the version itself failed.
+    `refusals` are the requests without a prediction, by HTTP status or gRPC's: 5xx and INTERNAL, for example, where the
+    version itself failed.
     """
 
     images: float

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import subprocess
 from concurrent.futures import ThreadPoolExecutor
@@ -69,10 +70,15 @@ def test_64_connections_get_right_answers_from_all_workers_and_threads(
 
 
 @pytest.mark.slow
-def test_the_whole_test_split_fits_into_one_request(microservice: Microservice, classifier: Classifier) -> None:
+def test_a_thousand_images_fit_into_one_request_as_numbers_and_the_whole_test_split_as_bytes(
+    microservice: Microservice, classifier: Classifier
+) -> None:
     images = np.tile(IMAGES, (34, 1, 1))[:10_000]
-    answer = microservice.post(tensor(images)).json()
-    np.testing.assert_allclose(probabilities(answer), classifier.probabilities(images), atol=1e-5)
+    expected = classifier.probabilities(images)
+    answer = microservice.post({"binData": base64.b64encode(images.tobytes()).decode()}).json()
+    np.testing.assert_allclose(probabilities(answer), expected, atol=1e-5)
+    answer = microservice.post(tensor(images[:1000])).json()
+    np.testing.assert_allclose(probabilities(answer), expected[:1000], atol=1e-5)
 
 
 def test_meta_names_the_model_the_metrics_and_the_path(microservice: Microservice) -> None:
@@ -174,6 +180,7 @@ REFUSED: dict[str, tuple[bytes, dict[str, str], str]] = {
         JSON,
         '"meta.tags" is nested deeper than',
     ),
+    "many numbers": (b"[" + b"1," * 1_000_000 + b"1]", JSON, "more than 1,000,000 values"),
     "many lists": (b"[" + b"[]," * 300_000 + b"[]]", JSON, "more than 300,000 lists, objects and strings"),
     "many lists in a form": (b"json=[" + b"[]," * 300_000 + b"[]]", FORM, "more than 300,000 lists"),
     "many strings": (b"[" + b'"a",' * 300_000 + b'"a"]', JSON, "more than 300,000 lists"),
@@ -244,9 +251,9 @@ def test_an_oversized_body_is_413_and_a_large_one_is_read(microservice: Microser
         data = b" " * size if announced else chunks(size)
         return requests.post(microservice.url + V1, data=data, headers=JSON, timeout=60)
 
-    assert post(41).status_code == 413
-    assert "40 MiB" in post(41).json()["status"]["info"]
-    assert post(40).status_code == 400
+    assert post(21).status_code == 413
+    assert "20 MiB" in post(21).json()["status"]["info"]
+    assert post(20).status_code == 400
     assert microservice.post(tensor(IMAGES[0])).ok
 
 

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import io
+import json
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from rich.console import Console
 
-from deploy.release import ingress, predict, samples
+from deploy.release import ingress, manifest, predict, samples
 from deploy.release.errors import PredictError
 from tests.deploy.microservice import Microservice
 from tests.deploy.tiny_model import LABELS
@@ -68,6 +70,22 @@ def test_the_servers_words_are_passed_on(microservice: Microservice) -> None:
 def test_an_unreachable_ingress_is_named() -> None:
     with pytest.raises(PredictError, match=r"http://127\.0\.0\.1:1/predictions cannot be reached"):
         ingress.predict("http://127.0.0.1:1", {}, timeout=5)
+
+
+@pytest.mark.usefixtures("kubectl")
+def test_the_overlay_says_in_which_namespace_the_model_is_asked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "shop").mkdir()
+    (tmp_path / "shop" / "kustomization.yaml").write_text("namespace: shop\nresources: [seldon.yaml]\n")
+    seldon = {"apiVersion": "v1", "kind": manifest.KIND, "metadata": {"name": manifest.NAME}}
+    (tmp_path / "shop" / "seldon.yaml").write_text(json.dumps(seldon))
+    monkeypatch.setattr(manifest, "OVERLAYS", tmp_path)
+    monkeypatch.setattr(samples, "read", lambda _: split([3]))
+    monkeypatch.setenv("OVERLAY", "shop")
+    monkeypatch.setenv("INGRESS_URL", "http://127.0.0.1:1")
+    assert predict.main(["--count", "1"]) == 1
+    assert "http://127.0.0.1:1/seldon/shop/fashion-classifier/" in capsys.readouterr().err
 
 
 def test_the_gateways_token_travels_in_the_header_only(monkeypatch: pytest.MonkeyPatch) -> None:
