@@ -12,10 +12,11 @@ REPORT := build/report
 TRAIN ?= new
 CONFIG ?= const.yaml
 BENCH ?= determined pachyderm serving training
+IMAGE_SET = $(if $(TRIAL_IMAGE),--set "environment.image=$(TRIAL_IMAGE)")
 PYTEST := $(PYTHON) -m pytest -q --dist loadgroup
 
-.PHONY: help env demo data train search register gate image deploy predict release rollback lineage up down status logs \
-	reset test test-fast test-long check bench
+.PHONY: help env demo data train search register gate image images image-tools deploy predict release rollback \
+	lineage up down status logs reset test test-fast test-long check bench
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 12
@@ -33,11 +34,11 @@ data: env ## Fashion-MNIST into the Pachyderm repos, validated (DATA_DIR=folder,
 
 train: env ## the const experiment on Determined (CONFIG=file, TRAIN=reuse, TRAIN_SET="hyperparameters.epochs=2 …")
 	@$(CLIENTS) && $(PYTHON) -m fmnist.model.submit --config "$(CONFIG)" \
-		$(if $(filter reuse,$(TRAIN)),--reuse) $(foreach value,$(TRAIN_SET),--set "$(value)")
+		$(if $(filter reuse,$(TRAIN)),--reuse) $(IMAGE_SET) $(foreach value,$(TRAIN_SET),--set "$(value)")
 
 search: env ## the adaptive experiment on Determined (SEARCH_SET="searcher.max_trials=4 …")
 	@$(CLIENTS) && $(PYTHON) -m fmnist.model.submit --config adaptive.yaml \
-		$(foreach value,$(SEARCH_SET),--set "$(value)")
+		$(IMAGE_SET) $(foreach value,$(SEARCH_SET),--set "$(value)")
 
 register: env ## the trained checkpoint as a version of fashion-classifier
 	@$(CLIENTS) && $(PYTHON) -m fmnist.model.register
@@ -45,8 +46,14 @@ register: env ## the trained checkpoint as a version of fashion-classifier
 gate: env ## the accuracy test against the registered version, with its report
 	@$(CLIENTS) && REPORT_DIR=$(REPORT) $(PYTEST) fmnist/test/test_model_accuracy.py --junitxml=$(REPORT)/junit.xml
 
-image: env ## the registered version as an OCI image
+image: env ## the registered version as an OCI image (REGISTRY=host/path: over its base, pushed, for a cluster)
 	@$(CLIENTS) && $(PYTHON) -m deploy.release.image
+
+images: env ## the images of the pipelines and of Determined's tasks, pushed (REGISTRY=host/path)
+	@$(PYTHON) -m deploy.release.images
+
+image-tools: ## buildah and skopeo, from the distribution's packages, where they are missing
+	@requirements/packages.sh buildah skopeo
 
 deploy: env ## the image as a SeldonDeployment; returns when the new version answers
 	@$(CLIENTS) && $(PYTHON) -m deploy.release.apply

@@ -3,6 +3,7 @@
 ReleaseError
 ├── RegistryError    the registered version cannot be fetched, or is not in the serving format
 ├── LayoutError      the OCI image layout cannot be read or written
+├── BuildError       an image cannot be built, or the container registry refuses it
 ├── ManifestError    the overlay cannot be rendered
 ├── DeployError      kubectl refused, or the new version did not become available
 │   └── BrokenPod    a pod cannot start
@@ -22,6 +23,10 @@ class RegistryError(ReleaseError):
 
 class LayoutError(ReleaseError):
     """The OCI image layout cannot be read or written."""
+
+
+class BuildError(ReleaseError):
+    """An image cannot be built, or the container registry refuses it."""
 
 
 class ManifestError(ReleaseError):

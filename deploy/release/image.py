@@ -1,12 +1,14 @@
 """`python -m deploy.release.image`: a registered version as an OCI image (the target `make image`).
 
-The image in the layout holds only what is this project's: /app (the wrapper) and /model (the serving files).  The
-base, Python with the serving lock, is put under it in CI; on one machine `.venv-serving` takes its place.
+Without REGISTRY it goes into an OCI layout and holds only what is this project's: /app (the wrapper) and /model (the
+serving files); on one machine `.venv-serving` takes the place of the base.  With REGISTRY the same layer is put over
+the base, Python with the serving lock (deploy/Dockerfile), and pushed: a cluster pulls it by digest.
 """
 
 from __future__ import annotations
 
 import argparse
+import hashlib
 import os
 import subprocess
 import sys
@@ -15,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from deploy.fashion_classifier.artifact import CHECKSUMS, FILES, VERSION
-from deploy.release import files, oci
+from deploy.release import files, oci, recipe, skopeo
 from deploy.release.errors import LayoutError, ReleaseError
 from deploy.release.registry import Registered, fetch, requested_version
 
@@ -28,32 +30,46 @@ _WRAPPER = (
     "fashion_classifier/pages/*",
 )
 
+ENVIRONMENT = (APP / ".s2i" / "environment").read_text().split()
+"""The image's environment variables, in the file where Seldon's users look for them."""
+
 RUNTIME: dict[str, Any] = {
     "User": "10001:10001",
     "ExposedPorts": {"9000/tcp": {}, "9500/tcp": {}, "6000/tcp": {}},
-    "Env": ["MODEL_DIR=/model", "GUNICORN_WORKERS=1", "GUNICORN_THREADS=4", "PYTHONUNBUFFERED=1"],
+    "Env": ENVIRONMENT,
     "Entrypoint": ["seldon-core-microservice"],
     "Cmd": ["FashionClassifier", "--service-type", "MODEL"],
     "WorkingDir": "/app",
 }
 """How the container starts: OCI image specification, `config`."""
 
+BASE = recipe.Recipe("deploy/Dockerfile", ("requirements/serving.txt",))
 
-def build(registered: Registered, layout: Path, *, revision: str | None, epoch: int) -> dict[str, Any]:
+
+def build(
+    registered: Registered,
+    layout: Path,
+    *,
+    revision: str | None,
+    epoch: int,
+    base: oci.Base = oci.NOTHING,
+    repository: str = MODEL,
+) -> dict[str, Any]:
     """Write the image of a version into the layout; returns what `build/image.json` says.
 
-    The same version, wrapper, revision (git commit of the wrapper) and epoch give the same digest.
-    Raises LayoutError.
+    The same version, wrapper, revision (git commit of the wrapper), epoch and base give the same digest; the layer's
+    does not depend on the base.  Raises LayoutError.
     """
-    labels = provenance_labels(registered, revision)
+    labels = provenance_labels(registered, revision) | base_labels(base)
     content = oci.layer(image_files(registered, revision), epoch)
-    tag = f"{MODEL}:v{registered.version}"
-    digest = oci.add_image(layout, tag, content, RUNTIME, labels, epoch)
+    tag = f"{repository}:v{registered.version}"
+    digest = oci.add_image(layout, tag, content, RUNTIME, labels, epoch, base)
     tags = registered.artifact.tags()
     return {
-        "reference": f"{MODEL}@{digest}",
+        "reference": f"{repository}@{digest}",
         "tag": tag,
         "digest": digest,
+        "layer": skopeo.digest_of(content),
         "model": registered.artifact.name,
         "model_version": registered.version,
         "checkpoint_uuid": registered.checkpoint,
@@ -63,6 +79,21 @@ def build(registered: Registered, layout: Path, *, revision: str | None, epoch: 
         "size": len(content),
         "layout": str(layout),
     }
+
+
+def push(registered: Registered, layout: Path, registry: str, *, revision: str | None, epoch: int) -> dict[str, Any]:
+    """The image of a version over its base, in the container registry; returns what `build/image.json` says.
+
+    The base is in the same repository, so that its layers are never moved again.  A tag is never moved either:
+    registries delete what has none, and a deployment names its image by digest.  Raises BuildError and LayoutError.
+    """
+    repository = recipe.repository(registry, MODEL)
+    below = recipe.ensure(BASE, f"{repository}:base-{BASE.key()}")
+    base = oci.read_base(skopeo.manifest(below), skopeo.configuration(below))
+    record = build(registered, layout, revision=revision, epoch=epoch, base=base, repository=repository)
+    target = f"{record['tag']}-{record['digest'].partition(':')[2][:12]}"
+    skopeo.push(layout, record["tag"], target, record["digest"])
+    return record | {"tag": target, "base": below, "base_size": base.size}
 
 
 def image_files(registered: Registered, revision: str | None) -> dict[str, bytes]:
@@ -105,6 +136,18 @@ def provenance_labels(registered: Registered, revision: str | None) -> dict[str,
     return {name: str(value) for name, value in labels.items() if value is not None}
 
 
+def base_labels(base: oci.Base) -> dict[str, str]:
+    """What is below the layer, in OCI's own names; nothing where there is nothing."""
+    if base == oci.NOTHING:
+        return {}
+    name, _, digest = BASE.base().partition("@")
+    return {
+        "org.opencontainers.image.base.name": name,
+        "org.opencontainers.image.base.digest": digest,
+        "serving.lock.sha256": hashlib.sha256((files.REPOSITORY / BASE.sources[0]).read_bytes()).hexdigest(),
+    }
+
+
 def wrapper_revision() -> str | None:
     """The git commit of the wrapper's sources, with `-dirty` where they differ from it; None outside a checkout."""
     try:
@@ -127,11 +170,16 @@ def main(argv: list[str] | None = None) -> int:
     """Run the command line; the exit code is 1 where something could not be done."""
     arguments = _parser().parse_args(argv)
     try:
-        if arguments.layout is None:
+        layout = arguments.layout or (files.BUILD / "images" if arguments.registry else None)
+        if layout is None:
             raise LayoutError("IMAGE_LAYOUT is not set: name the OCI layout's directory, or run make up first")
+        source: dict[str, Any] = {"revision": wrapper_revision(), "epoch": source_date_epoch()}
         with tempfile.TemporaryDirectory(prefix="checkpoint-") as directory:
             registered = fetch(arguments.model, requested_version(arguments.version), Path(directory))
-            record = build(registered, arguments.layout, revision=wrapper_revision(), epoch=source_date_epoch())
+            if arguments.registry:
+                record = push(registered, layout, arguments.registry, **source)
+            else:
+                record = build(registered, layout, **source)
     except ReleaseError as error:
         print(f"image: {error}", file=sys.stderr)
         return 1
@@ -146,6 +194,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", default=os.environ.get("MODEL_VERSION") or "newest", help="a number, or newest")
     layout = os.environ.get("IMAGE_LAYOUT")
     parser.add_argument("--layout", type=Path, default=Path(layout) if layout else None, help="default: $IMAGE_LAYOUT")
+    registry = os.environ.get("REGISTRY")
+    parser.add_argument("--registry", default=registry, help="host[:port]/path to push to; default: $REGISTRY, or none")
     return parser
 
 

@@ -15,6 +15,7 @@ import tarfile
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -30,6 +31,23 @@ REFERENCE = "org.opencontainers.image.ref.name"
 _LOCK_SECONDS = 60.0
 
 Descriptor = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Base:
+    """What an image is put on: its layers' descriptors and its whole image configuration."""
+
+    layers: tuple[Descriptor, ...]
+    image: Mapping[str, Any]
+
+    @property
+    def size(self) -> int:
+        """Bytes of the layers as they are stored, most often compressed."""
+        return sum(int(each["size"]) for each in self.layers)
+
+
+NOTHING = Base((), {})
+"""The base of an image whose only layer is its own."""
 
 
 def layer(contents: Mapping[str, bytes], epoch: int) -> bytes:
@@ -49,31 +67,52 @@ def layer(contents: Mapping[str, bytes], epoch: int) -> bytes:
     return stream.getvalue()
 
 
+def read_base(manifest: bytes | None, image: Any) -> Base:
+    """A base, as a registry describes it: manifest and image configuration.  Raises LayoutError."""
+    try:
+        layers = json.loads(manifest or b"")["layers"]
+        same = len(layers) == len(image["rootfs"]["diff_ids"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise LayoutError(f"the base is not an OCI image of one platform: {error!r}") from error
+    if not same:
+        raise LayoutError("the base's manifest and its configuration name different layers; build it again")
+    return Base(tuple(layers), image)
+
+
 def add_image(
-    layout: Path, reference: str, layer_content: bytes, config: Mapping[str, Any], labels: Mapping[str, str], epoch: int
+    layout: Path,
+    reference: str,
+    layer_content: bytes,
+    config: Mapping[str, Any],
+    labels: Mapping[str, str],
+    epoch: int,
+    base: Base = NOTHING,
 ) -> str:
-    """Add an image of one layer under `reference` (name:tag); returns its manifest digest.
+    """Add an image of one layer over `base` under `reference` (name:tag); returns its manifest digest.
 
     `config` is the `config` object of the image configuration, without the labels.  The tag moves if it exists; the
-    image that had it stays, because a running deployment names it by digest.  Raises LayoutError.
+    image that had it stays, because a running deployment names it by digest.  The base's own layers are not copied:
+    the registry that the image is for has them.  Raises LayoutError.
     """
     try:
         _create(layout)
         diff = _blob(layout, layer_content, LAYER)
         created = datetime.fromtimestamp(epoch, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        below = base.image
+        step = {"created": created, "created_by": "deploy.release.image", "comment": "app and model"}
         image = {
             "created": created,
             "architecture": "amd64",
             "os": "linux",
-            "config": {**config, "Labels": dict(sorted(labels.items()))},
-            "rootfs": {"type": "layers", "diff_ids": [diff["digest"]]},
-            "history": [{"created": created, "created_by": "deploy.release.image", "comment": "app and model"}],
+            "config": {**_over(below.get("config") or {}, config), "Labels": dict(sorted(labels.items()))},
+            "rootfs": {"type": "layers", "diff_ids": [*below.get("rootfs", {}).get("diff_ids", []), diff["digest"]]},
+            "history": [*below.get("history", []), step],
         }
         manifest = {
             "schemaVersion": 2,
             "mediaType": MANIFEST,
             "config": _blob(layout, canonical(image), CONFIG),
-            "layers": [diff],
+            "layers": [*base.layers, diff],
             "annotations": dict(sorted(labels.items())),
         }
         descriptor = _blob(layout, canonical(manifest), MANIFEST)
@@ -82,6 +121,13 @@ def add_image(
     except OSError as error:
         raise LayoutError(f"{layout} cannot be written: {error}; set IMAGE_LAYOUT to a writable directory") from error
     return str(descriptor["digest"])
+
+
+def _over(below: Mapping[str, Any], config: Mapping[str, Any]) -> dict[str, Any]:
+    """A container configuration over the base's: what it sets holds, environment variables one by one."""
+    variables = dict(text.partition("=")[::2] for text in (*below.get("Env", ()), *config.get("Env", ())))
+    environment = {"Env": [f"{name}={value}" for name, value in variables.items()]} if variables else {}
+    return {**below, **config, **environment}
 
 
 def _create(layout: Path) -> None:
