@@ -7,6 +7,8 @@ SHELL := /bin/sh
 PYTHON := .venv/bin/python
 CLIENTS := $(if $(DET_MASTER),true,variables=$$($(PYTHON) -m localcluster env) && eval "$$variables")
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
+# Where it is set, as many images for CI do, every process compiles TensorFlow anew: seconds of each trial and test.
+unexport PYTHONDONTWRITEBYTECODE
 
 REPORT := build/report
 TRAIN ?= new
@@ -22,7 +24,8 @@ help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 12
 
 env: ## make .venv and .venv-serving hold what the hashed locks say
-	@requirements/install.sh .venv main.txt tools.txt . && requirements/install.sh .venv-serving serving.txt
+	@requirements/install.sh .venv main.txt tools.txt .
+	@UV_COMPILE_BYTECODE=1 requirements/install.sh .venv-serving serving.txt  # Pods do not write into what they run in.
 	@$(PYTHON) -m localcluster.kubernetes.tools >/dev/null
 
 demo: env ## the main job: raw data to a served model on the local cluster (TRAIN=reuse skips the training)
