@@ -8,7 +8,6 @@ the base, Python with the serving lock (deploy/Dockerfile), and pushed: a cluste
 from __future__ import annotations
 
 import argparse
-import hashlib
 import os
 import subprocess
 import sys
@@ -60,7 +59,7 @@ def build(
     The same version, wrapper, revision (git commit of the wrapper), epoch and base give the same digest; the layer's
     does not depend on the base.  Raises LayoutError.
     """
-    labels = provenance_labels(registered, revision) | base_labels(base)
+    labels = provenance_labels(registered, revision) | (BASE.labels() if base.layers else {})
     content = oci.layer(image_files(registered, revision), epoch)
     tag = f"{repository}:v{registered.version}"
     digest = oci.add_image(layout, tag, content, RUNTIME, labels, epoch, base)
@@ -134,18 +133,6 @@ def provenance_labels(registered: Registered, revision: str | None) -> dict[str,
         "training.trial": provenance.get("trial_id"),
     }
     return {name: str(value) for name, value in labels.items() if value is not None}
-
-
-def base_labels(base: oci.Base) -> dict[str, str]:
-    """What is below the layer, in OCI's own names; nothing where there is nothing."""
-    if base == oci.NOTHING:
-        return {}
-    name, _, digest = BASE.base().partition("@")
-    return {
-        "org.opencontainers.image.base.name": name,
-        "org.opencontainers.image.base.digest": digest,
-        "serving.lock.sha256": hashlib.sha256((files.REPOSITORY / BASE.sources[0]).read_bytes()).hexdigest(),
-    }
 
 
 def wrapper_revision() -> str | None:

@@ -23,7 +23,7 @@ _CERTIFICATES = "/etc/ssl/certs/ca-certificates.crt"
 
 @dataclass(frozen=True)
 class Recipe:
-    """A Dockerfile, and the files that it copies, as globs; both from the repository's root."""
+    """A Dockerfile, and the files that it copies, as globs, first of all its lock; from the repository's root."""
 
     dockerfile: str
     sources: tuple[str, ...]
@@ -44,6 +44,16 @@ class Recipe:
             if path.suffix != ".pyc":
                 digest.update(f"\0{path.relative_to(files.REPOSITORY)}\0".encode() + path.read_bytes())
         return digest.hexdigest()[:16]
+
+    def labels(self) -> dict[str, str]:
+        """What the image stands on, in OCI's own names where there are some.  Raises BuildError."""
+        name, _, digest = self.base().partition("@")
+        lock = files.REPOSITORY / self.sources[0]
+        return {
+            "org.opencontainers.image.base.name": name,
+            "org.opencontainers.image.base.digest": digest,
+            f"{lock.stem}.lock.sha256": hashlib.sha256(lock.read_bytes()).hexdigest(),
+        }
 
 
 def repository(registry: str, name: str) -> str:
@@ -81,6 +91,7 @@ def build(recipe: Recipe, target: str) -> None:
         "build",
         "--timestamp=0",
         f"--build-arg=BASE={recipe.base()}",
+        *(f"--label={name}={value}" for name, value in recipe.labels().items()),
         *(f"--volume={Path(source).absolute()}:{place}:ro" for source, place in mounts.items() if source),
         f"--file={files.REPOSITORY / recipe.dockerfile}",
         f"--tag={local}",

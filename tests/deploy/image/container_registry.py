@@ -6,14 +6,18 @@ import base64
 import crypt
 import json
 import os
+import shutil
 import signal
 import subprocess
+import tempfile
 import time
 from pathlib import Path
 
 import requests
+from filelock import FileLock
 
 from localcluster.settings import HOST
+from tests.deploy.image.cache import CACHE
 
 USER, PASSWORD = "pusher", "only-for-this-test"  # pragma: allowlist secret
 
@@ -54,7 +58,7 @@ class ContainerRegistry:
     def start(self) -> None:
         """Start it and wait until it answers."""
         with self.log.open("wb") as log:
-            command = ["docker-registry", "serve", str(self.directory / "config.yml")]
+            command = [program(), "serve", str(self.directory / "config.yml")]
             environment = {"PATH": os.environ["PATH"], "OTEL_TRACES_EXPORTER": "none"}
             self._process = subprocess.Popen(command, env=environment, stdout=log, stderr=log)
         deadline = time.monotonic() + 30
@@ -74,3 +78,22 @@ class ContainerRegistry:
             return requests.get(f"http://{self.address}/v2/", timeout=5).status_code == 401
         except requests.RequestException:
             return False
+
+
+def program() -> str:
+    """The registry's program, taken out of its package: installed, the package would start a service on all interfaces.
+
+    Raises CalledProcessError and FileNotFoundError where there is neither the program nor Debian's or Ubuntu's apt.
+    """
+    unpacked = CACHE / "docker-registry"
+    if (installed := shutil.which("docker-registry")) is not None:
+        return installed
+    CACHE.mkdir(parents=True, exist_ok=True)
+    with FileLock(unpacked.with_suffix(".lock")), tempfile.TemporaryDirectory(dir=CACHE) as directory:
+        if not unpacked.exists():
+            download = ["apt-get", "download", "-q", "-o", "APT::Sandbox::User=root", "docker-registry"]
+            subprocess.run(download, cwd=directory, check=True, capture_output=True, timeout=120)
+            package = next(Path(directory).glob("*.deb"))
+            subprocess.run(["dpkg-deb", "--extract", package, Path(directory) / "tree"], check=True, timeout=60)
+            (Path(directory) / "tree" / "usr" / "bin" / "docker-registry").rename(unpacked)
+    return str(unpacked)

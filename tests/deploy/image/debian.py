@@ -5,7 +5,6 @@ It takes a minute or more, so it is kept as an OCI layout below ~/.cache; what i
 
 from __future__ import annotations
 
-import os
 import shutil
 import subprocess
 import tempfile
@@ -14,9 +13,10 @@ from pathlib import Path
 from filelock import FileLock
 
 from deploy.release import programs, skopeo
+from tests.deploy.image.cache import CACHE
 
 PACKAGES = ("python3", "python3-pip", "ca-certificates")
-_CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "fmnist-image-tests" / "debian-12-python"
+_CACHE = CACHE / "debian-12-python"
 
 
 def push(target: str) -> str:

@@ -17,6 +17,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from deploy.release import programs, skopeo
+
 _ENTER = """
 set -eu
 root=$1 user=$2 folder=$3 place=$4; shift 4
@@ -44,6 +46,13 @@ class Sandbox:
     def __init__(self, root: Path, config: Mapping[str, Any], log: Path) -> None:
         self.root, self.config, self.log = root, config, log
         self._process: subprocess.Popen[bytes] | None = None
+
+    @classmethod
+    def pull(cls, reference: str, log: Path) -> Sandbox:
+        """Pull an image and mount its root file system, which goes with the storage of buildah.  Raises BuildError."""
+        container = programs.run("buildah", "from", reference).strip()
+        root = Path(programs.run("buildah", "mount", container).strip())
+        return cls(root, skopeo.configuration(reference)["config"], log)
 
     def command(self, argv: list[str], folder: Path | None = None, place: str = "/mnt") -> list[str]:
         """The argument list that runs `argv` inside; `folder`, of this machine, takes the place of one of the image."""

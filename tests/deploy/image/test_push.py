@@ -37,12 +37,14 @@ class Checkout:
 def checkout(container_registry: ContainerRegistry, tmp_path_factory: pytest.TempPathFactory) -> Any:
     """Takes the place of this repository for what is built."""
     root = tmp_path_factory.mktemp("checkout")
-    (root / "Dockerfile").write_text("ARG BASE\nFROM ${BASE}\nCOPY lock /lock\nENV PATH=/opt/venv/bin\nUSER 10001\n")
-    (root / "lock").write_text("nothing==1\n")
+    (root / "Dockerfile").write_text(
+        "ARG BASE\nFROM ${BASE}\nCOPY serving.txt /serving.txt\nENV PATH=/opt/venv/bin\nUSER 10001\n"
+    )
+    (root / "serving.txt").write_text("nothing==1\n")
     base = in_registry(root, f"{container_registry.address}/library/base:1")
     with (
         mock.patch.object(files, "REPOSITORY", root),
-        mock.patch.object(image, "BASE", recipe.Recipe("Dockerfile", ("lock",))),
+        mock.patch.object(image, "BASE", recipe.Recipe("Dockerfile", ("serving.txt",))),
         mock.patch.dict(os.environ, {"BASE": base}),
     ):
         yield Checkout(image.BASE, base)
@@ -96,7 +98,7 @@ def test_two_builds_of_a_base_are_one_image(pushed: dict[str, Any], checkout: Ch
 def test_whoever_pulls_it_gets_the_files(pushed: dict[str, Any], registered: Registered) -> None:
     container = programs.run("buildah", "from", pushed["reference"]).strip()
     root = Path(programs.run("buildah", "mount", container).strip())
-    assert (root / "lock").read_text() == "nothing==1\n"
+    assert (root / "serving.txt").read_text() == "nothing==1\n"
     for name, content in image.image_files(registered, REVISION).items():
         assert (root / name).read_bytes() == content
     programs.run("buildah", "rm", container)
@@ -112,7 +114,8 @@ def test_the_other_images_are_named_for_the_stages_that_use_them(
         assert images.main() == 0
     name, _, reference = (tmp_path / "images.env").read_text().strip().partition("=")
     assert (name, reference.partition("@")[0]) == ("TRIAL_IMAGE", f"{os.environ['REGISTRY']}/fmnist-trial")
-    assert skopeo.manifest(reference)
+    labels = skopeo.configuration(reference)["config"]["Labels"]
+    assert labels["org.opencontainers.image.base.digest"] == checkout.base.partition("@")[2]
     assert reference in capsys.readouterr().out
 
 
@@ -136,6 +139,6 @@ def test_the_password_is_in_nothing_that_was_written(pushed: dict[str, Any]) -> 
 def in_registry(root: Path, target: str) -> str:
     """A base of one file, pushed; its reference by digest."""
     container = programs.run("buildah", "from", "scratch").strip()
-    programs.run("buildah", "add", "--quiet", container, str(root / "lock"), "/base")
+    programs.run("buildah", "add", "--quiet", container, str(root / "serving.txt"), "/base")
     programs.run("buildah", "commit", "--quiet", "--rm", "--timestamp=0", container, f"docker://{target}")
     return f"{target.rpartition(':')[0]}@{skopeo.digest_of(skopeo.manifest(target) or b'')}"

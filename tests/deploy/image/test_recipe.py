@@ -7,10 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
-from deploy.release import files, image, images, oci, programs, recipe, skopeo
+from deploy.release import files, image, images, manifest, oci, programs, recipe, skopeo
 from deploy.release.errors import BuildError, LayoutError
 from deploy.release.registry import Registered
+from localcluster.settings import REPOSITORY
 
 DIGEST = "sha256:" + "a" * 64
 BELOW = {
@@ -87,9 +89,9 @@ def test_the_layer_is_put_over_the_base(registered: Registered, tmp_path: Path) 
     base = oci.read_base(MANIFEST, BELOW)
     record = image.build(registered, tmp_path, revision=None, epoch=0, base=base, repository="host/x/name")
     assert record["reference"] == f"host/x/name@{record['digest']}"
-    manifest = read(tmp_path, record["digest"])
-    configuration = read(tmp_path, manifest["config"]["digest"])
-    assert [each["digest"] for each in manifest["layers"]] == [DIGEST, record["layer"]]
+    written = read(tmp_path, record["digest"])
+    configuration = read(tmp_path, written["config"]["digest"])
+    assert [each["digest"] for each in written["layers"]] == [DIGEST, record["layer"]]
     assert configuration["rootfs"]["diff_ids"] == ["sha256:" + "b" * 64, record["layer"]]
     assert [each["created_by"] for each in configuration["history"]] == ["debian", "deploy.release.image"]
     assert configuration["config"]["Env"][:2] == ["PATH=/opt/venv/bin", "GUNICORN_WORKERS=1"]
@@ -97,13 +99,21 @@ def test_the_layer_is_put_over_the_base(registered: Registered, tmp_path: Path) 
     assert "theirs" not in configuration["config"]["Labels"]
 
 
+def test_the_release_names_the_image_in_its_registry(registered: Registered, tmp_path: Path) -> None:
+    record = image.build(registered, tmp_path, revision=None, epoch=0, repository="registry.example.com:5000/x/name")
+    seldon = yaml.safe_load((REPOSITORY / "deploy" / "base" / "deploy.yaml").read_text())
+    main = manifest.predictor_of(manifest.render(seldon, record), "default")
+    named = {each["image"] for part in main["componentSpecs"] for each in part["spec"]["containers"]}
+    assert named == {f"registry.example.com:5000/x/name@{record['digest']}"}
+
+
 @pytest.mark.parametrize(
-    ("manifest", "words"),
+    ("content", "words"),
     [(None, "not an OCI image"), (b'{"manifests": []}', "not an OCI image"), (b'{"layers": []}', "different layers")],
 )
-def test_a_base_that_is_none_is_refused(manifest: bytes | None, words: str) -> None:
+def test_a_base_that_is_none_is_refused(content: bytes | None, words: str) -> None:
     with pytest.raises(LayoutError, match=words):
-        oci.read_base(manifest, BELOW)
+        oci.read_base(content, BELOW)
 
 
 def read(layout: Path, digest: str) -> Any:

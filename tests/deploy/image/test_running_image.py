@@ -10,18 +10,14 @@ import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
-from unittest import mock
 
 import numpy as np
 import pytest
 
 from deploy.fashion_classifier.model import Classifier
-from deploy.release import files, image, programs, skopeo
+from deploy.release import files, image
 from deploy.release.registry import Registered
 from tests.deploy.conftest import CHECKPOINT
-from tests.deploy.image import debian
-from tests.deploy.image.conftest import skip_without
-from tests.deploy.image.container_registry import ContainerRegistry
 from tests.deploy.image.sandbox import Sandbox
 
 pytestmark = [pytest.mark.long, pytest.mark.xdist_group("image"), pytest.mark.timeout(1800)]
@@ -31,20 +27,11 @@ LIMIT = 350_000_000
 
 
 @pytest.fixture(scope="module")
-def python_base(container_registry: ContainerRegistry) -> Iterator[str]:
-    """A Python image by digest, in the registry, and what the Dockerfiles are built on."""
-    skip_without("debootstrap", "ip", "nsenter", "setpriv", "unshare")
-    base = debian.push(f"{container_registry.address}/library/python:3.11")
-    with mock.patch.dict(os.environ, {"BASE": base}):
-        yield base
-
-
-@pytest.fixture(scope="module")
 def sandbox(python_base: str, registered: Registered, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sandbox]:
     """Version 3, built, pushed, pulled by its digest, unpacked and started."""
     directory = tmp_path_factory.mktemp("image")
     record = image.push(registered, directory / "layout", os.environ["REGISTRY"], revision="f" * 40, epoch=0)
-    running = unpacked(record["reference"], directory / "log")
+    running = Sandbox.pull(record["reference"], directory / "log")
     try:
         running.start("/health/status")
         yield running
@@ -105,13 +92,6 @@ def test_it_holds_the_serving_lock_and_no_tensorflow(sandbox: Sandbox) -> None:
 def test_it_is_small(sandbox: Sandbox) -> None:
     sizes = {name: size_of(sandbox.root / name) for name in ("opt/venv", "app", "model")}
     assert 0 < sum(sizes.values()) < LIMIT
-
-
-def unpacked(reference: str, log: Path) -> Sandbox:
-    """Pull an image from the registry and mount its root file system; it goes with the registry's storage."""
-    container = programs.run("buildah", "from", reference).strip()
-    root = Path(programs.run("buildah", "mount", container).strip())
-    return Sandbox(root, skopeo.configuration(reference)["config"], log)
 
 
 def size_of(folder: Path) -> int:
