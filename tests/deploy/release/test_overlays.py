@@ -1,8 +1,9 @@
 """What kustomize builds of base and overlays, against published schemas.
 
 Kubernetes' own kinds, and everything that Seldon's operator makes of the SeldonDeployment: the API's published schemas
-(kubernetes-validate), strictly.  SeldonDeployment: the local cluster's schema and webhook rules.  Istio's kinds have no
-schema in a package: checked are the fields used here, as istio.io's reference lists them, not the whole kind.
+(kubernetes-validate), strictly.  SeldonDeployment: the local cluster's schema and webhook rules.  Istio's kinds: the
+fields used here, as istio.io's reference lists them.  No package has the CustomResourceDefinitions of either in a form
+that refuses an unknown field; where the charts are, tests/deploy/cluster/test_render.py takes theirs.
 """
 
 from __future__ import annotations
@@ -37,6 +38,9 @@ def record(required: str = "", **properties: Any) -> dict[str, Any]:
 
 LABELS = {"type": "object", "additionalProperties": STRING}
 WORKLOADS = record("matchLabels", matchLabels=LABELS)
+MODE = record("mode", mode={"enum": ["UNSET", "DISABLE", "PERMISSIVE", "STRICT"]})
+SOURCE = record(notRequestPrincipals=STRINGS, principals=STRINGS, ipBlocks=STRINGS)
+OPERATION = record(paths=STRINGS, notMethods=STRINGS, ports=STRINGS)
 ISTIO = {
     "Gateway": record(
         "selector servers",
@@ -65,6 +69,12 @@ ISTIO = {
         selector=WORKLOADS,
         jwtRules={"type": "array", "items": record("issuer", issuer=STRING, jwksUri=STRING, audiences=STRINGS)},
     ),
+    "PeerAuthentication": record(
+        "mtls",
+        selector=WORKLOADS,
+        mtls=MODE,
+        portLevelMtls={"type": "object", "propertyNames": {"pattern": "^[0-9]+$"}, "additionalProperties": MODE},
+    ),
     "AuthorizationPolicy": record(
         selector=WORKLOADS,
         action={"enum": ["ALLOW", "DENY", "AUDIT", "CUSTOM"]},
@@ -74,8 +84,8 @@ ISTIO = {
                 "type": "object",
                 "additionalProperties": False,
                 "properties": {
-                    "from": {"type": "array", "items": record("source", source=record(notRequestPrincipals=STRINGS))},
-                    "to": {"type": "array", "items": record("operation", operation=record(paths=STRINGS))},
+                    "from": {"type": "array", "items": record("source", source=SOURCE)},
+                    "to": {"type": "array", "items": record("operation", operation=OPERATION)},
                     "when": {"type": "array", "items": record("key", key=STRING, values=STRINGS)},
                 },
             },
@@ -140,19 +150,92 @@ def test_the_local_overlay_holds_only_what_the_local_cluster_serves(kubectl: Pat
     assert {(each["apiVersion"], each["kind"]) for each in manifest.read_overlay("local")} <= SERVED
 
 
-def test_production_asks_for_a_token_and_spreads_the_replicas(kubectl: Path) -> None:
-    objects = {each["kind"]: each for each in manifest.read_overlay("production")}
-    assert objects.keys() == {"SeldonDeployment", "NetworkPolicy", "PersistentVolumeClaim", *ISTIO}
-    (part,) = objects["SeldonDeployment"]["spec"]["predictors"][0]["componentSpecs"]
+def production() -> dict[tuple[str, str], dict[str, Any]]:
+    return {(each["kind"], each["metadata"]["name"]): each for each in manifest.read_overlay("production")}
+
+
+def test_production_spreads_the_replicas_and_guards_their_pods(kubectl: Path) -> None:
+    objects = production()
+    kinds = {kind for kind, _ in objects}
+    assert kinds == {"SeldonDeployment", "NetworkPolicy", "PersistentVolumeClaim", *ISTIO}
+    seldon = copy.deepcopy(objects["SeldonDeployment", "fashion-classifier"])
+    (part,) = seldon["spec"]["predictors"][0]["componentSpecs"]
     assert len(part["spec"]["topologySpreadConstraints"]) == 2
-    policy = objects["AuthorizationPolicy"]["spec"]
-    assert policy["action"] == "DENY"
-    assert policy["rules"][0]["to"][0]["operation"]["paths"] == ["/seldon/default/fashion-classifier/*"]
-    selected = objects["NetworkPolicy"]["spec"]["podSelector"]["matchLabels"]
-    (deployment,) = derive(
-        objects["SeldonDeployment"] | {"metadata": objects["SeldonDeployment"]["metadata"] | {"uid": "u"}}
-    ).deployments
-    assert selected.items() <= deployment["spec"]["template"]["metadata"]["labels"].items()
+    seldon["metadata"]["uid"] = "u"
+    (deployment,) = derive(seldon).deployments
+    labels = deployment["spec"]["template"]["metadata"]["labels"]
+    assert labels["sidecar.istio.io/inject"] == "true"
+    network = objects["NetworkPolicy", "fashion-classifier"]["spec"]
+    callers = objects["AuthorizationPolicy", "fashion-classifier-callers"]
+    for policy in (callers["spec"], objects["PeerAuthentication", "fashion-classifier"]["spec"]):
+        assert policy["selector"]["matchLabels"].items() <= labels.items()
+    assert network["podSelector"]["matchLabels"].items() <= labels.items()
+    # What the mesh and the network let in is the same, and one place says where the control plane is.
+    proxies = callers["spec"]["rules"][1]["from"][0]["source"]["ipBlocks"]
+    assert proxies == [network["ingress"][0]["from"][0]["ipBlock"]["cidr"]]
+    ports = {str(port["port"]) for port in network["ingress"][1]["ports"]}
+    assert ports == set(callers["spec"]["rules"][0]["to"][0]["operation"]["ports"])
+
+
+def test_a_sidecar_reaches_its_control_plane_and_names(kubectl: Path) -> None:
+    network = production()["NetworkPolicy", "fashion-classifier"]["spec"]
+    allowed = {
+        (port["port"], port.get("protocol", "TCP"), _namespace(peer))
+        for rule in network["egress"]
+        for peer in rule["to"]
+        for port in rule.get("ports", [])
+    }
+    assert allowed >= {(53, "UDP", "any"), (53, "TCP", "any"), (15012, "TCP", "istio-system")}
+    scraped = {port["port"] for port in network["ingress"][2]["ports"]}
+    assert scraped == {6000, 15020}
+
+
+def _namespace(peer: dict[str, Any]) -> str | None:
+    labels = peer.get("namespaceSelector", {"matchLabels": {}}).get("matchLabels", {})
+    return labels.get("kubernetes.io/metadata.name", "any") if "namespaceSelector" in peer else None
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "headers", "token", "refused"),
+    [
+        ("POST", "/seldon/default/fashion-classifier/api/v1.0/predictions", {}, False, True),
+        ("POST", "/seldon/default/fashion-classifier/api/v1.0/predictions", {}, True, False),
+        ("GET", "/seldon/default/fashion-classifier/api/v1.0/doc/", {}, False, True),
+        ("OPTIONS", "/seldon/default/fashion-classifier/api/v1.0/predictions", {}, False, False),
+        ("POST", "/seldon/fashion-mnist-staging/fashion-classifier/api/v1.0/predictions", {}, False, True),
+        ("POST", "/seldon.protos.Seldon/Predict", {"seldon": "fashion-classifier"}, False, True),
+        ("POST", "/seldon.protos.Seldon/Predict", {"seldon": "fashion-classifier"}, True, False),
+        ("POST", "/seldon/default/another-model/api/v1.0/predictions", {}, False, False),
+    ],
+)
+def test_the_gateway_asks_for_a_token(
+    method: str, path: str, headers: dict[str, str], token: bool, refused: bool, kubectl: Path
+) -> None:
+    policy = production()["AuthorizationPolicy", "fashion-classifier-needs-a-token"]
+    assert policy["metadata"]["namespace"] == "istio-system"
+    assert policy["spec"]["action"] == "DENY"
+    assert any(_applies(rule, method, path, headers, token) for rule in policy["spec"]["rules"]) is refused
+
+
+def _applies(rule: dict[str, Any], method: str, path: str, headers: dict[str, str], token: bool) -> bool:
+    """Whether a rule holds for a request, for the fields used here (istio.io, AuthorizationPolicy, Rule)."""
+    if token and all(each["source"]["notRequestPrincipals"] == ["*"] for each in rule["from"]):
+        return False
+    for condition in rule.get("when", []):
+        name = condition["key"].removeprefix("request.headers[").removesuffix("]")
+        if headers.get(name) not in condition["values"]:
+            return False
+    operations = [each["operation"] for each in rule.get("to", [])]
+    return not operations or any(
+        method not in each.get("notMethods", []) and any(path.startswith(p.removesuffix("*")) for p in each["paths"])
+        for each in operations
+    )
+
+
+def test_pods_of_a_cluster_can_pull_their_image(kubectl: Path) -> None:
+    for overlay in ("staging", "production"):
+        (part,) = manifest.predictor_of(manifest.seldon_of(manifest.read_overlay(overlay)), "default")["componentSpecs"]
+        assert part["spec"]["imagePullSecrets"] == [{"name": "registry"}]
 
 
 def test_staging_teaches_production_nothing(kubectl: Path) -> None:
