@@ -171,7 +171,10 @@ def main(argv: list[str] | None = None) -> int:
         print(f"image: {error}", file=sys.stderr)
         return 1
     files.write_json(files.IMAGE_RECORD, record)
-    print(f"{record['tag']}  {record['digest']}  {record['size'] / 1e6:.1f} MB  checkpoint {record['checkpoint_uuid']}")
+    size = f"{record['size'] / 1e6:.1f} MB"
+    if arguments.registry:
+        size += f" over a base of {record['base_size'] / 1e6:.0f} MB"
+    print(f"{record['tag']}  {record['digest']}  {size}  checkpoint {record['checkpoint_uuid']}")
     return 0
 
 

@@ -119,6 +119,20 @@ def test_the_other_images_are_named_for_the_stages_that_use_them(
     assert reference in capsys.readouterr().out
 
 
+def test_make_image_records_what_the_cluster_pulls(
+    pushed: dict[str, Any], registered: Registered, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with (
+        mock.patch.object(image, "fetch", return_value=registered),
+        mock.patch.object(files, "IMAGE_RECORD", tmp_path / "image.json"),
+    ):
+        assert image.main(["--layout", str(tmp_path / "layout"), "--version", "3"]) == 0
+    record = json.loads((tmp_path / "image.json").read_text())
+    assert record["layer"] != pushed["layer"], "outside a checkout the revision is unknown"
+    assert skopeo.digest_of(skopeo.manifest(record["reference"]) or b"") == record["digest"]
+    assert "over a base of 0 MB" in capsys.readouterr().out
+
+
 def test_without_the_credentials_the_registry_s_refusal_is_told(pushed: dict[str, Any], tmp_path: Path) -> None:
     (tmp_path / "auth.json").write_text("{}")
     with (
