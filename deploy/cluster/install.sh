@@ -63,11 +63,18 @@ preflight() {
     for tool in kubectl helm; do
         command -v "$tool" >/dev/null || fail "$tool is not on the PATH; make env brings it to .venv/bin"
     done
+    missing=
+    for name in $secret_variables $plain_variables; do
+        eval "[ -n \"\${$name:-}\" ]" || missing="$missing $name"
+    done
+    [ -z "$missing" ] || fail "not set:$missing; deploy/cluster/README.md says what they are for"
     for name in $secret_variables $plain_variables; do value "$name" >/dev/null; done
     check_charts
     kubectl kustomize "$here/ingress" | grep -q 'example\.com' &&
         fail "host and issuer of the tokens are still example.com's: set yours in $here/ingress/site.yaml"
-    kubectl version -o json >/dev/null || fail "the cluster in KUBECONFIG does not answer"
+    minor=$(kubectl get --raw /version | sed -n 's/.*"minor": *"\([0-9]*\).*/\1/p')
+    [ -n "$minor" ] || fail "the cluster in KUBECONFIG does not answer"
+    [ "$minor" -ge 32 ] || fail "the cluster is Kubernetes 1.$minor; Istio 1.30 needs 1.32 or newer"
     kubectl get storageclass -o jsonpath='{.items[*].metadata.annotations}' | grep -q 'is-default-class":"true"' ||
         fail "the cluster has no default StorageClass, which the databases need"
     say "ready: $(kubectl config current-context)"

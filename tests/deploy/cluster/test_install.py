@@ -112,11 +112,12 @@ def test_helm_gets_what_is_yours_by_standard_input(installed: Installed) -> None
 
 def test_nothing_is_touched_before_everything_is_there(installation: Installation) -> None:
     cases = [
-        ({"S3_SECRET_KEY": ""}, "S3_SECRET_KEY is not set"),
+        ({"S3_SECRET_KEY": "", "REGISTRY": ""}, "not set: S3_SECRET_KEY REGISTRY;"),
         ({"DETERMINED_PASSWORD": 'a"b'}, "DETERMINED_PASSWORD may have neither quotes"),
         ({"REGISTRY": "a\nb"}, "REGISTRY may have neither quotes"),
         ({"CHARTS": "/nowhere"}, "/nowhere/base is not there, istio-base needs 1.30.3: run make cluster-charts"),
-        ({"BROKEN": "kubectl version"}, "the cluster in KUBECONFIG does not answer"),
+        ({"BROKEN": "get --raw /version"}, "the cluster in KUBECONFIG does not answer"),
+        ({"MINOR": "31"}, "the cluster is Kubernetes 1.31; Istio 1.30 needs 1.32 or newer"),
         ({"BROKEN": "get storageclass"}, "no default StorageClass"),
     ]
     for variables, words in cases:
