@@ -1,8 +1,8 @@
 """The Seldon wrapper: `seldon-core-microservice FashionClassifier --service-type MODEL` serves this class.
 
-It only joins the parts: payload and grpc_message (what a request may be), model (what answers it), metrics (what is
-counted), service (what Seldon's executor would add, since the deployment runs without one) and grpc_service (refusals
-over gRPC).
+It only joins the parts: payload and grpc_message (what a request may be), model (what answers it), outliers (what the
+model does not know), metrics (what is counted), service (what Seldon's executor would add, since the deployment runs
+without one) and grpc_service (refusals over gRPC).
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from fashion_classifier import (
     grpc_message,
     grpc_service,
     metrics,
+    outliers,
     payload,
     pixels,
     processes,
@@ -51,6 +52,8 @@ class FashionClassifier:
         self.artifact = read_artifact(Path(os.environ.get("MODEL_DIR", "/model")))
         self.model_error_handler = service.blueprint(self)
         self._classifier: Classifier | None = None
+        file = self.artifact.outliers
+        self._outliers = outliers.Detector(outliers.Statistics.read(file)) if file else None
         self._spool = Spool.from_environment()
 
     def load(self) -> None:
@@ -121,7 +124,11 @@ class FashionClassifier:
         received = envelope.received_meta(message)
         before = time.perf_counter()
         probabilities = self.probabilities(request.images)
-        now = time.perf_counter()
-        names = self.class_names()
-        counted = metrics.predictions(probabilities, names, request.payload, now - before, now - started)
-        return probabilities, request.kind, names, envelope.meta(received, self.tags(), counted)
+        inference = time.perf_counter() - before
+        names, tags, scores = self.class_names(), dict[str, Any](self.tags()), None
+        if self._outliers:
+            scores = self._outliers.scores(request.images, probabilities.argmax(axis=1))
+            tags |= outliers.tags(scores)
+        seconds = metrics.Seconds(inference, time.perf_counter() - started)
+        counted = metrics.predictions(probabilities, names, request.payload, seconds, scores)
+        return probabilities, request.kind, names, envelope.meta(received, tags, counted)

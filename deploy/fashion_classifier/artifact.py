@@ -1,4 +1,4 @@
-"""Reads the model folder: the files of the serving format, and `version.json`, which `make image` adds.
+"""Reads the model folder: the files of the serving format, and `version.json` and `outliers.npz` of `make image`.
 
 A damaged or unknown folder is refused when the worker starts, before it can answer anything.
 """
@@ -18,6 +18,7 @@ FORMAT_VERSION = 1
 FILES = ("labels.json", "metadata.json", "model.tflite")
 CHECKSUMS = "SHA256SUMS"
 VERSION = "version.json"
+OUTLIERS = "outliers.npz"
 CLASSES = 10
 
 
@@ -34,6 +35,12 @@ class Artifact:
     def model(self) -> Path:
         """The exported model."""
         return self.directory / "model.tflite"
+
+    @property
+    def outliers(self) -> Path | None:
+        """What tells outliers, where the image has it."""
+        file = self.directory / OUTLIERS
+        return file if file.exists() else None
 
     @property
     def name(self) -> str:
@@ -75,7 +82,8 @@ def verify_checksums(directory: Path) -> None:
         raise ModelError(f"{sums} cannot be read ({error.strerror}); the checkpoint has no serving format") from error
     expected = {name.lstrip("*"): digest for digest, _, name in (line.partition(" ") for line in lines)}
     expected = {name.strip(): digest for name, digest in expected.items()}
-    for name in FILES:
+    added = (OUTLIERS,) if (directory / OUTLIERS).exists() else ()
+    for name in (*FILES, *added):
         if name not in expected:
             raise ModelError(f"{sums} does not list {name}; the checkpoint has no serving format")
     for name, digest in expected.items():

@@ -45,7 +45,7 @@ def is_puid(value: object) -> bool:
     return isinstance(value, str) and len(value) <= PUID_LENGTH and value.isascii() and value.isprintable()
 
 
-def meta(received: Mapping[str, Any], tags: Mapping[str, str], metrics: list[dict[str, Any]]) -> dict[str, Any]:
+def meta(received: Mapping[str, Any], tags: Mapping[str, Any], metrics: list[dict[str, Any]]) -> dict[str, Any]:
     """The answer's `meta`.
 
     The puid is the request's, else the header's, else a new one.  Tags and path of the request stay, as Seldon

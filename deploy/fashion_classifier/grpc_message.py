@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
+from google.protobuf.struct_pb2 import ListValue, Value  # type: ignore[import-untyped,unused-ignore]
 from seldon_core.proto.prediction_pb2 import DefaultData, Meta, Metric, SeldonMessage, Tensor
 from seldon_core.user_model import INCLUDE_METRICS_IN_CLIENT_RESPONSE
 
@@ -21,6 +22,9 @@ from .payload import Kind, Request
 _META = SeldonMessage.META_FIELD_NUMBER
 _DATA = SeldonMessage.DATA_FIELD_NUMBER
 _VALUE = struct.Struct("<Bf")
+_NUMBER = struct.Struct("<Bd")
+_KEY, _ENTRY = 1, 2
+"""The fields of an entry of a map (Protocol Buffers, "Maps")."""
 
 
 def read(message: Any) -> Request:
@@ -84,6 +88,8 @@ def write(probabilities: Probabilities, kind: Kind, names: Sequence[str], meta: 
     for name, value in meta.get("tags", {}).items():
         if isinstance(value, str):
             constant[name] = value
+        elif isinstance(value, bool | float | list):
+            varying.append(_tag(name, value))
         else:
             varying.append(Meta(tags={name: value}).SerializeToString())
     path, counted = tuple(meta.get("requestPath", {}).items()), meta.get("metrics", [])
@@ -106,6 +112,22 @@ def _constant(tags: tuple[tuple[str, str], ...], path: tuple[tuple[str, str], ..
         meta.tags[name].string_value = value
     content: bytes = meta.SerializeToString()
     return content
+
+
+def _tag(name: str, value: bool | float | list[Any]) -> bytes:
+    """A tag as an entry of Meta's map: its name, and a protobuf Value, of several values a ListValue."""
+    if isinstance(value, list):
+        values = b"".join(_field(ListValue.VALUES_FIELD_NUMBER, _plain_value(each)) for each in value)
+        content = _field(Value.LIST_VALUE_FIELD_NUMBER, values)
+    else:
+        content = _plain_value(value)
+    return _field(Meta.TAGS_FIELD_NUMBER, _field(_KEY, name.encode()) + _field(_ENTRY, content))
+
+
+def _plain_value(value: bool | float) -> bytes:
+    if isinstance(value, bool):
+        return bytes((Value.BOOL_VALUE_FIELD_NUMBER << 3, value))
+    return _NUMBER.pack(Value.NUMBER_VALUE_FIELD_NUMBER << 3 | 1, value)
 
 
 def _metric(metric: metrics.Metric) -> bytes:

@@ -99,10 +99,15 @@ def _feedback(labels: Sequence[str]) -> Schema:
 
 def _meta() -> Schema:
     provenance = ("model_name", "model_version", "checkpoint", "data_commit", "git_commit", "experiment_id", "trial_id")
+    tags = {
+        **{tag: {} for tag in provenance},
+        "outlier": _each({"type": "boolean"}, "whether an image is unlike those that the model was trained on"),
+        "outlier_score": _each({"type": "number", "minimum": 0}, "how unlike: above 1 it is an outlier"),
+    }
     return _object(
         {
             "puid": PUID,
-            "tags": {**_object({tag: {} for tag in provenance}), "description": "where the answer comes from"},
+            "tags": {**_object(tags), "description": "where the answer comes from, and whether it can be one"},
             "metrics": {"type": "array", "items": _OBJECT},
             "requestPath": _OBJECT,
         }
@@ -130,6 +135,11 @@ def _error() -> Schema:
         "reason": {"type": "string", "pattern": "^MICROSERVICE_[A-Z_]+$"},
     }
     return _object({"status": _object(fields, list(fields))}, ["status"])
+
+
+def _each(value: Schema, description: str) -> Schema:
+    """A value for the one image of a request, or a list of them for several."""
+    return {"oneOf": [value, {"type": "array", "items": value}], "description": description}
 
 
 def _tensor(value: Schema) -> Schema:

@@ -15,8 +15,8 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from deploy.fashion_classifier.artifact import CHECKSUMS, FILES, VERSION
-from deploy.release import files, oci, recipe, skopeo
+from deploy.fashion_classifier.artifact import CHECKSUMS, FILES, OUTLIERS, VERSION
+from deploy.release import files, oci, outliers, recipe, skopeo
 from deploy.release.errors import LayoutError, ReleaseError
 from deploy.release.registry import Registered, fetch, requested_version
 
@@ -103,7 +103,8 @@ def image_files(registered: Registered, revision: str | None) -> dict[str, bytes
         for path in APP.glob(pattern)
     }
     directory = registered.artifact.directory
-    contents |= {f"model/{name}": (directory / name).read_bytes() for name in (*FILES, CHECKSUMS)}
+    added = (OUTLIERS,) if registered.artifact.outliers else ()
+    contents |= {f"model/{name}": (directory / name).read_bytes() for name in (*FILES, *added, CHECKSUMS)}
     version = {
         "model_version": registered.version,
         "checkpoint": registered.checkpoint,
@@ -163,6 +164,7 @@ def main(argv: list[str] | None = None) -> int:
         source: dict[str, Any] = {"revision": wrapper_revision(), "epoch": source_date_epoch()}
         with tempfile.TemporaryDirectory(prefix="checkpoint-") as directory:
             registered = fetch(arguments.model, requested_version(arguments.version), Path(directory))
+            told = outliers.add(registered)
             if arguments.registry:
                 record = push(registered, layout, arguments.registry, **source)
             else:
@@ -175,6 +177,7 @@ def main(argv: list[str] | None = None) -> int:
     if arguments.registry:
         size += f" over a base of {record['base_size'] / 1e6:.0f} MB"
     print(f"{record['tag']}  {record['digest']}  {size}  checkpoint {record['checkpoint_uuid']}")
+    print(told)
     return 0
 
 

@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import hashlib
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 from filelock import FileLock
 
 from deploy.fashion_classifier.model import Classifier
+from deploy.release import outliers
 from deploy.release.image import image_files
 from deploy.release.registry import Registered, verified
 from tests.deploy import tiny_model
 from tests.deploy.microservice import Microservice
+from tests.deploy.tiny_model import LABELS
 
 CHECKPOINT = "8d2c4f36-5b1e-4a0d-9f57-0c6a3be81d24"
 
@@ -38,9 +42,13 @@ def serving(pytestconfig: pytest.Config) -> Path:
 
 
 @pytest.fixture(scope="session")
-def registered(serving: Path) -> Registered:
-    """Version 3 of the model."""
-    return Registered(3, CHECKPOINT, verified(serving))
+def registered(serving: Path, classifier: Classifier, tmp_path_factory: pytest.TempPathFactory) -> Registered:
+    """Version 3 of the model, for which everything but noise is an outlier."""
+    folder = Path(shutil.copytree(serving, tmp_path_factory.mktemp("registered") / "serving"))
+    images = np.random.default_rng(17).integers(0, 256, (1200, 28, 28), dtype=np.uint8)
+    labels = classifier.probabilities(images).argmax(axis=1).astype(np.uint8)
+    outliers.store(outliers.fit(images, labels, len(LABELS), classifier), folder)
+    return Registered(3, CHECKPOINT, verified(folder))
 
 
 @pytest.fixture(scope="session")

@@ -44,6 +44,7 @@ def exported(microservice: Microservice) -> Samples:
     assert microservice.post({}).status_code == 400
     message = MESSAGES["binData, PNG"][0]
     answer = microservice.post(message).json()
+    assert microservice.post({"data": {"ndarray": [0] * 784}}).json()["meta"]["tags"]["outlier"]
     for truth in (LABELS[0], LABELS[1]):
         told = {"request": message, "response": answer, "truth": {"strData": truth}, "reward": 1}
         assert microservice.post(told, "/api/v1.0/feedback").status_code == 200

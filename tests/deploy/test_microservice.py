@@ -95,11 +95,14 @@ def test_meta_names_the_model_the_metrics_and_the_path(microservice: Microservic
         "git_commit": "0123456789abcdef0123456789abcdef01234567",
         "experiment_id": "1",
         "trial_id": "2",
+        "outlier": False,
+        "outlier_score": meta["tags"]["outlier_score"],
     }
     assert meta["requestPath"] == {"before": "x", "fashion-classifier": "fashion-classifier:v3"}
     assert {metric["key"] for metric in meta["metrics"]} == {
         "fashion_classifier_images",
         "fashion_classifier_predictions",
+        "fashion_classifier_outlier_scores",
         "fashion_classifier_inference_seconds",
         "fashion_classifier_request_seconds",
     }

@@ -98,6 +98,9 @@ def test_a_test_image_is_asked_as_it_is_and_the_answer_says_where_it_comes_from(
     assert page.browser.evaluate("document.querySelector('#model').innerText") == "fashion-classifier, version 3"
     facts = page.browser.evaluate("document.querySelector('#tags').textContent")
     assert "5c1e0bd6ac1f4e2f9a0f3c1de7e0a111" in facts
+    assert "outliertrue" in facts
+    warning = page.browser.evaluate("document.querySelector('#top small').innerText")
+    assert warning == "It does not look like the clothes that the model knows."
     assert page.browser.evaluate("document.documentElement.scrollWidth") == 390
 
 

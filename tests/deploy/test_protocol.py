@@ -156,6 +156,20 @@ def test_grpc_answers_each_payload_in_the_kind_that_seldon_gives(
         assert set(answer) == {"data", "meta"}
 
 
+def test_an_answer_says_of_each_image_whether_it_is_an_outlier(microservice: Microservice) -> None:
+    images = np.stack([IMAGES[0], np.zeros((28, 28), np.uint8), 255 - np.triu(IMAGES[1])])
+    messages = [{"binData": encoded(each.tobytes())} for each in (images[0], images[1], images)]
+    rest = [microservice.post(message).json()["meta"]["tags"] for message in messages]
+    grpc = [answer["meta"]["tags"] for answer in call(microservice, *(("Predict", each) for each in messages))]
+    noise, blank, several = ((tags["outlier"], tags["outlier_score"]) for tags in rest)
+    assert noise[0] is False
+    assert 0 < noise[1] <= 1
+    assert blank == (True, 10)
+    assert several[0] == [False, True, True]
+    assert several[1] == [noise[1], 10, pytest.approx(several[1][2])]
+    assert [(tags["outlier"], tags["outlier_score"]) for tags in grpc] == [noise, blank, several]
+
+
 REFUSED: list[tuple[dict[str, Any], str]] = [
     ({}, 'no "data"'),
     ({"data": {"names": ["a"]}}, "none of them"),

@@ -26,6 +26,7 @@ def test_the_image_has_the_wrapper_and_the_model(registered: Registered) -> None
         "model/labels.json",
         "model/metadata.json",
         "model/model.tflite",
+        "model/outliers.npz",
         "model/version.json",
     }
     wrapper = image.APP / "fashion_classifier"
@@ -47,6 +48,7 @@ def test_the_image_imports_nothing_that_only_the_working_environment_has(registe
         "fashion_classifier",
         "flask",
         "flask_cors",
+        "google",
         "grpc",
         "numpy",
         "orjson",
