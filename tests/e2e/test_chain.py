@@ -86,6 +86,7 @@ def test_an_answer_carries_its_provenance(clients: Checkout) -> None:
     model = json.loads((clients.directory / "build" / "model.json").read_text())
     assert answer["meta"]["tags"]["model_version"] == str(model["version"])
     assert answer["meta"]["tags"]["checkpoint"] == model["checkpoint_uuid"]
+    assert answer["meta"]["tags"]["outlier"] is (answer["meta"]["tags"]["outlier_score"] > 1)
     assert len(answer["data"]["names"]) == 10
 
 
