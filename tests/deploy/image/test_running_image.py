@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 
 from deploy.fashion_classifier.model import Classifier
-from deploy.release import files, image
+from deploy.release import files, image, recipe, skopeo
 from deploy.release.registry import Registered
 from tests.deploy.conftest import CHECKPOINT
 from tests.deploy.image.sandbox import Sandbox
@@ -92,6 +92,14 @@ def test_it_holds_the_serving_lock_and_no_tensorflow(sandbox: Sandbox) -> None:
 def test_it_is_small(sandbox: Sandbox) -> None:
     sizes = {name: size_of(sandbox.root / name) for name in ("opt/venv", "app", "model")}
     assert 0 < sum(sizes.values()) < LIMIT
+
+
+def test_the_base_built_again_is_the_same(sandbox: Sandbox) -> None:
+    assert sandbox.root
+    repository = f"{os.environ['REGISTRY']}/fashion-classifier"
+    recipe.build(image.BASE, f"{repository}:again")
+    first, again = (skopeo.manifest(f"{repository}:{tag}") for tag in (f"base-{image.BASE.key()}", "again"))
+    assert first == again
 
 
 def normal(pinned: str) -> tuple[str, str]:
