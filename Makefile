@@ -15,10 +15,14 @@ TRAIN ?= new
 CONFIG ?= const.yaml
 BENCH ?= determined pachyderm serving training
 IMAGE_SET = $(if $(TRIAL_IMAGE),--set "environment.image=$(TRIAL_IMAGE)")
+# Hashes look like secrets, and so do the names of Kubernetes' Secrets; what tests look for in logs says canary.
+NO_SECRETS := --disable-plugin HexHighEntropyString --disable-plugin Base64HighEntropyString --exclude-files ^requirements/ \
+	--exclude-lines '([sS]ecretName|[pP]ullSecrets?|xistingSecret(Key)?)"?:' \
+	--exclude-secrets '^(fashion-classifier-pachyderm|czNjcmV0|.*canary=?)$$'
 PYTEST := $(PYTHON) -m pytest -q --dist loadgroup
 
-.PHONY: help env demo data train search register gate image images image-tools deploy predict release rollback \
-	lineage cluster-charts cluster-render cluster up down status logs reset test test-fast test-long check bench
+.PHONY: help env demo data validated train search register gate image images image-tools scan deploy predict rollout release \
+	rollback lineage cluster-charts cluster-render cluster up down status logs reset test test-fast test-long check secrets ci bench
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 12
@@ -34,6 +38,9 @@ demo: env ## the main job: raw data to a served model on the local cluster (TRAI
 data: env ## Fashion-MNIST into the Pachyderm repos, validated (DATA_DIR=folder, FIRST=number of images)
 	@$(CLIENTS) && $(PYTHON) -m data $(if $(DATA_DIR),--folder "$(DATA_DIR)") $(if $(FIRST),--first "$(FIRST)") \
 		&& $(PYTHON) -m pipelines --wait fmnist-train fmnist-test
+
+validated: env ## are the splits that training and gate would read now validated? (TRAIN_DATA, TEST_DATA=repo@branch)
+	@$(CLIENTS) && $(PYTHON) -m data.heads
 
 train: env ## the const experiment on Determined (CONFIG=file, TRAIN=reuse, TRAIN_SET="hyperparameters.epochs=2 …")
 	@$(CLIENTS) && $(PYTHON) -m fmnist.model.submit --config "$(CONFIG)" \
@@ -58,15 +65,21 @@ images: env ## the images of the pipelines and of Determined's tasks, pushed (RE
 image-tools: ## buildah and skopeo, from the distribution's packages, where they are missing
 	@requirements/packages.sh buildah skopeo
 
+scan: env ## known vulnerabilities and the SBOM of what is served (SCAN_WITHOUT_DATABASE=fail, or warn)
+	@requirements/install.sh build/ci ci.txt && $(PYTHON) -m deploy.release.scan
+
 deploy: env ## the image as a SeldonDeployment; returns when the new version answers
 	@$(CLIENTS) && $(PYTHON) -m deploy.release.apply
 
 predict: env ## real test images through the ingress
 	@$(CLIENTS) && $(PYTHON) -m deploy.release.predict
 
-release: env ## gate, image, then shadow, canary and main, judged on the way (CANARY_STEPS="10 50", OVERLAY=local)
+rollout: env ## the image as shadow, as canary, then live (CANARY_STEPS="10 50", OVERLAY=local, PHASES="shadow compare …")
+	@$(CLIENTS) && $(PYTHON) -m deploy.release.release $(PHASES)
+
+release: env ## gate, image, rollout: each phase judged, what was live brought back by a refusal
 	@$(MAKE) --no-print-directory gate image
-	@$(CLIENTS) && $(PYTHON) -m deploy.release.release
+	@$(MAKE) --no-print-directory rollout PHASES=
 
 rollback: env ## the version that was live before, by its image's digest (VERSION=3)
 	@$(CLIENTS) && $(PYTHON) -m deploy.release.rollback $(if $(VERSION),--version "$(VERSION)")
@@ -100,10 +113,10 @@ reset: env ## stop the local cluster and delete its state
 	@$(PYTHON) -m localcluster reset
 
 test: env check ## all tests that need no GPU and no external cluster
-	@$(PYTEST) -n 2 -m "not long" --durations=40 --durations-min=10
+	@$(PYTEST) -n 2 -m "not long" $(PYTEST_ARGS) --durations=40 --durations-min=10
 
 test-fast: env ## an answer in two minutes
-	@$(PYTEST) -n 2 -m "not slow and not e2e and not long"
+	@$(PYTEST) -n 2 -m "not slow and not e2e and not long" $(PYTEST_ARGS)
 
 test-long: env ## chaos, soak, full data
 	@$(PYTEST) -m long
@@ -115,3 +128,9 @@ check: env ## format, lint, types, import rules
 	@$(PYTHON) -m ruff format --check . && $(PYTHON) -m ruff check . && .venv/bin/lint-imports
 	@$(PYTHON) -m mypy --exclude ^benchmarks/serving/peers/ benchmarks data demo docs localcluster fmnist pipelines tests && $(PYTHON) -m mypy -p deploy.release
 	@$(PYTHON) -m mypy --python-executable .venv-serving/bin/python -p fashion_classifier -m FashionClassifier
+
+secrets: ## no password or token in a tracked file
+	@requirements/install.sh build/ci ci.txt && git ls-files -z | xargs -0 build/ci/bin/detect-secrets-hook $(NO_SECRETS)
+
+ci: env ## .gitlab-ci.yml on this machine, against the local cluster (CI_ARGS="--list", PYTEST_ARGS=…)
+	@requirements/gitlab-ci-local/install.sh && $(CLIENTS) && $(PYTHON) -m demo.pipeline $(CI_ARGS)

@@ -53,7 +53,7 @@ def test_every_top_level_folder_is_listed() -> None:
     assert packages - set(re.findall(r"^ {4}([a-z]+)/", block, flags=re.MULTILINE)) == set()
 
 
-@pytest.mark.parametrize("name", ["main", "serving", "tools", "uv", "pipelines", "trial", "hadolint"])
+@pytest.mark.parametrize("name", ["main", "serving", "tools", "uv", "pipelines", "trial", "hadolint", "ci"])
 def test_every_direct_dependency_is_explained(name: str) -> None:
     reasons = (REPOSITORY / "docs" / "dependencies.md").read_text()
     for line in (REPOSITORY / "requirements" / f"{name}.in").read_text().splitlines():

@@ -7,7 +7,8 @@ ReleaseError
 ├── ManifestError    the overlay cannot be rendered
 ├── DeployError      kubectl refused, or the new version did not become available
 │   └── BrokenPod    a pod cannot start
-└── PredictError     the test images cannot be read, or the ingress does not answer
+├── PredictError     the test images cannot be read, or the ingress does not answer
+└── ScanError        the scan for vulnerabilities cannot be run
 """
 
 from __future__ import annotations
@@ -47,3 +48,7 @@ class BrokenPod(DeployError):
 
 class PredictError(ReleaseError):
     """The test images cannot be read, or the ingress does not answer."""
+
+
+class ScanError(ReleaseError):
+    """The scan for vulnerabilities cannot be run."""

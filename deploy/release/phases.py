@@ -8,12 +8,14 @@ from __future__ import annotations
 import copy
 import itertools
 from collections.abc import Mapping, Sequence
+from enum import StrEnum
 from typing import Any
 
 from deploy.release.errors import DeployError, ReleaseError
 from deploy.release.manifest import MAIN_PREDICTOR, NAME, Manifest, container_of, predictor_of
 
 CANDIDATE = "candidate"
+
 FEEDBACK = "FEEDBACK_SPOOL"
 """Where the wrapper stores feedback; without it, feedback only counts."""
 _KUBECTLS_OWN = "kubectl.kubernetes.io/last-applied-configuration"
@@ -23,6 +25,15 @@ _FIELDS = {
     "data_commit": "data-commit",
     "revision": "git-commit",
 }
+
+
+class Place(StrEnum):
+    """Where an image stands on the cluster."""
+
+    ABSENT = "absent"
+    SHADOW = "a shadow"
+    CANARY = "a canary"
+    MAIN = "the main predictor"
 
 
 def alone(live: Mapping[str, Any]) -> Manifest:
@@ -58,6 +69,17 @@ def main_of(seldon: Mapping[str, Any]) -> Manifest:
 def unfinished(seldon: Mapping[str, Any]) -> bool:
     """Whether a release has left a candidate."""
     return any(each["name"] != MAIN_PREDICTOR for each in seldon["spec"]["predictors"])
+
+
+def place_of(seldon: Mapping[str, Any] | None, reference: str) -> Place:
+    """Where the image with this reference stands; the main place counts before one beside it."""
+    standing = {each["name"]: each for each in seldon["spec"]["predictors"]} if seldon else {}
+    mine = [name for name, each in standing.items() if container_of(each)["image"] == reference]
+    if not mine:
+        return Place.ABSENT
+    if MAIN_PREDICTOR in mine:
+        return Place.MAIN
+    return Place.SHADOW if standing[mine[0]].get("shadow") else Place.CANARY
 
 
 def image_of(seldon: Mapping[str, Any]) -> dict[str, Any]:

@@ -23,6 +23,9 @@ class Samples:
     positions: npt.NDArray[np.int64]
 
 
+NOTHING = Samples(np.zeros((0, 28, 28), np.uint8), np.zeros(0, np.uint8), np.zeros(0, np.int64))
+
+
 def read(source: str = SOURCE) -> Samples:
     """The whole split at `repo@branch-or-commit`.  Raises PredictError."""
     try:

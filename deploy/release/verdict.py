@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -11,6 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 from deploy.release import files
+from deploy.release.errors import ReleaseError
 from deploy.release.judge import Finding, Limits
 
 FOLDER = files.BUILD / "release"
@@ -36,6 +38,22 @@ def show(console: Console, phase: Phase) -> None:
     for finding in phase.findings:
         table.add_row(finding.rule, "[green]ok[/]" if finding.ok else "[red]REFUSED[/]", finding.sentence)
     console.print(table)
+
+
+def earlier(reference: str) -> list[Phase]:
+    """What the report says of this image's earlier phases, which other processes may have run; none without one."""
+    try:
+        facts = json.loads((FOLDER / "report.json").read_text())
+        if facts["candidate"]["reference"] != reference:
+            return []
+        return [
+            Phase(each["name"], each["seconds"], [Finding(**finding) for finding in each["findings"]])
+            for each in facts["phases"]
+        ]
+    except FileNotFoundError:
+        return []
+    except (ValueError, KeyError, TypeError) as error:
+        raise ReleaseError(f"{FOLDER / 'report.json'} is damaged ({error!r}); delete it") from error
 
 
 def write(

@@ -21,6 +21,7 @@ from fmnist import registry
 from fmnist.errors import FmnistError, RegistryError
 from fmnist.test import (
     feedback,
+    handover,
     incumbent,
     latency,
     leakage,
@@ -89,6 +90,7 @@ def run_gate(settings: Settings, progress: Progress | None = None) -> Run:
     rows = versions.table(registry.versions(version.model_name), version.model_version, kept, found.incumbent)
     document["versions"] = [asdict(row) for row in rows]
     page.write(settings.report_folder, document, found)
+    handover.write(settings.report_folder, document)
     return Run(document, found.evaluation, found.verdict, settings.report_folder)
 
 

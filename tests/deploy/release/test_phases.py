@@ -46,6 +46,11 @@ def test_the_weights_of_the_answering_predictors_sum_to_100_and_the_webhook_agre
         validate(seldon)
 
 
+def test_each_phase_shows_where_the_candidate_stands() -> None:
+    places = [phases.place_of(seldon, NEW["reference"]) for seldon in (None, *arrangements(10))]
+    assert places == ["absent", "absent", "a shadow", "a canary", "the main predictor"]
+
+
 def test_no_phase_before_the_promotion_touches_the_live_pods() -> None:
     before = derived(live()).deployments[0]
     for seldon in arrangements(10)[:3]:

@@ -1,0 +1,1 @@
+"""The pipeline: what its file says, and what it does when it runs."""
