@@ -92,7 +92,7 @@ cluster-charts: env ## the Helm charts of Istio, Seldon Core, Pachyderm and Dete
 	@deploy/cluster/install.sh pull
 
 cluster-render: env ## these charts rendered with our values, and checked; needs no cluster
-	@$(PYTEST) -n 2 -rs tests/deploy/cluster
+	@$(PYTEST) -rs tests/deploy/cluster
 
 cluster: env ## install on the cluster of KUBECONFIG (deploy/cluster/README.md; RELEASE="seldon-core …")
 	@deploy/cluster/install.sh install $(RELEASE)

@@ -11,6 +11,8 @@ import pytest
 
 from tests.deploy.cluster.installation import PLAIN, SECRETS, Installation, releases
 
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("install")]
+
 
 @dataclass(frozen=True)
 class Installed:

@@ -23,6 +23,8 @@ from tests.deploy.cluster.crds import Schemas
 from tests.deploy.cluster.installation import CLUSTER, SECRETS, Installation, releases
 from tests.deploy.cluster.test_values import leaves
 
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("charts")]
+
 KUBERNETES = "1.32"
 OVERLAYS = ("staging", "production")
 FREE = {("istiod", ("meshConfig",))}
