@@ -70,4 +70,4 @@ def project(
         running.checkout.make("image", "deploy")
         yield running
     finally:
-        checkout.run("make", "down", check=False)
+        checkout.run(".venv/bin/python", "-m", "localcluster", "down", check=False)
