@@ -102,16 +102,25 @@ def standing(
     return manifest.render(template, before.as_image()) if before else None
 
 
+def chosen_phases(words: Sequence[str]) -> list[str]:
+    """The phases that were asked for: all where none was, or some that follow each other, or `back`.
+
+    Raises ReleaseError.
+    """
+    wanted = list(words) or list(PHASES)
+    first = PHASES.index(wanted[0]) if wanted[0] in PHASES else 0
+    if wanted != [BACK] and wanted != list(PHASES[first : first + len(wanted)]):
+        raise ReleaseError(f"PHASES={' '.join(wanted)!r} is not a part of {' '.join(PHASES)!r}, nor {BACK} alone")
+    return wanted
+
+
 def main(argv: list[str] | None = None) -> int:
     """Run the command line; the exit code is 1 where the image was not released."""
     arguments = _parser().parse_args(argv)
-    wanted = arguments.phases or list(PHASES)
     console = Console(highlight=False, soft_wrap=True)
     signal.signal(signal.SIGTERM, _terminate)
     try:
-        in_turn = " ".join(wanted) in " ".join(PHASES) and len(set(wanted)) == len(wanted)
-        if wanted != [BACK] and not in_turn:
-            raise ReleaseError(f"PHASES={' '.join(wanted)!r} is not a part of {' '.join(PHASES)!r}, nor {BACK} alone")
+        wanted = chosen_phases(arguments.phases)
         weights = phases.steps(arguments.canary_steps)
         image, objects = manifest.read_image(), manifest.read_overlay()
         template = manifest.seldon_of(objects)
@@ -144,7 +153,6 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "phases",
         nargs="*",
-        choices=[*PHASES, BACK],
         metavar="PHASE",
         help=f"{', '.join(PHASES)} (default: all, in turn), or {BACK}: give up what is on its way",
     )

@@ -12,7 +12,7 @@ from rich.console import Console
 from deploy.release.candidate import Refused
 from deploy.release.errors import DeployError, ReleaseError
 from deploy.release.phases import Place
-from deploy.release.release import _terminate, back, run
+from deploy.release.release import _parser, _terminate, back, chosen_phases, run
 
 NEW, OLD = {"reference": "i@sha256:new", "model_version": "2"}, {"reference": "i@sha256:old", "model_version": "1"}
 
@@ -169,3 +169,22 @@ def test_a_version_that_cannot_be_given_up_is_an_error() -> None:
     with pytest.raises(DeployError, match="no connection"):
         back(recorder)
     assert "Going back failed" in recorder.done[-1]
+
+
+@pytest.mark.parametrize(
+    ("line", "wanted"),
+    [
+        ("", ["shadow", "compare", "canary", "promote"]),
+        ("shadow", ["shadow"]),
+        ("compare canary", ["compare", "canary"]),
+        ("back", ["back"]),
+    ],
+)
+def test_the_command_line_names_phases_that_follow_each_other(line: str, wanted: list[str]) -> None:
+    assert chosen_phases(_parser().parse_args(line.split()).phases) == wanted
+
+
+@pytest.mark.parametrize("line", ["hadow", "shadow canary", "canary compare", "shadow back", "promote promote"])
+def test_other_phases_are_refused(line: str) -> None:
+    with pytest.raises(ReleaseError, match="is not a part of 'shadow compare canary promote', nor back alone"):
+        chosen_phases(_parser().parse_args(line.split()).phases)
