@@ -316,7 +316,7 @@ def test_large_uploads_stay_off_the_disk(microservice: Microservice) -> None:
     first = psutil.Process(microservice.process.pid)
     workers = [first, *first.children(recursive=True)]
     written = sum(each.io_counters().write_chars for each in workers)
-    files = {"binData": ("raw", bytes(30 * 2**20))}
+    files = {"binData": ("raw", bytes(15 * 2**20))}
     assert requests.post(microservice.url + V1, files=files, timeout=60).status_code == 400
     assert sum(each.io_counters().write_chars for each in workers) - written < 2**20
 
