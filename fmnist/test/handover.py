@@ -20,14 +20,17 @@ def write(folder: Path, document: Mapping[str, Any]) -> None:
 
 
 def variables(document: Mapping[str, Any]) -> dict[str, str]:
-    """What names the version and its data for good: a number instead of the newest, commits instead of branches."""
+    """What names the version and its data for good: a number instead of the newest, commits instead of branches.
+
+    A version that was not trained on a commit names none.
+    """
     model, train, test = document["model"], document["provenance"]["data_train"], document["data_test"]
+    splits = {"TRAIN_DATA": train, "TEST_DATA": test}
     return {
         "MODEL_NAME": model["name"],
         "MODEL_VERSION": str(model["version"]),
         "CHECKPOINT_UUID": model["checkpoint_uuid"],
-        "TRAIN_DATA": f"{train['repo']}@{train['commit']}",
-        "TEST_DATA": f"{test['repo']}@{test['commit']}",
+        **{name: f"{split['repo']}@{split['commit']}" for name, split in splits.items() if split["commit"]},
     }
 
 

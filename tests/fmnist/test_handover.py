@@ -33,6 +33,11 @@ def test_later_jobs_get_the_version_and_commits_instead_of_branches(tmp_path: Pa
     ]
 
 
+def test_a_version_trained_on_a_folder_names_no_commit_of_it(tmp_path: Path) -> None:
+    handover.write(tmp_path, {**DOCUMENT, "provenance": {"data_train": {"repo": None, "branch": None, "commit": None}}})
+    assert "TRAIN_DATA" not in (tmp_path / "model.env").read_text()
+
+
 def test_the_figures_are_in_the_text_format_of_prometheus(tmp_path: Path) -> None:
     handover.write(tmp_path, DOCUMENT)
     lines = (tmp_path / "metrics.txt").read_text().splitlines()
