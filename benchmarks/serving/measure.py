@@ -182,10 +182,10 @@ def environments(names: Sequence[str]) -> list[Path]:
 
 
 def install(environment: Path) -> None:
-    """Make the environment of a peer from its lock, unless it is there."""
+    """Make the environment of a peer from its lock, unless it is there; compiled, as the wrapper's is."""
     lock = f"peers/{environment.name}.txt"
     command = ["requirements/install.sh", str(environment.relative_to(REPOSITORY)), lock]
-    subprocess.run(command, cwd=REPOSITORY, check=True)
+    subprocess.run(command, cwd=REPOSITORY, env={**os.environ, "UV_COMPILE_BYTECODE": "1"}, check=True)
 
 
 def digest() -> str:
