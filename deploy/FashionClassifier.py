@@ -26,6 +26,7 @@ from fashion_classifier import (
     pixels,
     processes,
     service,
+    worker,
 )
 from fashion_classifier.artifact import read_artifact
 from fashion_classifier.errors import ModelError
@@ -49,7 +50,9 @@ class FashionClassifier:
         processes.end_together()
         counters.install()
         grpc_service.install()
+        worker.install()
         self.artifact = read_artifact(Path(os.environ.get("MODEL_DIR", "/model")))
+        self._tags = self.artifact.tags()
         self.model_error_handler = service.blueprint(self)
         self._classifier: Classifier | None = None
         file = self.artifact.outliers
@@ -94,7 +97,7 @@ class FashionClassifier:
 
     def tags(self) -> dict[str, str]:
         """Where the answers come from (`meta.tags`)."""
-        return self.artifact.tags()
+        return dict(self._tags)
 
     def health_status(self) -> str:
         """Classify a blank image: ready means that the model answers.  Raises ModelError."""
@@ -125,7 +128,7 @@ class FashionClassifier:
         before = time.perf_counter()
         probabilities = self.probabilities(request.images)
         inference = time.perf_counter() - before
-        names, tags, scores = self.class_names(), dict[str, Any](self.tags()), None
+        names, tags, scores = self.class_names(), dict[str, Any](self._tags), None
         if self._outliers:
             scores = self._outliers.scores(request.images, probabilities.argmax(axis=1))
             tags |= outliers.tags(scores)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -19,7 +20,10 @@ import psutil
 import requests
 
 from benchmarks.serving.servers import PEERS, SERVING, WRAPPER, Images, Ports, Server, deployed_variables
+from deploy.fashion_classifier.artifact import CLASSES
 from deploy.fashion_classifier.model import Classifier
+from deploy.fashion_classifier.outliers import FEATURES, Statistics
+from deploy.release import outliers
 from deploy.release.image import image_files
 from deploy.release.registry import Registered, verified
 from localcluster.settings import HOST
@@ -49,8 +53,15 @@ class Running:
 
 
 def lay_out_wrapper(checkpoint: Path, root: Path) -> None:
-    """The wrapper's files as they lie in the image, with the checkpoint's model."""
-    registered = Registered(1, checkpoint.name, verified(checkpoint / "serving"))
+    """The wrapper's files as they lie in the image, with the checkpoint's model, and with statistics for outliers.
+
+    These are those of no data: scoring takes the same arithmetic whatever they are.
+    """
+    folder = shutil.copytree(checkpoint / "serving", root.with_suffix(".serving"))
+    means, factors = np.zeros((CLASSES, FEATURES)), np.tile(np.eye(FEATURES), (CLASSES, 1, 1))
+    statistics = Statistics(means.astype(np.float32), factors.astype(np.float16), np.ones((), np.float32))
+    outliers.store(statistics, folder)
+    registered = Registered(1, checkpoint.name, verified(folder))
     for name, content in image_files(registered, None).items():
         (root / name).parent.mkdir(parents=True, exist_ok=True)
         (root / name).write_bytes(content)

@@ -16,7 +16,7 @@ from benchmarks.serving.servers import ENVIRONMENTS
 
 CONNECTIONS = 32
 PARTS = {
-    "forward pass": r"_forward|probabilities \(.*model\.py",
+    "forward pass": r"forward \(.*model\.py|probabilities \(.*model\.py",
     "metrics": r"counters\.py|seldon_core/metrics\.py|handle_raw_custom_metrics",
     "reading JSON": r"loads \(.*body\.py",
     "writing JSON": r"_encode \(.*body\.py",

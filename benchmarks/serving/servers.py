@@ -85,7 +85,7 @@ def deployed_variables() -> dict[str, str]:
     manifest = yaml.safe_load(MANIFEST.read_text())
     containers = manifest["spec"]["predictors"][0]["componentSpecs"][0]["spec"]["containers"]
     (environment,) = (each["env"] for each in containers if each["name"] == manifest["metadata"]["name"])
-    return {each["name"]: each["value"] for each in environment if each["name"].startswith(("GUNICORN_", "GRPC_"))}
+    return {each["name"]: each["value"] for each in environment if each["name"] not in ("FEEDBACK_SPOOL",)}
 
 
 def _tensor(images: Images) -> Message:

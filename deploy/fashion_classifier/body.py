@@ -51,22 +51,28 @@ class OrjsonProvider(JSONProvider):
 
     def dumps(self, obj: Any, **kwargs: Any) -> str:  # noqa: ARG002 - Flask's signature
         """Write `obj`, which may hold C-contiguous NumPy arrays."""
-        return self._encode(obj).decode()
+        return encode(obj).decode()
 
     def loads(self, s: str | bytes, **kwargs: Any) -> Any:  # noqa: ARG002 - Flask's signature
         """Read JSON text.  Raises ValueError, and BadInput for too many parts."""
-        nesting.check_text(s)
-        return orjson.loads(s)
+        return decode(s)
 
     def response(self, *args: Any, **kwargs: Any) -> Response:
         """A response with the body of `flask.jsonify`'s arguments."""
-        content = self._encode(self._prepare_response_obj(args, kwargs))
+        content = encode(self._prepare_response_obj(args, kwargs))
         response: Response = self._app.response_class(content, mimetype="application/json")
         return response
 
-    @staticmethod
-    def _encode(obj: Any) -> bytes:
-        return orjson.dumps(obj, option=orjson.OPT_SERIALIZE_NUMPY)
+
+def decode(text: str | bytes) -> Any:
+    """Read JSON text.  Raises ValueError, and BadInput for too many parts."""
+    nesting.check_text(text)
+    return orjson.loads(text)
+
+
+def encode(value: Any) -> bytes:
+    """Write what may hold C-contiguous NumPy arrays."""
+    return orjson.dumps(value, option=orjson.OPT_SERIALIZE_NUMPY)
 
 
 def install(app: Flask) -> None:

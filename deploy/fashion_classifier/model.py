@@ -27,22 +27,22 @@ class Classifier:
     def __init__(self, path: Path) -> None:
         """Load `model.tflite`.  Raises ModelError where it is not uint8 [n,28,28] in, float32 [n,10] out."""
         self._path = path
-        self._pool: deque[Interpreter] = deque([self._interpreter()])
+        self._pool = deque([self._runner()])
         self.probabilities(np.zeros((1, 28, 28), np.uint8))
 
     def probabilities(self, images: npt.NDArray[np.uint8]) -> Probabilities:
         """Class probabilities, float32 [n, 10], of images uint8 [n, 28, 28]; n at least 1."""
         try:
-            interpreter = self._pool.pop()
+            runner = self._pool.pop()
         except IndexError:
-            interpreter = self._interpreter()
+            runner = self._runner()
         try:
-            chunks = [_forward(interpreter, images[start : start + CHUNK]) for start in range(0, len(images), CHUNK)]
+            chunks = [runner.forward(images[start : start + CHUNK]) for start in range(0, len(images), CHUNK)]
         finally:
-            self._pool.append(interpreter)
+            self._pool.append(runner)
         return chunks[0] if len(chunks) == 1 else np.concatenate(chunks)
 
-    def _interpreter(self) -> Interpreter:
+    def _runner(self) -> _Runner:
         try:
             interpreter = Interpreter(model_path=str(self._path), num_threads=1)
             interpreter.allocate_tensors()
@@ -52,15 +52,24 @@ class Classifier:
         signature = [(each["dtype"], tuple(each["shape_signature"][1:])) for each in (*inputs, *outputs)]
         if signature != [(np.uint8, (28, 28)), (np.float32, (10,))]:
             raise ModelError(f"{self._path} has the signature {signature}; expected uint8 [n,28,28] to float32 [n,10]")
-        return interpreter
+        return _Runner(interpreter)
 
 
-def _forward(interpreter: Interpreter, images: npt.NDArray[np.uint8]) -> Probabilities:
-    source = interpreter.get_input_details()[0]
-    if tuple(source["shape"]) != images.shape:
-        interpreter.resize_tensor_input(source["index"], images.shape)
-        interpreter.allocate_tensors()
-    interpreter.set_tensor(source["index"], images)
-    interpreter.invoke()
-    result: Probabilities = interpreter.get_tensor(interpreter.get_output_details()[0]["index"])
-    return result
+class _Runner:
+    """An interpreter, with what asking it each time takes longer than some of its answers."""
+
+    def __init__(self, interpreter: Interpreter) -> None:
+        self._interpreter = interpreter
+        (source,), (result,) = interpreter.get_input_details(), interpreter.get_output_details()
+        self._source, self._result = source["index"], result["index"]
+        self._shape = tuple(source["shape"])
+
+    def forward(self, images: npt.NDArray[np.uint8]) -> Probabilities:
+        if images.shape != self._shape:
+            self._interpreter.resize_tensor_input(self._source, images.shape)
+            self._interpreter.allocate_tensors()
+            self._shape = images.shape
+        self._interpreter.set_tensor(self._source, images)
+        self._interpreter.invoke()
+        result: Probabilities = self._interpreter.get_tensor(self._result)
+        return result

@@ -60,12 +60,12 @@ class Detector:
     def scores(self, images: Images, classes: Classes) -> Scores:
         """Squared distances [n] of images uint8 [n, 28, 28] from the classes [n], where 1 is the threshold."""
         roots = features(images)
-        both = np.stack((roots, roots[:, :, ::-1])).reshape(2, -1, FEATURES)
+        both = np.stack((roots, roots[:, :, ::-1]), axis=1).reshape(-1, 2, FEATURES)
         squared = np.empty(len(images))
         for each in set(classes.tolist()):
-            mine = classes == each
-            away = (both[:, mine] - self._means[each]) @ self._factors[each]
-            squared[mine] = np.einsum("ijk,ijk->ij", away, away).min(axis=0)
+            mine = slice(None) if len(images) == 1 else np.flatnonzero(classes == each)
+            away = (both[mine] - self._means[each]).reshape(-1, FEATURES) @ self._factors[each]
+            squared[mine] = np.einsum("ij,ij->i", away, away).reshape(-1, 2).min(axis=1)
         scores: Scores = np.round(squared / self._threshold, 3)
         pixels = images.reshape(len(images), -1)
         # Black alone is not far from clothes that are mostly background.

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from contextlib import suppress
 from itertools import chain
 from typing import Any
 
@@ -42,7 +43,7 @@ def from_tensor(tensor: object) -> Images:
     check_shape(sizes)
     if math.prod(sizes) != len(values):
         raise BadInput(f"shape {shape} needs {math.prod(sizes)} values; found {len(values)}")
-    return to_images(_numbers(values), sizes)
+    return _from_numbers(values, sizes)
 
 
 def from_lists(nested: object, field: str = "ndarray") -> Images:
@@ -60,7 +61,7 @@ def from_lists(nested: object, field: str = "ndarray") -> Images:
         sizes += (lengths.pop(),)
         level = list(chain.from_iterable(level))
     check_shape(sizes)
-    return to_images(_numbers(level), sizes)
+    return _from_numbers(level, sizes)
 
 
 def to_images(values: npt.NDArray[Any], shape: tuple[int, ...]) -> Images:
@@ -97,6 +98,14 @@ def check_shape(shape: tuple[int, ...]) -> None:
 def name(value: object) -> str:
     """The kind of a JSON value, for an error's text."""
     return _JSON_TYPES.get(type(value), type(value).__name__)
+
+
+def _from_numbers(values: list[Any], shape: tuple[int, ...]) -> Images:
+    # What clients nearly always send, in a tenth of the time; the long way also says what is wrong.
+    if list(map(type, values)).count(int) == len(values):
+        with suppress(ValueError):
+            return np.frombuffer(bytes(values), np.uint8).reshape(_count(shape), SIDE, SIDE)
+    return to_images(_numbers(values), shape)
 
 
 def _numbers(values: list[Any]) -> npt.NDArray[np.float64]:

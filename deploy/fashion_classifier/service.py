@@ -8,6 +8,7 @@ Paths and headers are those of the executor 1.17 (`executor/api/rest/server.go` 
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from flask import Blueprint, Flask, Response, current_app, g, jsonify, request
@@ -16,7 +17,7 @@ from flask_cors.core import FLASK_CORS_EVALUATED
 from werkzeug.exceptions import NotFound
 from werkzeug.routing import RequestRedirect
 
-from . import body, counters, envelope, metrics, pages, refusals
+from . import body, counters, envelope, metrics, pages, refusals, shortcut
 
 if TYPE_CHECKING:
     from FashionClassifier import FashionClassifier
@@ -32,7 +33,7 @@ _ALLOWED_HEADERS = "Accept, Accept-Encoding, Authorization, Content-Length, Cont
 def blueprint(model: FashionClassifier) -> Blueprint:
     """The blueprint that completes Seldon's Flask app for `model`."""
     service = Blueprint("service", __name__)
-    service.record_once(_configure)
+    service.record_once(lambda state: _configure(_app(state)))
     service.before_app_request(_before_request)
     service.after_app_request(_after_request)
     refusals.install(service)
@@ -45,11 +46,15 @@ def blueprint(model: FashionClassifier) -> Blueprint:
     service.add_url_rule("/ready", "ready", _health)
     service.add_url_rule("/live", "live", _alive)
     service.register_blueprint(pages.blueprint(model))
+    service.record_once(lambda state: shortcut.install(_app(state), model, _headers))
     return service
 
 
-def _configure(state: BlueprintSetupState) -> None:
-    app = state.app if isinstance(state.app, Flask) else current_app
+def _app(state: BlueprintSetupState) -> Flask:
+    return state.app if isinstance(state.app, Flask) else current_app
+
+
+def _configure(app: Flask) -> None:
     body.install(app)
     # Seldon mounts Flask's (empty) static folder on "/", where it makes a 405 of every unknown path.
     for rule in app.url_map.iter_rules("static"):
@@ -76,17 +81,23 @@ def _before_request() -> None:
 def _after_request(response: Response) -> Response:
     if request.endpoint in _READING and response.status_code >= 400:
         counters.count(metrics.refusal(str(response.status_code)), _READING[request.endpoint])
-    headers = response.headers
-    headers["X-Content-Type-Options"] = "nosniff"
-    if "puid" in g:
-        headers["Seldon-Puid"] = g.puid
+    methods = request.url_rule.methods if request.url_rule else None
+    response.headers.update(_headers(g.get("puid"), methods or ()))
     setattr(response, FLASK_CORS_EVALUATED, True)
-    headers["Access-Control-Allow-Origin"] = os.environ.get("CORS_ALLOWED_ORIGINS", "*")
-    headers["Access-Control-Allow-Headers"] = os.environ.get("CORS_ALLOWED_HEADERS", _ALLOWED_HEADERS)
-    headers["Access-Control-Expose-Headers"] = "Seldon-Puid"
-    if request.url_rule and request.url_rule.methods:
-        headers["Access-Control-Allow-Methods"] = ",".join(sorted(request.url_rule.methods))
     return response
+
+
+def _headers(puid: str | None, methods: Iterable[str]) -> dict[str, str]:
+    """What every answer carries; `methods` are those of its path."""
+    headers = {
+        "X-Content-Type-Options": "nosniff",
+        "Seldon-Puid": puid,
+        "Access-Control-Allow-Origin": os.environ.get("CORS_ALLOWED_ORIGINS", "*"),
+        "Access-Control-Allow-Headers": os.environ.get("CORS_ALLOWED_HEADERS", _ALLOWED_HEADERS),
+        "Access-Control-Expose-Headers": "Seldon-Puid",
+        "Access-Control-Allow-Methods": ",".join(sorted(methods)),
+    }
+    return {name: value for name, value in headers.items() if value}
 
 
 def _check_unit(unit: str | None) -> None:

@@ -8,10 +8,10 @@ refer to is removed by `collect` at the next start, and `uploads/` is emptied.
 from __future__ import annotations
 
 import ctypes
-import hashlib
 import os
 import tempfile
 from collections.abc import Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,31 +19,34 @@ from typing import IO
 
 from localcluster.files import sync_directory
 from localcluster.pachyderm.errors import DataLoss
+from localcluster.pachyderm.hashes import FileHash, digest
 
-DIGEST_SIZE = 32
 CHUNK = 1024 * 1024
+THREAD_FROM = 64 * 1024
+"""Bytes of one write that a thread hashes; passing it fewer takes longer than hashing them."""
 MOST_SINGLE_SYNCS = 8
-
-
-def digest(data: bytes = b"") -> hashlib.blake2b:
-    """Start the hash that Pachyderm uses everywhere (BLAKE2b-256)."""
-    return hashlib.blake2b(data, digest_size=DIGEST_SIZE)
 
 
 @dataclass(frozen=True)
 class Blob:
-    """A stored byte sequence: its id and its size in bytes."""
+    """A stored byte sequence: its id, its size in bytes, and the hash of a file of these bytes."""
 
     id: bytes
     size: int
+    hash: bytes
 
 
 class BlobWriter:
-    """One upload: write any number of times, then `store` or `abandon`."""
+    """One upload: write any number of times, then `store` or `abandon`.
+
+    Writing to the disk and hashing take turns on two cores: a thread hashes what has just been written.
+    """
 
     def __init__(self, blobs: Blobs) -> None:
         self._blobs = blobs
-        self._hash = digest()
+        self._hash = FileHash()
+        self._thread = ThreadPoolExecutor(1)
+        self._hashing: Future[None] | None = None
         self._size = 0
         descriptor, name = tempfile.mkstemp(dir=blobs.uploads)
         self._path = Path(name)
@@ -51,16 +54,22 @@ class BlobWriter:
 
     def write(self, data: bytes | memoryview) -> None:
         """Append `data` to the upload."""
+        self._finish_hashing()
+        if len(data) >= THREAD_FROM:
+            self._hashing = self._thread.submit(self._hash.update, data)
+        else:
+            self._hash.update(data)
         view = memoryview(data)
         while view:
             view = view[self._stream.write(view) :]
-        self._hash.update(data)
         self._size += len(data)
 
     def store(self) -> Blob:
         """Keep the bytes written so far as a blob, which only `Blobs.sync` makes durable."""
+        self._finish_hashing()
+        self._thread.shutdown()
         self._stream.close()
-        blob = Blob(self._hash.digest(), self._size)
+        blob = Blob(self._hash.content(), self._size, self._hash.digest())
         target = self._blobs.path(blob.id)
         target.parent.mkdir(exist_ok=True)
         if target.exists():
@@ -71,8 +80,14 @@ class BlobWriter:
 
     def abandon(self) -> None:
         """Drop the upload; does nothing after `store`."""
+        self._thread.shutdown()
         self._stream.close()
         self._path.unlink(missing_ok=True)
+
+    def _finish_hashing(self) -> None:
+        if self._hashing:
+            self._hashing.result()
+            self._hashing = None
 
 
 class Blobs:

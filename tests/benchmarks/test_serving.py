@@ -79,7 +79,7 @@ def test_percentiles_are_those_of_the_requests_that_were_timed() -> None:
 @pytest.mark.parametrize(
     ("stack", "part"),
     [
-        ("run (gunicorn/a.py:1);wsgi_app (flask/app.py:2);_forward (x/fashion_classifier/model.py:61)", "forward pass"),
+        ("run (gunicorn/a.py:1);wsgi_app (flask/app.py:2);forward (x/fashion_classifier/model.py:61)", "forward pass"),
         ("wsgi_app (flask/app.py:2);update (x/fashion_classifier/counters.py:1)", "metrics"),
         ("wsgi_app (flask/app.py:2);parse (x/fashion_classifier/payload.py:1)", "wrapper: checks, meta, hooks"),
         ("run (gunicorn/a.py:1);wsgi_app (flask/app.py:2)", "Flask, Werkzeug, Seldon"),

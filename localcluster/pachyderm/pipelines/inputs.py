@@ -12,8 +12,8 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from localcluster.pachyderm.blobs import digest
 from localcluster.pachyderm.errors import PachdError
+from localcluster.pachyderm.hashes import digest
 from localcluster.pachyderm.specs.spec import Cross, Input, Pfs
 from localcluster.pachyderm.state import files
 from localcluster.pachyderm.state.commits import Commit

@@ -28,7 +28,6 @@ from localcluster.pachyderm.pipelines.worker import (
 )
 from localcluster.pachyderm.specs.spec import Pfs
 from localcluster.pachyderm.state import commits, datums, jobs, results, trees
-from localcluster.pachyderm.state.changes import content_hash
 from localcluster.pachyderm.state.commits import Commit
 from localcluster.pachyderm.state.database import Transaction
 from localcluster.pachyderm.state.datums import Datum, DatumInput, DatumState
@@ -219,7 +218,7 @@ class JobRun:
             writer.write(data)
             blob = writer.store()
             stored.append(blob)
-            found.append(Entry(path, [blob.id], blob.size, content_hash(blob.id)))
+            found.append(trees.entry(path, blob))
         self._store.blobs.sync(stored)
         return found
 

@@ -10,7 +10,7 @@ from localcluster.pachyderm.blobs import CHUNK, Blob, Blobs
 from localcluster.pachyderm.errors import PachdError
 from localcluster.pachyderm.names import check_path
 from localcluster.pachyderm.pipelines.sandbox import PFS
-from localcluster.pachyderm.state.changes import content_hash
+from localcluster.pachyderm.state import trees
 from localcluster.pachyderm.state.trees import Entry
 
 MOST_LINKS = 40
@@ -31,7 +31,7 @@ def collect(blobs: Blobs, pfs: Path) -> list[Entry]:
             ) from None
         blob = _store(blobs, path)
         stored.append(blob)
-        found.append(Entry(name, [blob.id] if blob.size else [], blob.size, content_hash(blob.id)))
+        found.append(trees.entry(name, blob))
     blobs.sync(stored)
     return found
 

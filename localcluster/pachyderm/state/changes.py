@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from localcluster.pachyderm.blobs import Blob, Blobs, digest
+from localcluster.pachyderm.blobs import Blob, Blobs
+from localcluster.pachyderm.hashes import FileHash
 from localcluster.pachyderm.names import CommitName, clean_path
 from localcluster.pachyderm.state import trees
 from localcluster.pachyderm.state.commits import Commit
 from localcluster.pachyderm.state.database import Transaction
 from localcluster.pachyderm.state.trees import Entry, Tree
-
-EMPTY = digest().digest()
 
 MOST_PIECES = 64
 """A file appended to more often than this becomes one new blob."""
@@ -69,8 +68,7 @@ def apply(tx: Transaction, blobs: Blobs, commit: Commit, changes: Iterable[Ready
     for change in changes:
         match change:
             case Append(path, blob):
-                pieces = [blob.id] if blob.size else []
-                _append(tx, blobs, commit, tree, Entry(clean_path(path), pieces, blob.size, content_hash(blob.id)))
+                _append(tx, blobs, commit, tree, trees.entry(clean_path(path), blob))
             case Delete(path):
                 doomed = [clean_path(path)]
                 if path.endswith("/"):
@@ -82,11 +80,6 @@ def apply(tx: Transaction, blobs: Blobs, commit: Commit, changes: Iterable[Ready
                     if not append:
                         trees.remove(tx, commit, entry.path)
                     _append(tx, blobs, commit, tree, entry)
-
-
-def content_hash(blob_id: bytes) -> bytes:
-    """A file's hash from its content's, as upstream's for files under 1 MB: the hash of that hash; empty, its own."""
-    return blob_id if blob_id == EMPTY else digest(blob_id).digest()
 
 
 def _append(tx: Transaction, blobs: Blobs, commit: Commit, tree: Tree, new: Entry) -> None:
@@ -101,13 +94,12 @@ def _append(tx: Transaction, blobs: Blobs, commit: Commit, tree: Tree, new: Entr
                 writer.write(data)
             merged = writer.store()
             blobs.sync([merged])
-            pieces, whole = [merged.id], merged.id
-        else:
-            hasher = digest()
-            for data in blobs.read(pieces):
-                hasher.update(data)
-            whole = hasher.digest()
-        trees.put(tx, commit, Entry(new.path, pieces, old.size + new.size, content_hash(whole)))
+            trees.put(tx, commit, trees.entry(new.path, merged))
+            return
+        whole = FileHash()
+        for data in blobs.read(pieces):
+            whole.update(data)
+        trees.put(tx, commit, Entry(new.path, pieces, old.size + new.size, whole.digest()))
 
 
 def _copied(tx: Transaction, change: Copy) -> Copied:

@@ -10,9 +10,9 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Protocol
 
-from localcluster.pachyderm.blobs import digest
 from localcluster.pachyderm.errors import FileNotFound, NotFound, PachdError
 from localcluster.pachyderm.globs import is_glob, matcher
+from localcluster.pachyderm.hashes import digest
 from localcluster.pachyderm.names import clean_path
 from localcluster.pachyderm.state.commits import Commit
 from localcluster.pachyderm.state.database import Transaction

@@ -14,9 +14,10 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
-from localcluster.pachyderm.blobs import DIGEST_SIZE
+from localcluster.pachyderm.blobs import Blob
 from localcluster.pachyderm.clock import now
 from localcluster.pachyderm.errors import PachdError
+from localcluster.pachyderm.hashes import DIGEST_SIZE
 from localcluster.pachyderm.names import CommitName
 from localcluster.pachyderm.state import commits
 from localcluster.pachyderm.state.commits import Commit
@@ -88,6 +89,11 @@ def readable(tx: Transaction, name: CommitName) -> Commit:
     if base.finished is None:
         raise PachdError(f"base commit {base} for commit {commit} unfinished")
     return commit
+
+
+def entry(path: str, blob: Blob) -> Entry:
+    """The file at a clean path that a blob is."""
+    return Entry(path, [blob.id] if blob.size else [], blob.size, blob.hash)
 
 
 def unpack(pieces: bytes) -> list[bytes]:

@@ -1,0 +1,127 @@
+"""gunicorn's worker that answers small predictions in its loop: which ones, and what slow clients do to it."""
+
+from __future__ import annotations
+
+import json
+import socket
+import sys
+from collections.abc import Iterator
+from contextlib import ExitStack
+from types import ModuleType
+from typing import Any
+from unittest import mock
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from deploy.fashion_classifier.model import Classifier
+from localcluster.settings import HOST
+from tests.deploy.microservice import Microservice
+
+V1 = "/api/v1.0/predictions"
+IMAGE = np.random.default_rng(23).integers(0, 256, (1, 28, 28), dtype=np.uint8)
+BODY = json.dumps({"data": {"tensor": {"shape": [28, 28], "values": IMAGE.ravel().tolist()}}}).encode()
+HEAD = f"POST {V1} HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: {len(BODY)}\r\n"
+REQUEST = HEAD.encode() + b"\r\n" + BODY
+
+
+@pytest.fixture(scope="module")
+def worker() -> Iterator[ModuleType]:
+    """The module, with a stand-in for gunicorn, which only the serving environment has."""
+
+    class ThreadWorker:
+        accepted = 0
+
+        def accept(self, _server: Any, _listener: Any) -> None:
+            self.accepted += 1
+
+    gthread = mock.Mock(ThreadWorker=ThreadWorker)
+    workers = mock.Mock(gthread=gthread)
+    with mock.patch.dict(sys.modules, {"gunicorn": mock.Mock(workers=workers), "gunicorn.workers": workers}):
+        from deploy.fashion_classifier import worker
+
+        yield worker
+
+
+def test_a_prediction_is_answered_directly_once_it_is_there_whole(worker: ModuleType) -> None:
+    assert worker.is_whole_prediction(REQUEST)
+    assert worker.is_whole_prediction(REQUEST.replace(b"Content-Length", b"content-length"))
+    assert worker.is_whole_prediction(REQUEST.replace(V1.encode(), b"/api/v0.1/predictions"))
+
+
+@given(st.integers(0, len(REQUEST) - 1))
+def test_no_part_of_a_prediction_is_a_whole_one(worker: ModuleType, length: int) -> None:
+    assert not worker.is_whole_prediction(REQUEST[:length])
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        REQUEST.replace(b"/predictions", b"/feedback"),
+        REQUEST.replace(b"POST", b"GET"),
+        HEAD.encode().replace(b"Content-Length", b"X-Length") + b"\r\n" + BODY,
+        b"POST " + V1.encode() + b" HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n" + BODY,
+    ],
+    ids=["feedback", "another method", "no length", "chunked"],
+)
+def test_everything_else_has_a_thread(worker: ModuleType, other: bytes) -> None:
+    assert not worker.is_whole_prediction(other)
+
+
+def test_between_two_new_connections_another_worker_has_time_to_take_one(worker: ModuleType) -> None:
+    one = worker.DirectWorker()
+    with mock.patch.object(worker.time, "monotonic", side_effect=[1.0, 1.0, 1.0 + worker.PAUSE / 2, 1.1, 1.1]):
+        for _ in range(3):
+            one.accept(None, None)
+    assert one.accepted == 2
+
+
+@pytest.mark.slow
+@pytest.mark.xdist_group("microservice")
+def test_clients_that_do_not_send_on_keep_nobody_waiting(microservice: Microservice, classifier: Classifier) -> None:
+    with ExitStack() as stack:
+        for sent in (0, 10, len(HEAD) + 2, len(REQUEST) - 1):
+            # More of each than there are threads, so that any of these kinds alone would stop gunicorn's own worker.
+            for _ in range(10):
+                slow = stack.enter_context(socket.create_connection((HOST, microservice.http), timeout=30))
+                slow.sendall(REQUEST[:sent])
+        answer = microservice.post(json.loads(BODY))
+        np.testing.assert_allclose(
+            answer.json()["data"]["tensor"]["values"], classifier.probabilities(IMAGE)[0], atol=1e-5
+        )
+
+
+@pytest.mark.slow
+@pytest.mark.xdist_group("microservice")
+def test_one_connection_carries_requests_of_every_kind_in_turn(microservice: Microservice) -> None:
+    with (
+        socket.create_connection((HOST, microservice.http), timeout=30) as connection,
+        connection.makefile("rb") as file,
+    ):
+        for request, status in (
+            (REQUEST, 200),
+            (b"GET /health/status HTTP/1.1\r\nHost: x\r\n\r\n", 200),
+            (REQUEST, 200),
+            (REQUEST.replace(b"784", b"783"), 200),
+            (REQUEST.replace(b"[28, 28]", b"[28, 27]"), 400),
+            (REQUEST.replace(b"Host: x\r\n", b"Host: x\r\nConnection: close\r\n"), 200),
+        ):
+            connection.sendall(request)
+            assert int(file.readline().split()[1]) == status
+            length = 0
+            while (line := file.readline()) != b"\r\n":
+                if line.lower().startswith(b"content-length:"):
+                    length = int(line.split(b":")[1])
+            assert len(file.read(length)) == length
+        assert file.read() == b""
+
+
+@pytest.mark.slow
+@pytest.mark.xdist_group("microservice")
+def test_a_client_that_leaves_in_the_middle_disturbs_no_other(microservice: Microservice) -> None:
+    for sent in (3, len(HEAD), len(REQUEST) - 5, len(REQUEST)):
+        with socket.create_connection((HOST, microservice.http), timeout=30) as connection:
+            connection.sendall(REQUEST[:sent])
+        assert microservice.post(json.loads(BODY)).status_code == 200
