@@ -5,7 +5,7 @@ Cohen, "Recursive hashing functions for n-grams", 1997) has its lowest 23 bits z
 most LONGEST bytes.  So a file of less than SHORTEST bytes is one chunk, and its hash the hash of its content's hash.
 
 The window is as long as the hash has bits, so byte j of a file adds its value's number turned by j places, whatever the
-window: what a window adds up to is the difference of two running sums (exclusive or), and numpy has those.
+window; numpy adds up (exclusive or) windows of two, then of four, and so on.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ def _turned(number: int, places: int) -> int:
 
 _PLACES = np.array([[_turned(number, place) for number in _NUMBERS] for place in range(_WINDOW)], np.uint64).ravel()
 _ROWS = np.arange(_WINDOW, dtype=np.intp) * len(_NUMBERS)
-_MASKS = np.array([_turned(_LOW_BITS, place) for place in range(_WINDOW)], np.uint64)
+_MASKS = np.tile(np.array([_turned(_LOW_BITS, place) for place in range(_WINDOW)], np.uint64), _BLOCK // _WINDOW)
 
 
 def digest(data: bytes = b"") -> hashlib.blake2b:
@@ -106,19 +106,20 @@ class _Search:
         size = _WINDOW + _BLOCK
         self._bytes = np.zeros(size, np.uint8)
         self._indices = np.empty((size // _WINDOW, _WINDOW), np.intp)
-        self._sums = np.empty(size, np.uint64)
-        self._windows = np.empty((_BLOCK // _WINDOW, _WINDOW), np.uint64)
+        self._sums = np.empty(size, np.uint64), np.empty(size, np.uint64)
 
     def first(self, before: bytes, block: memoryview) -> int | None:
         """Where in `block`, at most _BLOCK bytes, a chunk may end first; `before` are the _WINDOW bytes before it."""
         self._bytes[:_WINDOW] = np.frombuffer(before, np.uint8)
         self._bytes[_WINDOW : _WINDOW + len(block)] = np.frombuffer(block, np.uint8)
         np.add(self._bytes.reshape(-1, _WINDOW), _ROWS, out=self._indices)
-        _PLACES.take(self._indices.ravel(), out=self._sums, mode="clip")
-        np.bitwise_xor.accumulate(self._sums, out=self._sums)
-        windows = self._windows.ravel()
-        np.bitwise_xor(self._sums[_WINDOW:], self._sums[:-_WINDOW], out=windows)
-        np.bitwise_and(self._windows, _MASKS, out=self._windows)
-        if windows[: len(block)].min():
-            return None
-        return int(np.argmin(windows[: len(block)]))
+        sums, others = self._sums
+        _PLACES.take(self._indices.ravel(), out=sums, mode="wrap")
+        width = 1
+        while width < _WINDOW:
+            np.bitwise_xor(sums[width:], sums[:-width], out=others[width:])
+            sums, others, width = others, sums, 2 * width
+        windows = sums[_WINDOW:]
+        np.bitwise_and(windows, _MASKS, out=windows)
+        found = int(windows[: len(block)].argmin())
+        return None if windows[found] else found
