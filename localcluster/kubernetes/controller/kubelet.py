@@ -15,8 +15,9 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from localcluster.kubernetes.controller import events, images, probes, processes, volumes
+from localcluster.kubernetes.controller import events, images, processes, volumes
 from localcluster.kubernetes.controller.containers import command, environment, working_directory
+from localcluster.kubernetes.controller.health import PROBES, Health
 from localcluster.kubernetes.controller.pods import PORTS_ANNOTATION, pod_ports, pod_status, status_of
 from localcluster.kubernetes.errors import ConfigError, ImageError
 from localcluster.kubernetes.layout import Layout
@@ -27,9 +28,6 @@ FIRST_BACKOFF, LONGEST_BACKOFF = 1.0, 60.0
 STABLE_SECONDS = 60.0
 """A container that ran this long begins with the shortest back-off again."""
 
-UNTIL_READY_SECONDS = 0.25
-"""Readiness is asked this often, and at once, until the first success: being ready early is never wrong."""
-
 DRAIN_SECONDS = 5.0
 """How long to wait for Envoy to take note that a Pod is leaving, if Envoy cannot be asked."""
 
@@ -39,11 +37,7 @@ class _Container:
     """What is known of one container beyond its record; lost and found again on a restart of the controller."""
 
     pull: Future[images.Image] | None = None
-    probe: dict[str, Future[str]] = field(default_factory=dict)
-    next_probe: dict[str, float] = field(default_factory=dict)
-    failures: dict[str, int] = field(default_factory=dict)
-    ready: bool = False
-    was_ready: bool = False
+    health: Health = field(default_factory=Health)
     problem: tuple[str, str] | None = None
     backoff: float = FIRST_BACKOFF
     not_before: float = 0.0
@@ -150,7 +144,9 @@ class Kubelet:
         if key not in self._containers:
             before = status_of(pod, container)
             same = process is not None and before.get("containerID") == f"process://{process.pid}"
-            self._containers[key] = _Container(ready=same and before["ready"])
+            self._containers[key] = _Container(
+                health=Health(ready=same and before["ready"], started=same and before.get("started", True))
+            )
         return self._containers[key]
 
     def _back_off(self, state: _Container, reason: str, message: str) -> None:
@@ -179,7 +175,7 @@ class Kubelet:
     ) -> processes.Process:
         directory = self._directory(pod, container)
         directory.mkdir(parents=True, exist_ok=True)
-        for probe in ("readinessProbe", "livenessProbe"):
+        for probe in PROBES:
             if set(container.get(probe) or {}) & {"exec", "grpc"}:
                 raise ConfigError(f"exec and grpc probes are not served by the local cluster ({probe})")
         declared = [str(port["containerPort"]) for port in container.get("ports") or []]
@@ -216,52 +212,13 @@ class Kubelet:
         text = f"Back-off restarting failed container {container['name']} in pod {pod['metadata']['name']}"
         events.record(self._store, pod, "kubelet", "BackOff", text, warning=True)
         self._back_off(state, "CrashLoopBackOff", f"{text}; exit code {code}")
-        state.ready = False
+        state.health = Health()
 
     def _probe(self, pod: Object, container: Object, state: _Container, process: processes.Process) -> None:
-        for name in ("readinessProbe", "livenessProbe"):
-            probe = container.get(name) or ({"tcpSocket": {}} if name == "readinessProbe" else None)
-            port = process.ports.get(str(probes.declared_port(probe, container) if probe else ""))
-            port = port or next(iter(process.ports.values()), None)
-            if probe is None or port is None:
-                state.ready = state.ready or name == "readinessProbe"
-                continue
-            if future := state.probe.get(name):
-                if not future.done():
-                    continue
-                self._judge(pod, container, state, process, name, probe, state.probe.pop(name).result())
-            delay = 0 if name == "readinessProbe" else probe.get("initialDelaySeconds", 0)
-            if time.monotonic() >= max(state.next_probe.get(name, 0.0), state.known + delay):
-                period = probe.get("periodSeconds", 10)
-                hurry = name == "readinessProbe" and not state.was_ready
-                state.next_probe[name] = time.monotonic() + (UNTIL_READY_SECONDS if hurry else period)
-                state.probe[name] = self._pool.submit(probes.check, probe, port)
-
-    def _judge(
-        self,
-        pod: Object,
-        container: Object,
-        state: _Container,
-        process: processes.Process,
-        name: str,
-        probe: Object,
-        failure: str,
-    ) -> None:
-        if not failure:
-            state.failures[name] = 0
-            if name == "readinessProbe":
-                state.ready = state.was_ready = True
-            return
-        state.failures[name] = state.failures.get(name, 0) + 1
-        if state.failures[name] < probe.get("failureThreshold", 3):
-            return
-        if name == "livenessProbe":
-            text = f"Container {container['name']} failed liveness probe, will be restarted: {failure}"
-            events.record(self._store, pod, "kubelet", "Killing", text, warning=True)
-            process.signal(signal.SIGKILL)
-        elif state.ready:
-            events.record(self._store, pod, "kubelet", "Unhealthy", f"Readiness probe failed: {failure}", warning=True)
-            state.ready = False
+        for fault in state.health.look(container, process.ports, self._pool):
+            events.record(self._store, pod, "kubelet", fault.reason, fault.text, warning=True)
+            if fault.is_fatal:
+                process.signal(signal.SIGKILL)
 
     def _running(self, pod: Object, container: Object, state: _Container, process: processes.Process) -> Object:
         return {
@@ -269,8 +226,8 @@ class Kubelet:
             "image": container.get("image", ""),
             "imageID": process.image_digest,
             "containerID": f"process://{process.pid}",
-            "ready": state.ready,
-            "started": True,
+            "ready": state.health.ready,
+            "started": state.health.started,
             "restartCount": process.restarts,
             "state": {"running": {"startedAt": process.started_at}},
             "lastState": state.last or status_of(pod, container).get("lastState", {}),

@@ -1,4 +1,4 @@
-"""Readiness and liveness probes: `httpGet` and `tcpSocket`, against the ports really listened on."""
+"""Startup, readiness and liveness probes: `httpGet` and `tcpSocket`, against the ports really listened on."""
 
 from __future__ import annotations
 
