@@ -71,7 +71,7 @@ def test_predict_shows_answers_and_a_curl_that_works(release: Stages) -> None:
 def test_seldons_batch_processor_gets_the_models_answers(
     release: Stages, classifier: Classifier, tmp_path: Path
 ) -> None:
-    images = np.random.default_rng(4).integers(0, 256, (30, 28, 28), dtype=np.uint8)
+    images = np.random.default_rng(4).integers(0, 256, (10_000, 28, 28), dtype=np.uint8)  # as many as the test split has
     given, answered = tmp_path / "images.txt", tmp_path / "answers.txt"
     given.write_text("".join(json.dumps(image.reshape(1, -1).tolist()) + "\n" for image in images))
     settings = release.cluster.settings
@@ -79,7 +79,7 @@ def test_seldons_batch_processor_gets_the_models_answers(
         *(settings.serving_environment / "bin" / "seldon-batch-processor", "--deployment-name", "fashion-classifier"),
         *("--gateway-type", "istio", "--namespace", "default", "--host", f"127.0.0.1:{settings.ingress_port}"),
         *("--transport", "rest", "--data-type", "data", "--payload-type", "ndarray", "--method", "predict"),
-        *("--workers", "4", "--batch-size", "7", "--input-data-path", given, "--output-data-path", answered),
+        *("--workers", "4", "--batch-size", "97", "--input-data-path", given, "--output-data-path", answered),
     ]
     done = subprocess.run(
         [str(each) for each in command], env=release.environment, capture_output=True, text=True, timeout=120
