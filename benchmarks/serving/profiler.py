@@ -17,12 +17,14 @@ from benchmarks.serving.servers import ENVIRONMENTS
 CONNECTIONS = 32
 PARTS = {
     "forward pass": r"forward \(.*model\.py|probabilities \(.*model\.py",
+    "outliers": r"outliers\.py",
     "metrics": r"counters\.py|seldon_core/metrics\.py|handle_raw_custom_metrics",
-    "reading JSON": r"loads \(.*body\.py",
-    "writing JSON": r"_encode \(.*body\.py",
-    "wrapper: checks, meta, hooks": r"fashion_classifier/|FashionClassifier\.py",
+    "reading JSON": r"decode \(.*body\.py",
+    "writing JSON": r"encode \(.*body\.py",
+    # The worker's loop is below everything.
+    "wrapper: checks, meta, hooks": r"fashion_classifier/(?!worker\.py)|FashionClassifier\.py",
     "Flask, Werkzeug, Seldon": r"flask|werkzeug|seldon_core",
-    "gunicorn: sockets, HTTP, threads": r"gunicorn|threading|concurrent/futures|selectors|socket",
+    "gunicorn: sockets, HTTP, threads": r"gunicorn|worker\.py|threading|concurrent/futures|selectors|socket",
 }
 """The first pattern that meets a frame of the stack decides."""
 

@@ -3,8 +3,9 @@
 A prediction takes well under a millisecond, less than two threads take to pass it, its connection and Python's lock
 back and forth; and a worker that only hands over accepts connections faster than it can serve them, so that of 32 that
 come at once one of two workers got all.  Here the loop that waits for requests answers those that have arrived whole.
-All others have a thread, as gunicorn does it: large ones, other paths, and clients that send slowly, which would keep
-the loop waiting.
+Where the head has come but not yet all of the body, the kernel says when it has.  Probes are answered so, too, since
+they must not fail because all threads wait.  Large requests, other paths and heads in parts have a thread, as gunicorn
+does it.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ PAUSE = 0.0005
 """Seconds from one new connection to the next, in which another worker wakes up and takes its share."""
 
 _PREDICTION = re.compile(rb"POST /(?:api/v\d\.\d/predictions|predict)[ ?]")
+_PROBE = re.compile(rb"GET /(?:health/(?:status|ping)|ready|live) ")
 _LENGTH = re.compile(rb"\r\ncontent-length:[ \t]*(\d{1,9})[ \t]*\r\n", re.IGNORECASE)
 
 
@@ -36,7 +38,7 @@ def install() -> None:
 
 
 class DirectWorker(gthread.ThreadWorker):  # type: ignore[misc]  # gunicorn has no types
-    """One worker process: its loop answers small predictions, its threads the rest."""
+    """One worker process: its loop answers small predictions and probes, its threads the rest."""
 
     _pause_ends = 0.0
 
@@ -55,16 +57,21 @@ class DirectWorker(gthread.ThreadWorker):  # type: ignore[misc]  # gunicorn has 
             self.poller.register(conn.sock, select.EPOLLIN, partial(self.reuse_connection, conn))
 
     def reuse_connection(self, conn: Any, client: socket.socket) -> None:
-        """Have the request answered that has come on a watched connection."""
-        if is_whole_prediction(_arrived(client)):
+        """Have the request answered that has come, in part or as a whole, on a watched connection."""
+        begin = _arrived(client)
+        size = size_of(begin)
+        if size is not None and len(begin) >= size:
             self._answer(conn)
-            return
-        self._forget(conn)
-        super().enqueue_req(conn)
+        elif size is not None and client.getsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT) < size:
+            client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, size)
+        else:
+            self._forget(conn)
+            super().enqueue_req(conn)
 
     def _answer(self, conn: Any) -> None:
         # The arbiter kills a worker that does not come back to its loop for seconds, as with many requests at once.
         self.notify()
+        _wait_for_nothing(conn)
         conn.init()
         # gunicorn sends head and body apart, which would wake the client twice.
         conn.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_CORK, 1)
@@ -83,18 +90,32 @@ class DirectWorker(gthread.ThreadWorker):  # type: ignore[misc]  # gunicorn has 
 
     def _forget(self, conn: Any) -> None:
         """Watch a connection no longer."""
+        _wait_for_nothing(conn)
         with self._lock:
             self._keep.remove(conn)
             self.poller.unregister(conn.sock)
 
 
-def is_whole_prediction(begin: bytes) -> bool:
-    """Whether `begin`, a request's first bytes up to SMALL, are all of a prediction."""
-    if not _PREDICTION.match(begin):
-        return False
-    head, end, body = begin.partition(b"\r\n\r\n")
-    length = _LENGTH.search(head + b"\r\n")
-    return bool(end) and length is not None and len(body) >= int(length[1])
+def size_of(begin: bytes) -> int | None:
+    """How many bytes a request has that is answered without a thread; None for others, and until its head is there.
+
+    `begin` are its first bytes, up to SMALL.
+    """
+    head, end, _ = begin.partition(b"\r\n\r\n")
+    length = 0
+    if not _PROBE.match(begin):
+        found = _LENGTH.search(head + b"\r\n") if _PREDICTION.match(begin) else None
+        if found is None:
+            return None
+        length = int(found[1])
+    size = len(head) + len(end) + length
+    return size if end and size <= SMALL else None
+
+
+def _wait_for_nothing(conn: Any) -> None:
+    """Let gunicorn have what has come: with the mark that `reuse_connection` sets, reading would wait for as much."""
+    if conn.sock.fileno() >= 0:
+        conn.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, 1)
 
 
 def _arrived(connection: socket.socket) -> bytes:

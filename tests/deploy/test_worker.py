@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import socket
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import ExitStack
 from types import ModuleType
@@ -24,6 +25,7 @@ V1 = "/api/v1.0/predictions"
 IMAGE = np.random.default_rng(23).integers(0, 256, (1, 28, 28), dtype=np.uint8)
 BODY = json.dumps({"data": {"tensor": {"shape": [28, 28], "values": IMAGE.ravel().tolist()}}}).encode()
 HEAD = f"POST {V1} HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: {len(BODY)}\r\n"
+PROBES = (b"health/status", b"health/ping", b"ready", b"live")
 REQUEST = HEAD.encode() + b"\r\n" + BODY
 
 
@@ -45,15 +47,20 @@ def worker() -> Iterator[ModuleType]:
         yield worker
 
 
-def test_a_prediction_is_answered_directly_once_it_is_there_whole(worker: ModuleType) -> None:
-    assert worker.is_whole_prediction(REQUEST)
-    assert worker.is_whole_prediction(REQUEST.replace(b"Content-Length", b"content-length"))
-    assert worker.is_whole_prediction(REQUEST.replace(V1.encode(), b"/api/v0.1/predictions"))
+def test_predictions_and_probes_need_no_thread(worker: ModuleType) -> None:
+    for request in (
+        REQUEST,
+        REQUEST.replace(b"Content-Length", b"content-length"),
+        REQUEST.replace(V1.encode(), b"/api/v0.1/predictions"),
+        *(b"GET /" + path + b" HTTP/1.1\r\nHost: x\r\n\r\n" for path in PROBES),
+    ):
+        assert worker.size_of(request) == len(request)
 
 
 @given(st.integers(0, len(REQUEST) - 1))
-def test_no_part_of_a_prediction_is_a_whole_one(worker: ModuleType, length: int) -> None:
-    assert not worker.is_whole_prediction(REQUEST[:length])
+def test_a_requests_size_is_known_once_its_head_is_there(worker: ModuleType, length: int) -> None:
+    expected = len(REQUEST) if length >= len(REQUEST) - len(BODY) else None
+    assert worker.size_of(REQUEST[:length]) == expected
 
 
 @pytest.mark.parametrize(
@@ -63,11 +70,12 @@ def test_no_part_of_a_prediction_is_a_whole_one(worker: ModuleType, length: int)
         REQUEST.replace(b"POST", b"GET"),
         HEAD.encode().replace(b"Content-Length", b"X-Length") + b"\r\n" + BODY,
         b"POST " + V1.encode() + b" HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n" + BODY,
+        REQUEST.replace(str(len(BODY)).encode(), b"65536"),
     ],
-    ids=["feedback", "another method", "no length", "chunked"],
+    ids=["feedback", "another method", "no length", "chunked", "large"],
 )
 def test_everything_else_has_a_thread(worker: ModuleType, other: bytes) -> None:
-    assert not worker.is_whole_prediction(other)
+    assert worker.size_of(other) is None
 
 
 def test_between_two_new_connections_another_worker_has_time_to_take_one(worker: ModuleType) -> None:
@@ -87,6 +95,8 @@ def test_clients_that_do_not_send_on_keep_nobody_waiting(microservice: Microserv
             for _ in range(10):
                 slow = stack.enter_context(socket.create_connection((HOST, microservice.http), timeout=30))
                 slow.sendall(REQUEST[:sent])
+        for path in PROBES:
+            assert microservice.get(f"/{path.decode()}").status_code == 200
         answer = microservice.post(json.loads(BODY))
         np.testing.assert_allclose(
             answer.json()["data"]["tensor"]["values"], classifier.probabilities(IMAGE)[0], atol=1e-5
@@ -116,6 +126,27 @@ def test_one_connection_carries_requests_of_every_kind_in_turn(microservice: Mic
                     length = int(line.split(b":")[1])
             assert len(file.read(length)) == length
         assert file.read() == b""
+
+
+@pytest.mark.slow
+@pytest.mark.xdist_group("microservice")
+def test_a_body_may_come_long_after_its_head(microservice: Microservice) -> None:
+    head = len(REQUEST) - len(BODY)
+    with (
+        socket.create_connection((HOST, microservice.http), timeout=30) as connection,
+        connection.makefile("rb") as file,
+    ):
+        for parts in ((head, head + 100), (head + 1,), (head - 2, head), ()):
+            begin = 0
+            for end in (*parts, len(REQUEST)):
+                connection.sendall(REQUEST[begin:end])
+                # Until the worker has looked, which nothing shows; sooner makes the test weaker, never wrong.
+                threading.Event().wait(0.05)
+                begin = end
+            assert file.readline().split()[1] == b"200"
+            lines = list(iter(file.readline, b"\r\n"))
+            (length,) = (int(line.split(b":")[1]) for line in lines if line.lower().startswith(b"content-length:"))
+            assert len(file.read(length)) == length
 
 
 @pytest.mark.slow

@@ -48,6 +48,7 @@ def test_the_image_imports_nothing_that_only_the_working_environment_has(registe
         "fashion_classifier",
         "flask",
         "flask_cors",
+        "gunicorn",
         "google",
         "grpc",
         "numpy",

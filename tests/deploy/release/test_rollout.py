@@ -68,10 +68,15 @@ def test_predict_shows_answers_and_a_curl_that_works(release: Stages) -> None:
         assert len(json.loads(pasted.stdout)["data"]["names"]) == 10
 
 
+@pytest.mark.parametrize(
+    ("count", "batch"),
+    # The second are as many as the test split has, for which the processor itself takes minutes.
+    [(30, 7), pytest.param(10_000, 97, marks=pytest.mark.long)],
+)
 def test_seldons_batch_processor_gets_the_models_answers(
-    release: Stages, classifier: Classifier, tmp_path: Path
+    release: Stages, classifier: Classifier, tmp_path: Path, count: int, batch: int
 ) -> None:
-    images = np.random.default_rng(4).integers(0, 256, (10_000, 28, 28), dtype=np.uint8)  # as many as the test split has
+    images = np.random.default_rng(4).integers(0, 256, (count, 28, 28), dtype=np.uint8)
     given, answered = tmp_path / "images.txt", tmp_path / "answers.txt"
     given.write_text("".join(json.dumps(image.reshape(1, -1).tolist()) + "\n" for image in images))
     settings = release.cluster.settings
@@ -79,10 +84,10 @@ def test_seldons_batch_processor_gets_the_models_answers(
         *(settings.serving_environment / "bin" / "seldon-batch-processor", "--deployment-name", "fashion-classifier"),
         *("--gateway-type", "istio", "--namespace", "default", "--host", f"127.0.0.1:{settings.ingress_port}"),
         *("--transport", "rest", "--data-type", "data", "--payload-type", "ndarray", "--method", "predict"),
-        *("--workers", "4", "--batch-size", "97", "--input-data-path", given, "--output-data-path", answered),
+        *("--workers", "4", "--batch-size", str(batch), "--input-data-path", given, "--output-data-path", answered),
     ]
     done = subprocess.run(
-        [str(each) for each in command], env=release.environment, capture_output=True, text=True, timeout=120
+        [str(each) for each in command], env=release.environment, capture_output=True, text=True, timeout=600
     )
     assert done.returncode == 0, done.stderr
     answers = [json.loads(line) for line in answered.read_text().splitlines()]
