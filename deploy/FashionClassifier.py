@@ -2,7 +2,7 @@
 
 It only joins the parts: payload and grpc_message (what a request may be), model (what answers it), outliers (what the
 model does not know), metrics (what is counted), service (what Seldon's executor would add, since the deployment runs
-without one) and grpc_service (refusals over gRPC).
+without one), shortcut and worker (what makes small predictions fast) and grpc_service (refusals over gRPC).
 """
 
 from __future__ import annotations

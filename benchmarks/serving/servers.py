@@ -81,11 +81,11 @@ class Server:
 
 
 def deployed_variables() -> dict[str, str]:
-    """How many processes and threads the SeldonDeployment gives the wrapper."""
+    """What the SeldonDeployment gives the wrapper: processes and threads; feedback has no place here."""
     manifest = yaml.safe_load(MANIFEST.read_text())
     containers = manifest["spec"]["predictors"][0]["componentSpecs"][0]["spec"]["containers"]
     (environment,) = (each["env"] for each in containers if each["name"] == manifest["metadata"]["name"])
-    return {each["name"]: each["value"] for each in environment if each["name"] not in ("FEEDBACK_SPOOL",)}
+    return {each["name"]: each["value"] for each in environment if each["name"] != "FEEDBACK_SPOOL"}
 
 
 def _tensor(images: Images) -> Message:

@@ -66,6 +66,7 @@ class _Runner:
 
     def forward(self, images: npt.NDArray[np.uint8]) -> Probabilities:
         if images.shape != self._shape:
+            self._shape = ()  # Until both calls have succeeded it is not known.
             self._interpreter.resize_tensor_input(self._source, images.shape)
             self._interpreter.allocate_tensors()
             self._shape = images.shape

@@ -11,7 +11,7 @@ does it.
 from __future__ import annotations
 
 import re
-import select
+import selectors
 import socket
 import time
 from functools import partial
@@ -54,7 +54,7 @@ class DirectWorker(gthread.ThreadWorker):  # type: ignore[misc]  # gunicorn has 
         conn.set_timeout()
         with self._lock:
             self._keep.append(conn)
-            self.poller.register(conn.sock, select.EPOLLIN, partial(self.reuse_connection, conn))
+            self.poller.register(conn.sock, selectors.EVENT_READ, partial(self.reuse_connection, conn))
 
     def reuse_connection(self, conn: Any, client: socket.socket) -> None:
         """Have the request answered that has come, in part or as a whole, on a watched connection."""

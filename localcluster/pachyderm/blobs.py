@@ -39,7 +39,7 @@ class Blob:
 class BlobWriter:
     """One upload: write any number of times, then `store` or `abandon`.
 
-    Writing to the disk and hashing take turns on two cores: a thread hashes what has just been written.
+    A thread hashes the bytes while they go to the disk.
     """
 
     def __init__(self, blobs: Blobs) -> None:
