@@ -6,6 +6,9 @@ come at once one of two workers got all.  Here the loop that waits for requests 
 Where the head has come but not yet all of the body, the kernel says when it has.  Probes are answered so, too, since
 they must not fail because all threads wait.  Large requests, other paths and heads in parts have a thread, as gunicorn
 does it.
+
+What waits for the loop is in no thread's queue, which gunicorn would empty before a worker ends: this one ends once
+nothing that has come is unanswered.
 """
 
 from __future__ import annotations
@@ -13,8 +16,10 @@ from __future__ import annotations
 import re
 import selectors
 import socket
+import sys
 import time
 from functools import partial
+from types import FrameType
 from typing import Any
 
 from gunicorn.workers import gthread  # type: ignore[import-untyped,unused-ignore]
@@ -23,6 +28,8 @@ SMALL = 64 * 1024
 """Bytes of a request, with its head, that is answered without a thread: about 20 images as JSON."""
 PAUSE = 0.0005
 """Seconds from one new connection to the next, in which another worker wakes up and takes its share."""
+QUIET = 0.2
+"""Seconds without a request after which a worker that was told to stop does: who sends them may not know it yet."""
 
 _PREDICTION = re.compile(rb"POST /(?:api/v\d\.\d/predictions|predict)[ ?]")
 _PROBE = re.compile(rb"GET /(?:health/(?:status|ping)|ready|live) ")
@@ -41,6 +48,8 @@ class DirectWorker(gthread.ThreadWorker):  # type: ignore[misc]  # gunicorn has 
     """One worker process: its loop answers small predictions and probes, its threads the rest."""
 
     _pause_ends = 0.0
+    max_requests: int
+    _ends_by: float | None = None
 
     def accept(self, server: Any, listener: socket.socket) -> None:
         """Take a new connection, unless this worker took one just now; then the loop comes back for it."""
@@ -87,6 +96,37 @@ class DirectWorker(gthread.ThreadWorker):  # type: ignore[misc]  # gunicorn has 
             self._forget(conn)
             self.nr_conns -= 1
             conn.close()
+
+    def handle_request(self, req: Any, conn: Any) -> Any:
+        """Answer one request; with the last of `max_requests`, gunicorn would end the loop at once."""
+        if self.nr + 1 >= self.max_requests:
+            self.max_requests = sys.maxsize
+            self.log.info("Autorestarting worker after the requests that have come.")
+            self._end_when_quiet()
+        return super().handle_request(req, conn)
+
+    def handle_exit(self, _signal: int, _frame: FrameType | None) -> None:
+        """SIGTERM, by which gunicorn's first process lets a worker stop gracefully."""
+        self._end_when_quiet()
+
+    def murder_keepalived(self) -> None:
+        """End a turn of the loop as gunicorn does, and the last one with `alive`."""
+        super().murder_keepalived()
+        if self._ends_by is not None and (time.monotonic() >= self._ends_by or not self._is_asked()):
+            self.alive = False
+
+    def _end_when_quiet(self) -> None:
+        if self._ends_by is None:
+            self._ends_by = time.monotonic() + self.cfg.graceful_timeout
+            self.max_keepalived = 0  # Each answer tells its client that the connection ends.
+
+    def _is_asked(self) -> bool:
+        """Whether a request comes within QUIET, or part of one has come."""
+        if self.poller.select(QUIET):
+            return True
+        with self._lock:
+            watched = [conn.sock for conn in self._keep]
+        return any(_arrived(sock) for sock in watched)
 
     def _forget(self, conn: Any) -> None:
         """Watch a connection no longer."""

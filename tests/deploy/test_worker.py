@@ -7,18 +7,24 @@ import socket
 import sys
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
+from http.client import HTTPResponse
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 from unittest import mock
 
 import numpy as np
+import psutil
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from deploy.fashion_classifier.model import Classifier
+from deploy.release.registry import Registered
 from localcluster.settings import HOST
+from tests.deploy.conftest import unpack
 from tests.deploy.microservice import Microservice
 
 V1 = "/api/v1.0/predictions"
@@ -147,6 +153,75 @@ def test_a_body_may_come_long_after_its_head(microservice: Microservice) -> None
             lines = list(iter(file.readline, b"\r\n"))
             (length,) = (int(line.split(b":")[1]) for line in lines if line.lower().startswith(b"content-length:"))
             assert len(file.read(length)) == length
+
+
+def _answered(connection: socket.socket) -> tuple[int, bool]:
+    """The next answer's status, and whether it says that the connection ends."""
+    response = HTTPResponse(connection)
+    response.begin()
+    assert json.loads(response.read())["data"]
+    return response.status, response.will_close
+
+
+@pytest.fixture
+def short_lived(registered: Registered, tmp_path: Path) -> Iterator[Microservice]:
+    """A microservice that the test starts and ends; with one thread, gunicorn would take its other kind of worker."""
+    running = Microservice(unpack(registered, tmp_path), workers=2, threads=2)
+    running.environment["GUNICORN_KEEPALIVE"] = "75"
+    try:
+        yield running
+    finally:
+        running.stop()
+
+
+@pytest.mark.slow
+@pytest.mark.xdist_group("microservice")
+def test_who_asked_before_the_end_is_answered(short_lived: Microservice) -> None:
+    short_lived.start()
+    assert short_lived.process
+    with ExitStack() as stack:
+
+        def connect() -> socket.socket:
+            return stack.enter_context(socket.create_connection((HOST, short_lived.http), timeout=30))
+
+        known = [connect() for _ in range(20)]
+        for connection in known:
+            connection.sendall(REQUEST)
+            assert _answered(connection) == (200, False)
+        children = psutil.Process(short_lived.process.pid).children(recursive=True)
+        for child in children:
+            child.suspend()
+        late = [connect() for _ in range(20)]
+        for connection in (*known, *late):
+            connection.sendall(REQUEST)
+        short_lived.process.terminate()
+        for child in children:
+            child.terminate()
+            child.resume()
+        for connection in (*known, *late):
+            assert _answered(connection) == (200, True)
+            assert connection.recv(1) == b""
+    assert short_lived.process.wait(30) == 0
+
+
+@pytest.mark.slow
+@pytest.mark.xdist_group("microservice")
+def test_a_worker_that_has_answered_enough_is_replaced_without_a_request_lost(short_lived: Microservice) -> None:
+    short_lived.environment["GUNICORN_MAX_REQUESTS"] = "30"
+    short_lived.start()
+
+    def ask_until_told_to_leave(_number: int) -> int:
+        with socket.create_connection((HOST, short_lived.http), timeout=30) as connection:
+            for count in range(1, 1000):
+                connection.sendall(REQUEST)
+                status, is_last = _answered(connection)
+                assert status == 200
+                if is_last:
+                    return count
+        raise AssertionError("no worker was replaced in 1,000 requests")
+
+    with ThreadPoolExecutor(20) as pool:
+        assert len(list(pool.map(ask_until_told_to_leave, range(200)))) == 200
 
 
 @pytest.mark.slow
