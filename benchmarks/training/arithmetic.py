@@ -2,8 +2,9 @@
 
     python -m benchmarks.training.arithmetic --seeds 1 2 3 4 5
 
-Every variant (threads, oneDNN, XLA, batch size, prefetching) is the real trial in a process of its own (`step.py`), its
-first steps left out; repeat by repeat, all variants one after the other.  `--seeds` are the repeats.
+Every variant (threads, oneDNN, XLA, bfloat16, number of filters, batch size, prefetching) is the real trial in a process
+of its own (`step.py`), its first steps left out; repeat by repeat, all variants one after the other.  `--seeds` are the
+repeats.
 """
 
 from __future__ import annotations
@@ -54,6 +55,9 @@ def variants(batch: int) -> dict[str, tuple[list[str], dict[str, str]]]:
         "one thread": (["--threads=1"], {}),
         "without oneDNN": ([], {"TF_ENABLE_ONEDNN_OPTS": "0"}),
         "with XLA, one tower": (["--xla", "--set=towers=1"], {}),
+        # Where the processor lacks it, TensorFlow would compute in float32 and convert.
+        **({"bfloat16": (["--bfloat16"], {})} if bfloat16() else {}),
+        "2 filters fewer": ([f"--set=width={setting.recipe()['width'] - 2}"], {}),
         "without prefetching": (["--no-prefetch"], {}),
         **{f"batches of {size}": ([f"--set=batch_size={size}"], {}) for size in BATCHES if size != batch},
     }

@@ -137,7 +137,7 @@ def arithmetic(results: dict[str, Any], folder: Path) -> list[str]:
     pipeline, augmentation = ([run["parts"][name] for run in base] for name in ("pipeline", "augmentation"))
     bfloat16 = base[0]["bfloat16"]
     words = (
-        f"has {', '.join(bfloat16)}"
+        f"has {', '.join(bfloat16)}: the variant bfloat16 is Keras' mixed precision"
         if bfloat16
         else "has no instructions for bfloat16, so nothing to gain from mixed precision"
     )

@@ -33,6 +33,7 @@ def main() -> int:
     parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="override a hyperparameter")
     parser.add_argument("--threads", type=int, help="cores to use (else all)")
     parser.add_argument("--xla", action="store_true", help="compile the step with XLA")
+    parser.add_argument("--bfloat16", action="store_true", help="Keras' mixed precision: activations in bfloat16")
     parser.add_argument("--no-prefetch", action="store_true", help="make each batch when it is asked for")
     parser.add_argument("--parts", action="store_true", help="also what each part of a step takes")
     arguments = parser.parse_args()
@@ -42,7 +43,8 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="checkpoints-") as checkpoints:
         options = [f"--data={arguments.data}", f"--seed={arguments.seed}"]
         options += [f"--set={value}" for value in arguments.set]
-        step = Step(options, checkpoints, xla=arguments.xla, prefetch=not arguments.no_prefetch)
+        policy = "mixed_bfloat16" if arguments.bfloat16 else "float32"
+        step = Step(options, checkpoints, policy=policy, xla=arguments.xla, prefetch=not arguments.no_prefetch)
         found: dict[str, Any] = {**step.rate(arguments.steps), "peak": peak(step.towers), "flop": step.flop()}
         if arguments.parts:
             found |= {"parts": step.parts(arguments.steps), "ops": step.ops(arguments.steps)}
@@ -53,10 +55,11 @@ def main() -> int:
 class Step:
     """The trial that train.py would run, stopped before its first epoch."""
 
-    def __init__(self, options: list[str], checkpoints: str, *, xla: bool, prefetch: bool) -> None:
+    def __init__(self, options: list[str], checkpoints: str, *, policy: str, xla: bool, prefetch: bool) -> None:
         import tensorflow as tf
 
         self._tf = tf
+        tf.keras.mixed_precision.set_global_policy(policy)
         training = real.training(options, checkpoints)
         self._model = training._model
         self._batches = training._batches

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from benchmarks.training import levels, quantised, report, setting, time_to_accuracy
+from benchmarks.training import arithmetic, levels, quantised, report, setting, time_to_accuracy
 from tests.fmnist.conftest import REPOSITORY, shapes
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("benchmarks"), pytest.mark.timeout(600)]
@@ -61,8 +61,10 @@ def test_time_to_accuracy_runs(data: Path, tmp_path: Path) -> None:
 
 
 def test_arithmetic_runs(data: Path, tmp_path: Path) -> None:
-    document, page = quick("arithmetic", data, tmp_path, "--steps=5", "--variants")
-    (base,) = document["runs"]
+    variants = ["2 filters fewer", *(["bfloat16"] if arithmetic.bfloat16() else [])]
+    document, page = quick("arithmetic", data, tmp_path, "--steps=5", "--variants", *variants)
+    base, *others = document["runs"]
+    assert [other["variant"] for other in others] == variants
     assert base["variant"] == report.RECIPE
     assert 2.5 < base["flop"]["training"] / base["flop"]["forward"] < 4
     assert base["peak"] > base["images_per_second"] * base["flop"]["training"] > 0

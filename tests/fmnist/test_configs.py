@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -11,19 +12,25 @@ from errors import ConfigError
 from hyperparameters import Hyperparameters
 
 from localcluster.determined.config import complete
-from tests.fmnist.conftest import SOURCE
+from tests.fmnist.conftest import REPOSITORY, SOURCE
 
 CONST: dict[str, Any] = yaml.safe_load((SOURCE / "const.yaml").read_text())
+BEST: dict[str, Any] = yaml.safe_load((SOURCE / "best.yaml").read_text())
+NAMES = ("adaptive.yaml", "best.yaml", "const.yaml")
 
 
-@pytest.mark.parametrize("name", ["const.yaml", "adaptive.yaml"])
+def test_these_are_all_configurations() -> None:
+    assert sorted(path.name for path in SOURCE.glob("*.yaml")) == list(NAMES)
+
+
+@pytest.mark.parametrize("name", NAMES)
 def test_the_master_accepts_the_configuration(name: str, tmp_path: Path) -> None:
     completed = complete((SOURCE / name).read_text(), tmp_path, slots=1)
     assert completed["searcher"]["metric"] == "validation_loss"
     assert completed["data"]["train"] == "fmnist-train@master"
 
 
-@pytest.mark.parametrize("name", ["const.yaml", "adaptive.yaml"])
+@pytest.mark.parametrize("name", NAMES)
 def test_configurations_name_no_host_and_no_storage(name: str) -> None:
     config = yaml.safe_load((SOURCE / name).read_text())
     assert "checkpoint_storage" not in config
@@ -35,6 +42,18 @@ def test_the_search_sets_the_same_hyperparameters() -> None:
     assert set(adaptive["hyperparameters"]) == set(CONST["hyperparameters"])
     assert adaptive["hyperparameters"]["epochs"] == adaptive["searcher"]["max_time"]
     assert adaptive["data"] == CONST["data"]
+
+
+def test_the_best_configuration_is_what_the_search_found() -> None:
+    found = json.loads((REPOSITORY / "benchmarks" / "search" / "results.json").read_text())["trials"][0]
+    for name, value in found["hyperparameters"].items():
+        if name != "shift":  # Augmentation goes with the length of the training.
+            assert BEST["hyperparameters"][name] == pytest.approx(value, rel=0.01), name
+    assert Hyperparameters.from_mapping(BEST["hyperparameters"])
+    assert {**BEST, "hyperparameters": CONST["hyperparameters"]} == {
+        **CONST,
+        **{name: BEST[name] for name in ("name", "description", "labels")},
+    }
 
 
 @pytest.mark.parametrize(
