@@ -2,9 +2,9 @@
 
     python -m benchmarks.training.arithmetic --seeds 1 2 3 4 5
 
-Every variant (threads, oneDNN, XLA, bfloat16, number of filters, batch size, prefetching) is the real trial in a process
-of its own (`step.py`), its first steps left out; repeat by repeat, all variants one after the other.  `--seeds` are the
-repeats.
+Every variant (threads, oneDNN, XLA, bfloat16, number of filters, batch size, prefetching) is the real trial in a
+process of its own (`step.py`), its first steps left out; repeat by repeat, all variants one after the other.
+`--seeds` are the repeats.
 """
 
 from __future__ import annotations

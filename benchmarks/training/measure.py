@@ -2,7 +2,7 @@
 
 Each seed is a whole training off the cluster (start-up, validation and export included); its exported model is
 evaluated once on the test split, and the same answers without the test images that have a near-duplicate in train
-(pipelines/fmnist_leakage.py).
+(pipelines/fmnist_leakage.py).  Each configuration has a results file of its own: they may come from different machines.
 """
 
 from __future__ import annotations
@@ -21,14 +21,11 @@ from benchmarks.training import runs, setting, trial
 from fmnist.test.evaluation import Evaluation
 from pipelines import correlation, fmnist_leakage
 
-RESULTS = "results.json"
-
 
 def main() -> int:
     """Train with all seeds, one after the other, and write the page."""
-    names = configs()
     parser = setting.parser("measure", __doc__, range(1, 6))
-    parser.add_argument("--config", default="const.yaml", choices=names, help="default: %(default)s")
+    parser.add_argument("--config", default="const.yaml", choices=configs(), help="default: %(default)s")
     parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="override a hyperparameter")
     arguments = parser.parse_args()
     overrides: dict[str, Any] = dict(setting.QUICK) if arguments.quick else {}
@@ -37,10 +34,10 @@ def main() -> int:
         overrides[name] = yaml.safe_load(value)
     if arguments.set and arguments.results is None:
         parser.error("--set measures another recipe: say by --results where that goes")
-    codes = {name: setting.trained_code(name) for name in names}
-    common = {"config": arguments.config, "overrides": overrides, "code": codes[arguments.config]}
+    code = setting.trained_code(arguments.config)
+    common = {"config": arguments.config, "overrides": overrides, "code": code}
     keys = [{**common, "seed": seed} for seed in arguments.seeds]
-    return runs.complete(arguments, RESULTS, keys, run, set(codes.values()))
+    return runs.complete(arguments, f"accuracy-{Path(arguments.config).stem}.json", keys, run, {code})
 
 
 def configs() -> list[str]:

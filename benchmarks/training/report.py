@@ -27,15 +27,14 @@ def write(folder: Path) -> None:
             "number alone."
         ),
     ]
-    for name, section in SECTIONS.items():
-        if (folder / name).exists():
-            results = json.loads((folder / name).read_text())
-            lines += ["\n".join(section(results, folder)).rstrip(), ""]
+    for names, section in SECTIONS.items():
+        for path in sorted(folder.glob(names)):
+            lines += ["\n".join(section(json.loads(path.read_text()), folder)).rstrip(), ""]
     (folder / "README.md").write_text("\n".join(lines))
 
 
 def accuracy(results: dict[str, Any], _: Path) -> list[str]:
-    """Section: whole trainings of each configuration, their time and test accuracy."""
+    """Section: whole trainings of one configuration, their time and test accuracy."""
     columns = {
         "seconds": ("seconds", 0),
         "validation accuracy": ("validation_accuracy", 4),
@@ -48,7 +47,7 @@ def accuracy(results: dict[str, Any], _: Path) -> list[str]:
         changed = "".join(f", {name} {value}" for name, value in run["overrides"].items())
         by_recipe.setdefault(f"`{run['config']}`{changed}", []).append(run)
     return [
-        "## Accuracy of the configurations",
+        f"## Accuracy of `{results['runs'][0]['config']}`",
         "",
         *paragraph(
             f"{_made('measure', results)}; mean ± standard deviation over seeds. Seconds are those of the whole "
@@ -267,7 +266,7 @@ def _made(program: str, results: dict[str, Any]) -> str:
 PEERS = {"adadelta": "Adadelta, rate 1.0", "adadelta-tf2": "Adadelta, rate 0.001", "adam": "Adam"}
 
 SECTIONS: dict[str, Callable[[dict[str, Any], Path], list[str]]] = {
-    "results.json": accuracy,
+    "accuracy-*.json": accuracy,
     "time_to_accuracy.json": time_to_accuracy,
     "arithmetic.json": arithmetic,
     "ablation.json": ablation,

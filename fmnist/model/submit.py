@@ -107,7 +107,7 @@ def best(experiment: Experiment) -> Checkpoint:
     for checkpoint in experiment.list_checkpoints():
         if "metrics" in (checkpoint.metadata or {}):
             return checkpoint
-    raise TrainingFailed(f"experiment {experiment.id} completed, but no trial trained all its epochs")
+    raise TrainingFailed(f"experiment {experiment.id} has no trial that was trained to its end")
 
 
 def _result(checkpoint: Checkpoint) -> dict[str, Any]:
