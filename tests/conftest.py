@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import io
+import os
 import socket
 import struct
 from collections.abc import Callable
@@ -16,6 +17,10 @@ import pytest
 # How long an example takes on a busy machine must not decide a test.
 hypothesis.settings.register_profile("no deadline", deadline=None)
 hypothesis.settings.load_profile("no deadline")
+
+# A shell that knows a cluster, by `localcluster env` or as a pipeline's job, must not lend it to the tests.
+for variable in ("DET_MASTER", "DET_USER", "DET_PASS", "PACH_CONFIG", "KUBECONFIG", "IMAGE_LAYOUT"):
+    os.environ.pop(variable, None)
 
 
 def idx(values: npt.NDArray[np.uint8]) -> bytes:
