@@ -38,14 +38,14 @@ def page(results: dict[str, Any]) -> str:
         f"with {results['users']} users who ask again as soon as they have an answer (`locustfile.py`), on the machine"
         " that serves:",
         f"{results['hardware']}, load average before {results['load_before']}; version {results['model_version']},"
-        f" {results['replicas']} replica(s) of {results['workers']}",
-        f"workers with {results['threads']} threads.  A wrong answer counts as a failure.",
+        f" replicas: {results['replicas']}, each of",
+        f"{results['workers']} workers with {results['threads']} threads.  A wrong answer counts as a failure.",
         "",
         f"| requests | {' | '.join(COLUMNS)} |",
         "|---" * (len(COLUMNS) + 1) + "|",
         *(f"| {name} | {' | '.join(cells(row))} |" for name, row in results["requests"].items()),
         "",
-        "![](waiting.png)",
+        "![Answers a second, and how long users waited for them](waiting.png)",
         "",
     ]
     return "\n".join(lines)

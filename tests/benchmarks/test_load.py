@@ -51,5 +51,5 @@ def test_the_page_shows_every_kind_of_request_and_the_failures(results: measure.
     report.write(tmp_path)
     page = (tmp_path / "README.md").read_text()
     assert "| a mistake | 20 | 1 | 2 | 4 | 6 | 7 | 7 |" in page
-    assert "1 replica(s) of 2" in page
+    assert "replicas: 1, each of\n2 workers with 4 threads" in page
     assert (tmp_path / "waiting.png").stat().st_size > 1000
