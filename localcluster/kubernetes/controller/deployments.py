@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 
 from localcluster.kubernetes.controller import events
 from localcluster.kubernetes.controller.pods import condition, is_ready
+from localcluster.kubernetes.errors import Forbidden, Invalid
 from localcluster.kubernetes.state.kinds import DEPLOYMENT, POD, Object
 from localcluster.kubernetes.state.selectors import labels_match
 from localcluster.kubernetes.state.store import Store, random_suffix
@@ -31,7 +32,10 @@ def sync(store: Store) -> None:
             and any(owner["uid"] == metadata["uid"] for owner in pod["metadata"].get("ownerReferences", []))
             and not pod["metadata"].get("deletionTimestamp")
         ]
-        _scale(store, deployment, mine)
+        try:
+            _scale(store, deployment, mine)
+        except (Invalid, Forbidden) as error:
+            events.record(store, deployment, "deployment-controller", "FailedCreate", str(error), warning=True)
         _write_status(store, deployment, mine)
 
 
@@ -71,7 +75,7 @@ def _amount(value: int | str, of: int, rounding: object) -> int:
 def _create(store: Store, deployment: Object, current: str) -> None:
     metadata, template = deployment["metadata"], deployment["spec"]["template"]
     given = template.get("metadata") or {}
-    name = f"{metadata['name'][:240]}-{current}-{random_suffix()}"
+    name = f"{metadata['name'][:230]}-{current}-{random_suffix()}"
     owner = DEPLOYMENT.reference | {"name": metadata["name"], "uid": metadata["uid"]}
     pod = {
         "metadata": {

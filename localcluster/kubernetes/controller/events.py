@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 from datetime import UTC, datetime, timedelta
 
-from localcluster.kubernetes.errors import NotFound
+from localcluster.kubernetes.errors import Forbidden, NotFound
 from localcluster.kubernetes.state.kinds import EVENT, Object
 from localcluster.kubernetes.state.store import Store, now
 
 KEPT = timedelta(hours=1)
+
+log = logging.getLogger(__name__)
 
 
 def record(store: Store, item: Object, component: str, reason: str, message: str, *, warning: bool = False) -> None:
@@ -37,7 +40,10 @@ def record(store: Store, item: Object, component: str, reason: str, message: str
             "firstTimestamp": now(),
             "lastTimestamp": now(),
         }
-        store.create(EVENT, event)
+        try:
+            store.create(EVENT, event)
+        except Forbidden:
+            log.info("no event in a namespace that ends: %s", message)
 
 
 def drop_old(store: Store) -> None:

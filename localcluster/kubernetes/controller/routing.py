@@ -27,6 +27,7 @@ class Routing:
         self._layout = layout
         self._directory = layout.envoy
         self._changed_at = time.monotonic()
+        self._left_out: set[str] = set()
         self.settled = False
 
     def routed_ports(self) -> set[int] | None:
@@ -36,7 +37,7 @@ class Routing:
 
     def publish(self) -> None:
         """One round: endpoints and clusters first; routes when Envoy knows their clusters; unused clusters last."""
-        services = self._store.all(VIRTUAL_SERVICE)[0]
+        services = [each for each in self._store.all(VIRTUAL_SERVICE)[0] if self._routable(each)]
         wanted = {d.cluster: d for service in services for d in translate.destinations(service)}
         ports = {name: self._ports(destination) for name, destination in wanted.items()}
         changed = [
@@ -54,6 +55,20 @@ class Routing:
             self._changed_at, self.settled = time.monotonic(), False
         if not self.settled:
             self._settle(routes, ports)
+
+    def _routable(self, service: Object) -> bool:
+        """Whether a VirtualService has the form that Seldon's have; anybody may have written another."""
+        try:
+            translate.routes([service])
+            list(translate.destinations(service))
+        except (KeyError, IndexError, TypeError, AttributeError, ValueError) as error:
+            metadata = service["metadata"]
+            if metadata["uid"] not in self._left_out:
+                words = "the VirtualService %s/%s is left out: only the form of Seldon's is routed here (%r)"
+                log.warning(words, metadata["namespace"], metadata["name"], error)
+                self._left_out.add(metadata["uid"])
+            return False
+        return True
 
     def _settle(self, routes: Resource, ports: dict[str, list[int]]) -> None:
         """Go on with the routes as far as Envoy has followed; an Envoy that is away reads everything when it starts."""
@@ -81,8 +96,12 @@ class Routing:
         service = self._store.find(SERVICE, destination.namespace, destination.host)
         if service is None:
             return []
-        target = next((p["targetPort"] for p in service["spec"]["ports"] if p["port"] == destination.port), None)
-        selector: Object = service["spec"]["selector"] | ({"version": destination.subset} if destination.subset else {})
+        target = next(
+            (p["targetPort"] for p in service["spec"].get("ports") or [] if p["port"] == destination.port), None
+        )
+        selector: Object = (service["spec"].get("selector") or {}) | (
+            {"version": destination.subset} if destination.subset else {}
+        )
         pods = [
             pod
             for pod in self._store.all(POD, destination.namespace)[0]

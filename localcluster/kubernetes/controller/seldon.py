@@ -96,13 +96,14 @@ def _ensure(store: Store, item: Object, wanted: Object) -> None:
     if found is None:
         store.create(kind, wanted)
         events.record(store, item, COMPONENT, f"Create{kind.name}", f'Created {kind.name} "{metadata["name"]}"')
-    elif found["spec"] != wanted["spec"] or found["metadata"].get("labels") != metadata["labels"]:
+    else:
 
         def change(old: Object) -> Object:
             return old | {"spec": wanted["spec"], "metadata": old["metadata"] | {"labels": metadata["labels"]}}
 
-        store.update(kind, metadata["namespace"], metadata["name"], change)
-        events.record(store, item, COMPONENT, f"Update{kind.name}", f'Updated {kind.name} "{metadata["name"]}"')
+        changed = store.update(kind, metadata["namespace"], metadata["name"], change)
+        if changed["metadata"]["resourceVersion"] != found["metadata"]["resourceVersion"]:
+            events.record(store, item, COMPONENT, f"Update{kind.name}", f'Updated {kind.name} "{metadata["name"]}"')
 
 
 def _keep_restart(found: Object, wanted: Object) -> None:
