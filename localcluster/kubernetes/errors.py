@@ -8,10 +8,15 @@ LocalClusterError
     │   ├── Forbidden              403
     │   ├── NotFound               404
     │   ├── NotServed              405  a call of the real API that this stand-in does not answer
+    │   ├── NotAllowed             405
+    │   ├── NotAcceptable          406
     │   ├── AlreadyExists          409
     │   ├── Conflict               409
     │   ├── Expired                410  the watch history no longer reaches back that far
+    │   ├── TooLarge               413
     │   ├── UnsupportedMediaType   415
+    │   │   └── Unread             415  a patch's format
+    │   ├── Unexplained            500  a mistake for which the real server has no better answer
     │   ├── Invalid                422  with one cause a field
     │   └── Unavailable            503  what a request was to be passed on to does not answer
     ├── ConfigError                a container that refers to something missing, or to something not served here
@@ -20,10 +25,24 @@ LocalClusterError
 
 from __future__ import annotations
 
+import json
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from localcluster.errors import LocalClusterError
+
+MODIFIED = "the object has been modified; please apply your changes to the latest version and try again"
+_REASONS = {
+    "Required value": "FieldValueRequired",
+    "Duplicate value": "FieldValueDuplicate",
+    "Unsupported value": "FieldValueNotSupported",
+    "Forbidden": "FieldValueForbidden",
+    "Not found": "FieldValueNotFound",
+    "Too long": "FieldValueTooLong",
+    "Too many": "FieldValueTooMany",
+}
+"""What a cause's message begins with, and its reason; all others are FieldValueInvalid."""
 
 
 class KubernetesError(LocalClusterError):
@@ -54,6 +73,12 @@ class ApiError(KubernetesError):
         return body | ({"details": self.details} if self.details else {})
 
 
+def named(resource: str, name: str = "") -> dict[str, str]:
+    """The details that say which object it was; `resource` as in messages, e.g. `deployments.apps`."""
+    plural, _, group = resource.partition(".")
+    return {key: value for key, value in (("name", name), ("group", group), ("kind", plural)) if value}
+
+
 class BadRequest(ApiError):
     """The request cannot be understood."""
 
@@ -81,11 +106,14 @@ class NotFound(ApiError):
     code, reason = 404, "NotFound"
 
     def __init__(self, resource: str = "", name: str = "") -> None:
-        if not resource:
+        if resource:
+            super().__init__(f'{resource} "{name}" not found', **named(resource, name))
+        else:
             super().__init__("the server could not find the requested resource")
-            return
-        plural, _, group = resource.partition(".")
-        super().__init__(f'{resource} "{name}" not found', name=name, group=group, kind=plural)
+
+    def status(self) -> dict[str, Any]:
+        """With details even where there is nothing to say in them, as the real server's."""
+        return super().status() | {"details": self.details}
 
 
 class NotServed(ApiError):
@@ -97,13 +125,39 @@ class NotServed(ApiError):
         super().__init__(f"{call} is not served by the local cluster; a real Kubernetes cluster has it")
 
 
+class NotAllowed(ApiError):
+    """A method that this path has nowhere."""
+
+    code, reason = 405, "MethodNotAllowed"
+
+    def __init__(self) -> None:
+        super().__init__("the server does not allow this method on the requested resource")
+
+    def status(self) -> dict[str, Any]:
+        """With empty details, as the real server's."""
+        return super().status() | {"details": {}}
+
+
+class NotAcceptable(ApiError):
+    """A client that takes none of the forms in which the answer could be given."""
+
+    code, reason = 406, "NotAcceptable"
+
+    def __init__(self, *served: str) -> None:
+        super().__init__(f"406: Not Acceptable\n\nAvailable representations: {', '.join(served)}")
+
+    def status(self) -> dict[str, Any]:
+        """With empty details, as the real server's."""
+        return super().status() | {"details": {}}
+
+
 class AlreadyExists(ApiError):
     """An object of that name is already there."""
 
     code, reason = 409, "AlreadyExists"
 
     def __init__(self, resource: str, name: str) -> None:
-        super().__init__(f'{resource} "{name}" already exists', name=name, kind=resource.partition(".")[0])
+        super().__init__(f'{resource} "{name}" already exists', **named(resource, name))
 
 
 class Conflict(ApiError):
@@ -111,13 +165,8 @@ class Conflict(ApiError):
 
     code, reason = 409, "Conflict"
 
-    def __init__(self, resource: str, name: str) -> None:
-        super().__init__(
-            f'Operation cannot be fulfilled on {resource} "{name}": the object has been modified; '
-            "please apply your changes to the latest version and try again",
-            name=name,
-            kind=resource.partition(".")[0],
-        )
+    def __init__(self, resource: str, name: str, why: str = MODIFIED) -> None:
+        super().__init__(f'Operation cannot be fulfilled on {resource} "{name}": {why}', **named(resource, name))
 
 
 class Expired(ApiError):
@@ -126,10 +175,42 @@ class Expired(ApiError):
     code, reason = 410, "Expired"
 
 
+class TooLarge(ApiError):
+    """A body, or a list of operations, beyond what the API server takes."""
+
+    code, reason = 413, "RequestEntityTooLarge"
+
+
 class UnsupportedMediaType(ApiError):
     """A body format that this path does not read."""
 
     code, reason = 415, "UnsupportedMediaType"
+
+    @classmethod
+    def of(cls, served: Iterable[str]) -> UnsupportedMediaType:
+        """The refusal that names the formats which would be read."""
+        return cls(
+            f"the body of the request was in an unknown format - accepted media types include: {', '.join(served)}"
+        )
+
+
+class Unread(UnsupportedMediaType):
+    """A patch in a format that the API server does not know."""
+
+    def __init__(self) -> None:
+        super().__init__("415: Unsupported Media Type")
+
+    def status(self) -> dict[str, Any]:
+        """With empty details, as the real server's."""
+        return super().status() | {"details": {}}
+
+
+class Unexplained(ApiError):
+    """A mistake that the API server answers with 500 and no reason, as if it were its own."""
+
+    def status(self) -> dict[str, Any]:
+        """Without a reason."""
+        return {key: value for key, value in super().status().items() if key != "reason"}
 
 
 @dataclass(frozen=True)
@@ -139,10 +220,38 @@ class Cause:
     field: str
     message: str
 
+    def __str__(self) -> str:
+        return f"{self.field}: {self.message}"
+
+    @property
+    def reason(self) -> str:
+        """What is wrong, in one of the API's words."""
+        if " in body must be of type " in self.message:
+            return "FieldValueTypeInvalid"
+        return _REASONS.get(self.message.partition(":")[0], "FieldValueInvalid")
+
     @classmethod
     def invalid(cls, field: str, value: object, text: str) -> Cause:
-        """A cause in the form of apimachinery's field errors."""
-        return cls(field, f'Invalid value: "{value}": {text}')
+        """A value that breaks a rule."""
+        return cls(field, f"Invalid value: {_shown(value)}: {text}")
+
+    @classmethod
+    def unsupported(cls, field: str, value: str, *allowed: str) -> Cause:
+        """A value other than the few that there are."""
+        choices = ", ".join(f'"{each}"' for each in allowed)
+        return cls(field, f'Unsupported value: "{value}": supported values: {choices}')
+
+
+def _shown(value: object) -> str:
+    """As the API server shows a value: numbers bare, texts quoted, labels as it holds them."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, dict):
+        pairs = ", ".join(f"{json.dumps(key)}:{json.dumps(value[key])}" for key in sorted(value))
+        return f"map[string]string{{{pairs}}}" if pairs else "map[string]string(nil)"
+    if value is None:
+        return "null"
+    return str(value) if isinstance(value, int | float) else json.dumps(str(value), ensure_ascii=False)
 
 
 class Invalid(ApiError):
@@ -151,16 +260,38 @@ class Invalid(ApiError):
     code, reason = 422, "Invalid"
 
     def __init__(self, kind: str, group: str, name: str, causes: list[Cause], webhook: str = "") -> None:
-        texts = [f"{cause.field}: {cause.message}" for cause in causes]
+        texts = list(dict.fromkeys(map(str, causes)))
         words = texts[0] if len(texts) == 1 else f"[{', '.join(texts)}]"
         prefix = f'admission webhook "{webhook}" denied the request: ' if webhook else ""
-        super().__init__(
-            f'{prefix}{f"{kind}.{group}" if group else kind} "{name}" is invalid: {words}',
-            name=name,
-            group=group,
-            kind=kind,
-            causes=[{"reason": "FieldValueInvalid", "field": c.field, "message": c.message} for c in causes],
-        )
+        qualified = f"{kind}.{group}" if group else kind
+        details: dict[str, Any] = {"name": name, "group": group, "kind": kind}
+        details = {key: value for key, value in details.items() if value}
+        details["causes"] = [{"reason": c.reason, "message": c.message, "field": c.field} for c in causes]
+        super().__init__(f'{prefix}{qualified} "{name}" is invalid: {words}', **details)
+
+
+class Rejected(ApiError):
+    """A patch that does not fit the object; the API server does not say where."""
+
+    code, reason = 422, "Invalid"
+
+    def __init__(self) -> None:
+        super().__init__("the server rejected our request due to an error in our request")
+
+    def status(self) -> dict[str, Any]:
+        """With empty details, as the real server's."""
+        return super().status() | {"details": {}}
+
+
+class TooNew(ApiError):
+    """A resourceVersion that has not been given out yet."""
+
+    code, reason = 504, "Timeout"
+
+    def __init__(self, version: int, current: int) -> None:
+        cause = {"reason": "ResourceVersionTooLarge", "message": "Too large resource version"}
+        message = f"Timeout: Too large resource version: {version}, current: {current}"
+        super().__init__(message, causes=[cause], retryAfterSeconds=1)
 
 
 class Unavailable(ApiError):

@@ -16,11 +16,11 @@ from starlette.responses import PlainTextResponse, Response, StreamingResponse
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from localcluster.kubernetes.api import discovery, proxy
+from localcluster.kubernetes.api import answers, bodies, discovery, proxy, reading, writing
 from localcluster.kubernetes.api.logs import open_log
-from localcluster.kubernetes.api.resources import Call, answer, parse_path
+from localcluster.kubernetes.api.resources import Call, check_subresource, parse_path
 from localcluster.kubernetes.api.watch import DEFAULT_SECONDS, Hub, Watch
-from localcluster.kubernetes.errors import ApiError, BadRequest, NotFound, Unauthorized
+from localcluster.kubernetes.errors import ApiError, Cause, NotAllowed, NotFound, NotServed, Unauthorized, Unexplained
 from localcluster.kubernetes.layout import Layout
 from localcluster.kubernetes.state.kinds import POD
 from localcluster.kubernetes.state.store import Store
@@ -35,14 +35,21 @@ def create_app(store: Store, layout: Layout, token: str, lifespan: Lifespan) -> 
 
     async def resource(request: Request) -> Response:
         call = await _call(request)
-        if call.method == "GET" and call.query.get("watch") in ("true", "1"):
+        if call.method == "GET" and not call.target.name and call.query.get("watch", "false") not in ("false", "0"):
             return _watch(store, request.app.state.hub, call)
         if call.method == "GET" and call.target.kind is POD and call.target.subresource == "log":
+            call.number("tailLines")
             pod = await run_in_threadpool(store.get, POD, call.target.namespace, call.target.name)
             return StreamingResponse(open_log(store, layout, pod, call.query), media_type="text/plain")
-        status, body = await run_in_threadpool(answer, store, call)
+        reply = answers.negotiated(request.headers.get("accept", ""))
+        try:
+            status, body = await run_in_threadpool(_answer, store, call)
+        except ApiError as error:
+            if not call.warnings:
+                raise
+            status, body = error.code, error.status()
         headers = [("Warning", f"299 - {json.dumps(text)}") for text in dict.fromkeys(call.warnings)]
-        response = _json(body, status)
+        response = reply(body, status)
         for name, value in headers:
             response.headers.append(name, value)
         return response
@@ -53,9 +60,14 @@ def create_app(store: Store, layout: Layout, token: str, lifespan: Lifespan) -> 
     app = Starlette(
         routes=[
             *(Route(path, _ok) for path in ("/readyz", "/livez", "/healthz")),
+            Route("/", lambda _: _json({"paths": discovery.PATHS})),
             Route("/version", lambda _: _json(discovery.VERSION)),
-            Route("/api", lambda _: _json(discovery.aggregated(core=True), media_type=discovery.AGGREGATED)),
-            Route("/apis", lambda _: _json(discovery.aggregated(core=False), media_type=discovery.AGGREGATED)),
+            Route("/api", lambda request: _versions(request, core=True)),
+            Route("/apis", lambda request: _versions(request, core=False)),
+            Route("/apis/{group}", lambda request: _json(discovery.group(request.path_params["group"]))),
+            Route("/api/{version}", _resources),
+            Route("/apis/{group}/{version}", _resources),
+            Route("/openapi/v2", _openapi_v2),
             Route("/openapi/v3", lambda _: _json(discovery.openapi_index())),
             Route("/openapi/v3/api/{version}", _document),
             Route("/openapi/v3/apis/{group}/{version}", _document),
@@ -79,11 +91,32 @@ class BearerToken:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the request on, or answer 401."""
         headers = dict(scope.get("headers", []))
-        allowed = scope["type"] != "http" or scope["path"] in OPEN_PATHS
-        if allowed or hmac.compare_digest(headers.get(b"authorization", b""), self._expected):
+        given = headers.get(b"authorization", b"")
+        allowed = scope["type"] != "http" or (scope["path"] in OPEN_PATHS and not given)
+        if allowed or hmac.compare_digest(given, self._expected):
             await self._app(scope, receive, send)
         else:
             await _json(Unauthorized().status(), 401)(scope, receive, send)
+
+
+def _answer(store: Store, call: Call) -> tuple[int, Any]:
+    """Carry out everything but watches and logs; raises ApiError."""
+    target = call.target
+    if target.subresource:
+        check_subresource(store, target)
+    if call.method == "GET":
+        return 200, reading.one(store, call) if target.name else reading.listed(store, call)
+    if call.method == "POST" and not target.name and (target.namespace or not target.kind.namespaced):
+        return 201, writing.create(store, call)
+    if call.method == "PUT" and target.name:
+        return 200, writing.replace(store, call)
+    if call.method == "PATCH" and target.name:
+        return 200, writing.patch(store, call)
+    if call.method == "DELETE" and target.name and not target.subresource:
+        return 200, writing.delete(store, call)
+    if call.method == "DELETE":
+        raise NotServed(f"the deletion of all {target.kind.plural} at once")
+    raise NotAllowed
 
 
 async def _call(request: Request) -> Call:
@@ -95,21 +128,32 @@ async def _call(request: Request) -> Call:
         query=dict(request.query_params),
         content_type=request.headers.get("content-type", "").partition(";")[0].strip(),
         accept=request.headers.get("accept", ""),
-        body=await request.body(),
+        body=bodies.checked_size(await request.body()),
     )
 
 
 def _watch(store: Store, hub: Hub, call: Call) -> Response:
-    target, query = call.target, call.query
-    try:
-        version, seconds = (
-            str(int(query.get("resourceVersion") or 0)),
-            float(query.get("timeoutSeconds") or DEFAULT_SECONDS),
-        )
-    except ValueError as error:
-        raise BadRequest(f"resourceVersion and timeoutSeconds are numbers: {error}") from error
-    watch = Watch(store, hub, target.kind, target.namespace, call.matches, version, seconds, call.as_table)
+    target = call.target
+    seconds = call.number("timeoutSeconds") or DEFAULT_SECONDS
+    reading.check_watch(call)
+    version = call.query.get("resourceVersion", "")
+    if not version.isdecimal() and version:
+        fault = Cause.invalid("resourceVersion", version, f'strconv.ParseUint: parsing "{version}": invalid syntax')
+        raise Unexplained(str(fault))
+    initial = call.query.get("sendInitialEvents", "false") == "true"
+    watch = Watch(store, hub, target.kind, target.namespace, call.matches, version, seconds, call.as_table, initial)
     return StreamingResponse(watch.lines(), media_type="application/json")
+
+
+def _versions(request: Request, *, core: bool) -> Response:
+    if "as=APIGroupDiscoveryList" in request.headers.get("accept", ""):
+        return _json(discovery.aggregated(core=core), media_type=discovery.AGGREGATED)
+    return _json(discovery.versions() if core else discovery.groups())
+
+
+def _resources(request: Request) -> Response:
+    path = request.path_params
+    return _json(discovery.resources(path.get("group", ""), path["version"]))
 
 
 def _json(body: Any, status: int = 200, media_type: str = "application/json") -> Response:
@@ -120,18 +164,30 @@ def _ok(_: Request) -> Response:
     return PlainTextResponse("ok")
 
 
+def _openapi_v2(request: Request) -> Response:
+    """What kubectl asks for, as protobuf only, where v3 does not know a kind; to find nothing there is its answer."""
+    if discovery.OPENAPI_V2 not in request.headers.get("accept", ""):
+        raise NotFound
+    return Response(discovery.EMPTY_OPENAPI_V2, media_type=discovery.OPENAPI_V2.replace("@", "."))
+
+
 def _document(request: Request) -> Response:
     return _json(discovery.openapi_document(request.path_params.get("group", ""), request.path_params["version"]))
 
 
-async def _api_error(_: Request, error: Exception) -> Response:
+async def _api_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, ApiError)
+    if isinstance(error, NotFound) and not error.details and not discovery.built_in(request.url.path):
+        return PlainTextResponse("404 page not found\n", NotFound.code)
     return _json(error.status(), error.code)
 
 
-async def _http_error(_: Request, error: Exception) -> Response:
+async def _http_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
-    return _json(NotFound().status() | {"code": error.status_code}, error.status_code)
+    if error.status_code == NotFound.code and not discovery.built_in(request.url.path):
+        return PlainTextResponse("404 page not found\n", NotFound.code)
+    known: ApiError = NotAllowed() if error.status_code == NotAllowed.code else NotFound()
+    return _json(known.status(), known.code)
 
 
 async def _internal_error(_: Request, error: Exception) -> Response:

@@ -21,10 +21,15 @@ VERSION = {
     "compiler": "",
     "platform": "linux/amd64",
 }
+OPENAPI_V2 = "application/com.github.proto-openapi.spec.v2@v1.0+protobuf"
+EMPTY_OPENAPI_V2 = b"\x0a\x032.0\x42\x00\x4a\x00"
+"""The version of the specification, no paths, no definitions."""
+PATHS = ["/api", "/api/v1", "/apis", "/healthz", "/livez", "/openapi/v3", "/readyz", "/version"]
+"""What `/` lists."""
 
 
 def aggregated(*, core: bool) -> dict[str, Any]:
-    """`/api` (core) or `/apis`, in the aggregated form that kubectl prefers (the older one is not served)."""
+    """`/api` (core) or `/apis`, in the aggregated form that kubectl prefers; `versions`, `groups`: the older one."""
     items = [
         {
             "metadata": {"name": group} if group else {},
@@ -36,6 +41,51 @@ def aggregated(*, core: bool) -> dict[str, Any]:
         if (group == "") is core
     ]
     return {"kind": "APIGroupDiscoveryList", "apiVersion": "apidiscovery.k8s.io/v2", "metadata": {}, "items": items}
+
+
+def built_in(path: str) -> bool:
+    """Whether a path lies in a group of Kubernetes' own, where a resource that is not there has a Status."""
+    return path.startswith("/api/") or any(
+        path.startswith(f"/apis/{group}/") for group, _ in GROUP_VERSIONS if group and "." not in group
+    )
+
+
+def versions() -> dict[str, Any]:
+    """`/api`, as it was before, and as the Python client's DynamicClient asks for it."""
+    return {"kind": "APIVersions", "versions": ["v1"], "serverAddressByClientCIDRs": []}
+
+
+def groups() -> dict[str, Any]:
+    """`/apis`, in the same form."""
+    found = [_group(name, version) for name, version in GROUP_VERSIONS if name]
+    return {"kind": "APIGroupList", "apiVersion": "v1", "groups": found}
+
+
+def group(name: str) -> dict[str, Any]:
+    """`/apis/<group>`; raises NotFound."""
+    for each, version in GROUP_VERSIONS:
+        if name and each == name:
+            return {"kind": "APIGroup", "apiVersion": "v1", **_group(name, version)}
+    raise NotFound
+
+
+def resources(group: str, version: str) -> dict[str, Any]:
+    """`/api/v1` or `/apis/<group>/<version>`; raises NotFound."""
+    if (group, version) not in GROUP_VERSIONS:
+        raise NotFound
+    found = []
+    for kind in _kinds(group):
+        row = {"name": kind.plural, "singularName": kind.name.lower(), "namespaced": kind.namespaced}
+        row |= {"kind": kind.name, "verbs": VERBS}
+        row |= {
+            key: list(names) for key, names in (("shortNames", kind.short), ("categories", kind.categories)) if names
+        }
+        found.append(row)
+        for name, verbs in _subresources(kind).items():
+            within = {"name": f"{kind.plural}/{name}", "singularName": "", "namespaced": kind.namespaced}
+            found.append(within | {"kind": kind.name, "verbs": verbs})
+    name = f"{group}/{version}" if group else version
+    return {"kind": "APIResourceList", "apiVersion": "v1", "groupVersion": name, "resources": found}
 
 
 def openapi_index() -> dict[str, Any]:
@@ -66,6 +116,11 @@ def openapi_document(group: str, version: str) -> dict[str, Any]:
         }
     info = {"title": "Kubernetes", "version": VERSION["gitVersion"]}
     return {"openapi": "3.0.0", "info": info, "paths": paths, "components": {"schemas": schemas}}
+
+
+def _group(name: str, version: str) -> dict[str, Any]:
+    served = {"groupVersion": f"{name}/{version}", "version": version}
+    return {"name": name, "versions": [served], "preferredVersion": served}
 
 
 def _kinds(group: str) -> list[Kind]:

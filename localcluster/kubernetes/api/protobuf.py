@@ -15,10 +15,13 @@ from localcluster.kubernetes.state.kinds import Object
 MEDIA_TYPE = "application/vnd.kubernetes.protobuf"
 
 
-def decode(body: bytes) -> Object:
+def decode(body: bytes, wanted: str) -> Object:
     """The JSON form of the object; raises UnsupportedMediaType for other kinds, BadRequest for damaged input."""
     if not body.startswith(b"k8s\0"):
-        raise BadRequest("the body does not begin as Kubernetes' protobuf form does")
+        raise BadRequest(
+            f"the object provided is unrecognized (must be of type {wanted}): provided data does not appear to be a "
+            f"protobuf message, expected prefix [107 56 115 0] ({body[:30].hex()})"
+        )
     try:
         unknown = dict(_fields(body[4:]))
         types = dict(_fields(unknown[1]))

@@ -52,6 +52,8 @@ class Watch:
     version: str
     seconds: float
     as_table: bool
+    initial: bool = False
+    """Whether to tell where the present objects end (`sendInitialEvents`)."""
 
     async def lines(self) -> AsyncIterator[bytes]:
         """The events, until the time is over or the history cannot be followed (an ERROR event)."""
@@ -63,6 +65,8 @@ class Watch:
             for item in filter(self.matches, items):
                 yield self._line("ADDED", item, titles)
                 titles = False
+            if self.initial:
+                yield self._bookmark(version)
         while True:
             changed = self.hub.ticket()
             try:
@@ -78,6 +82,12 @@ class Watch:
                 await asyncio.wait_for(changed.wait(), deadline - asyncio.get_running_loop().time())
             except TimeoutError:
                 return
+
+    def _bookmark(self, version: int) -> bytes:
+        annotations = {"k8s.io/initial-events-end": "true"}
+        metadata = {"resourceVersion": str(version), "creationTimestamp": None, "annotations": annotations}
+        marker: Object = {**self.kind.reference, "metadata": metadata}
+        return json.dumps({"type": "BOOKMARK", "object": marker}).encode() + b"\n"
 
     def _line(self, type_: str, item: Object, titles: bool) -> bytes:
         version = item["metadata"]["resourceVersion"]

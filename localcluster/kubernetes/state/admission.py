@@ -1,13 +1,14 @@
-"""What every object passes before it is stored: validation, the webhooks, and the defaults kubectl relies on."""
+"""What every object passes before it is stored: defaults, the rules of its kind, and the webhooks."""
 
 from __future__ import annotations
 
-import base64
+from collections.abc import Callable, Iterator
 
 from localcluster.kubernetes.errors import Cause, Invalid
-from localcluster.kubernetes.state import seldon, volumes
+from localcluster.kubernetes.state import defaults, metadata, seldon, services, settings, volumes, workloads
 from localcluster.kubernetes.state.kinds import (
     CLAIM,
+    CONFIG_MAP,
     DEPLOYMENT,
     NAMESPACE,
     POD,
@@ -19,58 +20,80 @@ from localcluster.kubernetes.state.kinds import (
 )
 from localcluster.kubernetes.state.validation import check
 
+_NAMES_PATH = "kubernetes.io/metadata.name"
+_SERVICE_ADDRESS = "None"
+"""Services have no addresses of their own on one machine, so they are headless unless they name one."""
+
 
 def admit(kind: Kind, item: Object, old: Object | None) -> None:
     """Default and check `item` in place; raises Invalid."""
-    check(kind, item)
+    if kind.custom:
+        check(kind, item)
+    elif prepare := _DEFAULTS.get(kind.name):
+        prepare(item)
+    causes = list(metadata.faults(kind, item["metadata"], old and old["metadata"]))
+    if rules := _RULES.get(kind.name):
+        causes += rules(item, old)
+    if causes:
+        raise Invalid(kind.name, kind.group, item["metadata"].get("name") or "", causes)
     if kind is SELDON:
         seldon.validate(item)
-    elif kind is SECRET:
-        _secret(item)
-    elif kind is DEPLOYMENT:
-        _deployment(item, old)
-    elif kind is SERVICE:
-        spec = item.setdefault("spec", {})
-        spec.setdefault("type", "ClusterIP")
-        spec.setdefault("clusterIP", "None")
-    elif kind is NAMESPACE:
-        item.setdefault("spec", {"finalizers": ["kubernetes"]})
-        item["metadata"].setdefault("labels", {})["kubernetes.io/metadata.name"] = item["metadata"]["name"]
-        item.setdefault("status", {"phase": "Active"})
-    elif kind is CLAIM:
-        volumes.check_claim(item, old)
-    elif kind is POD:
-        item["spec"].setdefault("restartPolicy", "Always")
-        item["spec"].setdefault("terminationGracePeriodSeconds", 30)
 
 
-def _secret(item: Object) -> None:
-    item.setdefault("type", "Opaque")
-    for name, value in item.pop("stringData", {}).items():
-        item.setdefault("data", {})[name] = base64.b64encode(value.encode()).decode()
-    for name, value in (item.get("data") or {}).items():
-        try:
-            base64.b64decode(value, validate=True)
-        except ValueError as error:
-            raise Invalid(
-                "Secret", "", item["metadata"]["name"], [Cause(f"data.{name}", f"not base64: {error}")]
-            ) from error
+def _namespace(item: Object) -> None:
+    item["spec"] = item.get("spec") or {"finalizers": ["kubernetes"]}
+    if name := item["metadata"].get("name"):
+        labels = item["metadata"]["labels"] = item["metadata"].get("labels") or {}
+        labels[_NAMES_PATH] = name
+    item.setdefault("status", {"phase": "Active"})
 
 
-def _deployment(item: Object, old: Object | None) -> None:
+def _pod(item: Object) -> None:
+    if item.get("spec"):
+        item["spec"].setdefault("enableServiceLinks", True)
+        defaults.pod(item["spec"])
+
+
+def _deployment(item: Object) -> None:
+    spec = item["spec"] = item.get("spec") or {}
+    spec["template"] = spec.get("template") or {}
+    defaults.deployment(item)
+
+
+def _claim(item: Object) -> None:
+    spec = item["spec"] = item.get("spec") or {}
+    spec.setdefault("volumeMode", "Filesystem")
+
+
+def _service(item: Object) -> None:
+    defaults.service(item)
     spec = item["spec"]
-    spec.setdefault("replicas", 1)
-    if causes := list(volumes.faults("spec.template.spec", spec["template"]["spec"])):
-        raise Invalid("Deployment", "apps", item["metadata"]["name"], causes)
-    spec.setdefault("progressDeadlineSeconds", 600)
-    spec.setdefault(
-        "strategy", {"type": "RollingUpdate", "rollingUpdate": {"maxUnavailable": "25%", "maxSurge": "25%"}}
-    )
-    wanted = spec["selector"].get("matchLabels") or {}
-    labels = (spec["template"].get("metadata") or {}).get("labels") or {}
-    name = item["metadata"]["name"]
-    if not wanted or any(labels.get(key) != value for key, value in wanted.items()):
-        cause = Cause.invalid("spec.template.metadata.labels", labels, "`selector` does not match template `labels`")
-        raise Invalid("Deployment", "apps", name, [cause])
-    if old and old["spec"]["selector"] != spec["selector"]:
-        raise Invalid("Deployment", "apps", name, [Cause.invalid("spec.selector", wanted, "field is immutable")])
+    item.setdefault("status", {"loadBalancer": {}})
+    if spec["type"] != "ExternalName" and (spec.get("ports") or spec.get("clusterIP")):
+        spec["clusterIP"] = spec.get("clusterIP") or _SERVICE_ADDRESS
+        spec["clusterIPs"] = [spec["clusterIP"]]
+
+
+def _pod_faults(item: Object, _: Object | None) -> Iterator[Cause]:
+    if not item.get("spec"):
+        yield Cause("spec.containers", "Required value")
+    else:
+        yield from workloads.pod_faults("spec", item["spec"])
+
+
+_DEFAULTS: dict[str, Callable[[Object], None]] = {
+    NAMESPACE.name: _namespace,
+    POD.name: _pod,
+    DEPLOYMENT.name: _deployment,
+    SERVICE.name: _service,
+    SECRET.name: settings.secret_defaults,
+    CLAIM.name: _claim,
+}
+_RULES: dict[str, Callable[[Object, Object | None], Iterator[Cause]]] = {
+    POD.name: _pod_faults,
+    DEPLOYMENT.name: workloads.deployment_faults,
+    SERVICE.name: services.faults,
+    SECRET.name: settings.secret_faults,
+    CONFIG_MAP.name: settings.config_map_faults,
+    CLAIM.name: volumes.claim_faults,
+}

@@ -21,6 +21,10 @@ class Kind:
     namespaced: bool = True
     status: bool = False
     categories: tuple[str, ...] = ()
+    generations: bool = False
+    """Whether metadata.generation counts the changes of its spec."""
+    returned: bool = False
+    """Whether a deletion answers with the object instead of a Status."""
 
     @property
     def api_version(self) -> str:
@@ -33,20 +37,29 @@ class Kind:
         return f"{self.plural}.{self.group}" if self.group else self.plural
 
     @property
+    def custom(self) -> bool:
+        """Whether a CustomResourceDefinition adds it to a cluster; such kinds are checked in another way."""
+        return "." in self.group
+
+    @property
     def reference(self) -> Object:
         """apiVersion and kind, as references to objects carry them."""
         return {"apiVersion": self.api_version, "kind": self.name}
 
 
 NAMESPACE = Kind("", "v1", "namespaces", "Namespace", ("ns",), namespaced=False, status=True)
-POD = Kind("", "v1", "pods", "Pod", ("po",), status=True, categories=("all",))
-SERVICE = Kind("", "v1", "services", "Service", ("svc",), status=True, categories=("all",))
+POD = Kind("", "v1", "pods", "Pod", ("po",), status=True, categories=("all",), returned=True)
+SERVICE = Kind("", "v1", "services", "Service", ("svc",), status=True, categories=("all",), returned=True)
 SECRET = Kind("", "v1", "secrets", "Secret")
 CONFIG_MAP = Kind("", "v1", "configmaps", "ConfigMap", ("cm",))
-CLAIM = Kind("", "v1", "persistentvolumeclaims", "PersistentVolumeClaim", ("pvc",), status=True)
+CLAIM = Kind("", "v1", "persistentvolumeclaims", "PersistentVolumeClaim", ("pvc",), status=True, returned=True)
 EVENT = Kind("", "v1", "events", "Event", ("ev",))
-DEPLOYMENT = Kind("apps", "v1", "deployments", "Deployment", ("deploy",), status=True, categories=("all",))
-REPLICA_SET = Kind("apps", "v1", "replicasets", "ReplicaSet", ("rs",), status=True, categories=("all",))
+DEPLOYMENT = Kind(
+    "apps", "v1", "deployments", "Deployment", ("deploy",), status=True, categories=("all",), generations=True
+)
+REPLICA_SET = Kind(
+    "apps", "v1", "replicasets", "ReplicaSet", ("rs",), status=True, categories=("all",), generations=True
+)
 SELDON = Kind(
     "machinelearning.seldon.io",
     "v1",
@@ -55,8 +68,11 @@ SELDON = Kind(
     ("sdep",),
     status=True,
     categories=("all",),
+    generations=True,
 )
-VIRTUAL_SERVICE = Kind("networking.istio.io", "v1", "virtualservices", "VirtualService", ("vs",), status=True)
+VIRTUAL_SERVICE = Kind(
+    "networking.istio.io", "v1", "virtualservices", "VirtualService", ("vs",), status=True, generations=True
+)
 
 KINDS = (
     NAMESPACE, POD, SERVICE, SECRET, CONFIG_MAP, CLAIM, EVENT, DEPLOYMENT, REPLICA_SET, SELDON, VIRTUAL_SERVICE,

@@ -5,13 +5,32 @@ from __future__ import annotations
 import copy
 from typing import Any
 
-from localcluster.kubernetes.errors import BadRequest
+from localcluster.kubernetes.errors import KubernetesError
 from localcluster.kubernetes.state.kinds import Object
 
 _MERGE_KEYS = {
     "containers": "name", "initContainers": "name", "env": "name", "volumes": "name", "imagePullSecrets": "name",
     "volumeMounts": "mountPath", "ownerReferences": "uid", "conditions": "type", "hostAliases": "ip",
 }  # fmt: skip
+
+
+class CannotApply(KubernetesError):
+    """A patch that does not fit the object."""
+
+
+class CannotMerge(KubernetesError):
+    """A strategic patch that cannot be merged."""
+
+
+def in_go(value: Any) -> str:
+    """A value as Go prints it, e.g. map[data:map[a:1]]."""
+    if isinstance(value, dict):
+        return f"map[{' '.join(f'{key}:{in_go(value[key])}' for key in sorted(value))}]"
+    if isinstance(value, list):
+        return f"[{' '.join(map(in_go, value))}]"
+    if value is None:
+        return "<nil>"
+    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def merge(target: Any, patch: Any) -> Any:
@@ -32,6 +51,8 @@ def strategic(target: Any, patch: Any) -> Any:
     `$deleteFromPrimitiveList` are honoured, the order hints (`$setElementOrder`) put patched items first."""
     if not isinstance(patch, dict):
         return copy.deepcopy(patch)
+    if patch.get("$patch", "merge") not in ("merge", "replace", "delete"):
+        raise CannotMerge(f"unknown patch type: {patch['$patch']} in map: {in_go(patch)}")
     if patch.get("$patch") == "replace":
         return {key: copy.deepcopy(value) for key, value in patch.items() if key != "$patch"}
     result = dict(target) if isinstance(target, dict) else {}
@@ -62,6 +83,8 @@ def _merge_list(field: str, target: list[Any], patch: list[Any]) -> list[Any]:
         return copy.deepcopy(patch)
     merged = {item.get(key): item for item in target}
     for item in patch:
+        if not isinstance(item, dict) or key not in item:
+            raise CannotMerge(f"map: {in_go(item)} does not contain declared merge key: {key}")
         if item.get("$patch") == "delete":
             merged.pop(item.get(key), None)
         else:
@@ -70,15 +93,13 @@ def _merge_list(field: str, target: list[Any], patch: list[Any]) -> list[Any]:
 
 
 def json_patch(target: Object, operations: Any) -> Object:
-    """JSON patch (RFC 6902); raises BadRequest naming the operation that cannot be carried out."""
+    """JSON patch (RFC 6902); raises CannotApply naming the operation that cannot be carried out."""
     document: Any = {"": copy.deepcopy(target)}
     for number, operation in enumerate(operations if isinstance(operations, list) else [operations]):
         try:
             _operate(document, operation)
         except (KeyError, IndexError, ValueError, TypeError, AttributeError) as error:
-            raise BadRequest(
-                f"the server rejected our request: patch operation {number} ({operation}): {error}"
-            ) from error
+            raise CannotApply(f"patch operation {number} ({operation}): {error}") from error
     result: Object = document[""]
     return result
 
@@ -86,33 +107,44 @@ def json_patch(target: Object, operations: Any) -> Object:
 def _operate(document: Any, operation: Object) -> None:
     action = operation["op"]
     if action == "test":
-        if _read(document, operation["path"]) != operation["value"]:
+        if _lookup(document, operation["path"]) != operation.get("value"):
             raise ValueError("testing value failed")
     elif action == "remove":
         _remove(document, operation["path"])
     elif action in ("add", "replace"):
         if action == "replace":
-            _remove(document, operation["path"])
-        _add(document, operation["path"], copy.deepcopy(operation["value"]))
+            _forget(document, operation["path"])
+        _add(document, operation["path"], copy.deepcopy(operation.get("value")))
     elif action in ("move", "copy"):
-        value = copy.deepcopy(_read(document, operation["from"]))
+        value = copy.deepcopy(_lookup(document, operation["from"]))
         if action == "move":
-            _remove(document, operation["from"])
+            _forget(document, operation["from"])
         _add(document, operation["path"], value)
     else:
         raise ValueError(f"unknown op {action!r}")
 
 
 def _parent(document: Any, pointer: str) -> tuple[Any, Any]:
+    if pointer and not pointer.startswith("/"):
+        raise KeyError(pointer)
     *steps, last = [part.replace("~1", "/").replace("~0", "~") for part in pointer.split("/")]
     for step in steps:
         document = document[int(step)] if isinstance(document, list) else document[step]
     return document, last
 
 
-def _read(document: Any, pointer: str) -> Any:
+def _lookup(document: Any, pointer: str) -> Any:
+    """The value at a pointer; nothing for a field that is not there: the API server's library is as lenient."""
     parent, last = _parent(document, pointer)
-    return parent[int(last)] if isinstance(parent, list) else parent[last]
+    return parent.get(last) if isinstance(parent, dict) else parent[int(last)]
+
+
+def _forget(document: Any, pointer: str) -> None:
+    parent, last = _parent(document, pointer)
+    if isinstance(parent, dict):
+        parent.pop(last, None)
+    else:
+        del parent[int(last)]
 
 
 def _remove(document: Any, pointer: str) -> None:

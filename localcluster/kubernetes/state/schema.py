@@ -1,7 +1,8 @@
 """The fields that objects may have, for strict validation, type checks and `kubectl explain`.
 
-Notation: a string is a type (`map` = strings by name, `any` = not looked into), a dict an object, a list of one an
-array of it; `!` after a name marks a required field.  Fields: Seldon Core 1.17.1's CRD and Kubernetes 1.32's API.
+Notation: a string is a type (`map` = strings by name, `amounts` = quantities by name, `any` = not looked into), a dict
+an object, a list of one an array of it; `!` after a name marks a required field.  Fields: Seldon Core 1.17.1's CRD and
+Kubernetes 1.32's API.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from typing import Any
 
 Schema = str | dict[str, Any] | list[Any]
 
-_METADATA: Schema = {
+METADATA: Schema = {
     **dict.fromkeys(("name", "generateName", "namespace", "uid", "resourceVersion", "selfLink"), "string"),
     **dict.fromkeys(("creationTimestamp", "deletionTimestamp"), "string"),
     **dict.fromkeys(("generation", "deletionGracePeriodSeconds"), "integer"),
@@ -32,7 +33,8 @@ _CONTAINER: Schema = {
         ("imagePullPolicy", "terminationMessagePath", "terminationMessagePolicy", "restartPolicy"), "string"),
     **dict.fromkeys(("stdin", "stdinOnce", "tty"), "boolean"),
     **dict.fromkeys(
-        ("resources", "volumeDevices", "lifecycle", "securityContext", "resizePolicy"), "any"),
+        ("volumeDevices", "lifecycle", "securityContext", "resizePolicy"), "any"),
+    "resources": {"limits": "amounts", "requests": "amounts", "claims": "any"},
     "volumeMounts": [{"name!": "string", "mountPath!": "string", "readOnly": "boolean",
                       **dict.fromkeys(("subPath", "subPathExpr", "mountPropagation", "recursiveReadOnly"), "string")}],
 }  # fmt: skip
@@ -79,12 +81,12 @@ _PREDICTOR: Schema = {
     **dict.fromkeys(("engineResources", "svcOrchSpec", "explainer", "ssl"), "any"),
     "progressDeadlineSeconds": "integer",
     "componentSpecs": [{
-        "metadata": _METADATA, "spec!": _POD_SPEC, "replicas": "integer", "kedaSpec": "any",
+        "metadata": METADATA, "spec!": _POD_SPEC, "replicas": "integer", "kedaSpec": "any",
         "hpaSpec": {"minReplicas": "integer", "maxReplicas!": "integer", "metrics": "any", "metricsv2": "any"},
         "pdbSpec": {"minAvailable": "any", "maxUnavailable": "any"},
     }],
 }  # fmt: skip
-_TEMPLATE: Schema = {"metadata": _METADATA, "spec": _POD_SPEC}
+_TEMPLATE: Schema = {"metadata": METADATA, "spec": _POD_SPEC}
 _SERVICE_PORT: Schema = {
     "port!": "integer", "nodePort": "integer", "targetPort": "any",
     **dict.fromkeys(("name", "protocol", "appProtocol"), "string"),
@@ -121,7 +123,7 @@ _BODIES: dict[str, dict[str, Any]] = {
     },
     "PersistentVolumeClaim": {
         "spec!": {
-            "accessModes!": ["string"], "resources!": {"requests!": {"storage!": "string"}, "limits": "any"},
+            "accessModes!": ["string"], "resources!": {"requests": "amounts", "limits": "amounts"},
             **dict.fromkeys(("storageClassName", "volumeMode", "volumeName", "volumeAttributesClassName"), "string"),
             **dict.fromkeys(("selector", "dataSource", "dataSourceRef"), "any"),
         }
@@ -142,7 +144,7 @@ _BODIES: dict[str, dict[str, Any]] = {
 def schema_of(kind: str) -> dict[str, Any]:
     """The schema of a whole object of the kind, in this module's notation."""
     status = {} if kind in ("Secret", "ConfigMap", "Event") else {"status": "any"}
-    return {"apiVersion": "string", "kind": "string", "metadata": _METADATA, **_BODIES[kind], **status}
+    return {"apiVersion": "string", "kind": "string", "metadata": METADATA, **_BODIES[kind], **status}
 
 
 def openapi(schema: Schema) -> dict[str, Any]:
@@ -153,6 +155,6 @@ def openapi(schema: Schema) -> dict[str, Any]:
         required = [name[:-1] for name in schema if name.endswith("!")]
         properties = {name.removesuffix("!"): openapi(value) for name, value in schema.items()}
         return {"type": "object", "properties": properties} | ({"required": required} if required else {})
-    if schema == "map":
+    if schema in ("map", "amounts"):
         return {"type": "object", "additionalProperties": {"type": "string"}}
     return {"type": "object" if schema == "any" else schema}

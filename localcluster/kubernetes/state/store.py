@@ -18,8 +18,17 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from localcluster.kubernetes.errors import AlreadyExists, ApiError, Conflict, Expired, Forbidden, NotFound
-from localcluster.kubernetes.state.kinds import BY_RESOURCE, NAMESPACE, POD, SELDON, Kind, Object
+from localcluster.kubernetes.errors import (
+    AlreadyExists,
+    ApiError,
+    Conflict,
+    Expired,
+    Forbidden,
+    NotFound,
+    Unexplained,
+    named,
+)
+from localcluster.kubernetes.state.kinds import BY_RESOURCE, DEPLOYMENT, NAMESPACE, POD, SELDON, Kind, Object
 
 HISTORY = 2000
 """How many changes a watch can reach back."""
@@ -56,6 +65,36 @@ def now() -> str:
 def random_suffix() -> str:
     """Five letters and digits, as `generateName` appends them."""
     return "".join(secrets.choice(string.ascii_lowercase + string.digits) for _ in range(5))
+
+
+def _check_versions(kind: Kind, old: Object, new: Object) -> None:
+    """Refuse a write based on another version of the object, or on another object of the same name."""
+    version = new.get("resourceVersion") or old["resourceVersion"]
+    if not str(version).isdecimal():
+        raise Unexplained(f'strconv.ParseUint: parsing "{version}": invalid syntax')
+    if new.get("uid") not in (None, "", old["uid"]):
+        key = "/".join(filter(None, (kind.group * kind.custom, kind.plural, old.get("namespace", ""), old["name"])))
+        words = f"UID in precondition: {new['uid']}, UID in object meta: {old['uid']}"
+        words = f"ResourceVersion: 0, AdditionalErrorMsg: Precondition failed: {words}"
+        raise Conflict(kind.resource, old["name"], f"{_STORAGE}, Key: /registry/{key}, {words}")
+    if version != old["resourceVersion"]:
+        raise Conflict(kind.resource, old["name"])
+
+
+_LISTS = ("labels", "annotations", "finalizers", "ownerReferences")
+_STORAGE = "StorageError: invalid object, Code: 4"
+
+
+def _count_change(kind: Kind, old: Object, new: Object) -> None:
+    """A new generation for another spec; a Deployment counts its annotations in."""
+    noted = kind is DEPLOYMENT and new["metadata"].get("annotations") != old["metadata"].get("annotations")
+    if "generation" in new["metadata"] and (noted or new.get("spec") != old.get("spec")):
+        new["metadata"]["generation"] += 1
+
+
+def _without_empty(metadata: Object) -> Object:
+    """The metadata without labels, annotations, finalizers and owners of which there are none."""
+    return {key: value for key, value in metadata.items() if value or key not in _LISTS}
 
 
 class Store:
@@ -138,15 +177,18 @@ class Store:
         with self._lock:
             if kind.namespaced:
                 self._open_namespace(metadata["namespace"], metadata.get("name", ""), kind)
+            if metadata.get("resourceVersion"):
+                raise Unexplained("resourceVersion should not be set on objects to be created")
             for field in ("resourceVersion", *_SERVER_OWNED[:5]):
                 metadata.pop(field, None)
             if kind.status:
                 item.pop("status", None)
+            metadata = item["metadata"] = _without_empty(metadata)
             self._admission(kind, item, None)
             if self.find(kind, metadata.get("namespace", ""), metadata["name"]):
                 raise AlreadyExists(kind.resource, metadata["name"])
             metadata |= {"uid": str(uuid.uuid4()), "creationTimestamp": now()}
-            if "spec" in item:
+            if kind.generations:
                 metadata["generation"] = 1
             if dry_run:
                 return item
@@ -171,13 +213,13 @@ class Store:
             old = self.get(kind, namespace, name)
             new = change(copy.deepcopy(old))
             metadata = new.get("metadata") or {}
-            if metadata.get("resourceVersion", "") not in ("", old["metadata"]["resourceVersion"]):
-                raise Conflict(kind.resource, name)
+            _check_versions(kind, old["metadata"], metadata)
             if status:
                 new = old | {"status": new.get("status")}
             else:
                 new = self._main_part(kind, old, new)
                 self._admission(kind, new, old)
+                _count_change(kind, old, new)
             if new == old:
                 return old
             if dry_run:
@@ -212,6 +254,7 @@ class Store:
         propagation: str = "Background",
         grace: int | None = None,
         uid: str = "",
+        version: str = "",
         dry_run: bool = False,
     ) -> Object:
         """Delete, or begin to: Pods end gracefully, Namespaces empty first, Foreground waits for the dependents.
@@ -221,10 +264,18 @@ class Store:
         with self._lock:
             item = self.get(kind, namespace, name)
             metadata = item["metadata"]
-            if uid and uid != metadata["uid"]:
-                raise Conflict(kind.resource, name)
+            for field, wanted, found, why in (
+                ("UID", uid, metadata["uid"], "deleted and then recreated"),
+                ("ResourceVersion", version, metadata["resourceVersion"], "modified"),
+            ):
+                if wanted and wanted != found:
+                    words = f"the {field} in the precondition ({wanted}) does not match the {field} in record ({found})"
+                    qualified = f"{kind.name}.{kind.group}" if kind.group else kind.name
+                    raise Conflict(qualified, name, f"{words}. The object might have been {why}")
             if kind is NAMESPACE and name in PROTECTED:
-                raise Forbidden(f'namespaces "{name}" is forbidden: this namespace may not be deleted', name=name)
+                raise Forbidden(
+                    f'namespaces "{name}" is forbidden: this namespace may not be deleted', **named(kind.resource, name)
+                )
             if dry_run:
                 return item
             if propagation == "Orphan":
@@ -240,7 +291,9 @@ class Store:
                 metadata["deletionGracePeriodSeconds"] = wanted if grace is None else grace
             elif kind is NAMESPACE:
                 item["status"] = {"phase": "Terminating"}
-            elif propagation == "Foreground":
+            else:
+                metadata["deletionGracePeriodSeconds"] = 0
+            if propagation == "Foreground" and kind not in (POD, NAMESPACE):
                 metadata["finalizers"] = [*metadata.get("finalizers", []), FOREGROUND]
             return self._write(kind, "MODIFIED", item)
 
@@ -252,9 +305,16 @@ class Store:
 
     def _open_namespace(self, namespace: str, name: str, kind: Kind) -> None:
         if self.get(NAMESPACE, "", namespace)["metadata"].get("deletionTimestamp"):
+            cause = {
+                "reason": "NamespaceTerminating",
+                "message": f"namespace {namespace} is being terminated",
+                "field": "metadata.namespace",
+            }
             raise Forbidden(
                 f'{kind.resource} "{name}" is forbidden: unable to create new content in namespace {namespace} '
-                "because it is being terminated"
+                "because it is being terminated",
+                **named(kind.resource, name),
+                causes=[cause],
             )
 
     def _main_part(self, kind: Kind, old: Object, new: Object) -> Object:
@@ -262,13 +322,11 @@ class Store:
         before = old["metadata"]
         metadata = {key: value for key, value in (new.get("metadata") or {}).items() if key not in _SERVER_OWNED}
         metadata |= {key: before[key] for key in (*_SERVER_OWNED, "resourceVersion") if key in before}
-        new["metadata"] = metadata
+        metadata = new["metadata"] = _without_empty(metadata)
         if kind.status:
             new.pop("status", None)
             if "status" in old:
                 new["status"] = old["status"]
-        if "generation" in metadata and new.get("spec") != old.get("spec"):
-            metadata["generation"] += 1
         return new
 
     def _release_dependents(self, uid: str) -> None:

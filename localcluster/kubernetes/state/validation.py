@@ -1,17 +1,14 @@
-"""What the API server checks before anything is stored: unknown fields, types, required fields, names."""
+"""Unknown fields, and the types and required fields of custom resources, in the words of the API server."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from typing import Any
 
-from localcluster.kubernetes.errors import BadRequest, Cause, Invalid
+from localcluster.kubernetes.errors import Cause, Invalid
 from localcluster.kubernetes.state.kinds import Kind, Object
 from localcluster.kubernetes.state.schema import Schema, schema_of
 
-_SUBDOMAIN = re.compile(r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$")
-_LABEL_VALUE = re.compile(r"^(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?$")
 _TYPES: dict[str, type | tuple[type, ...]] = {"string": str, "boolean": bool, "integer": int, "number": (int, float)}
 
 
@@ -25,28 +22,10 @@ def prune(kind: Kind, item: Object) -> None:
     _prune(item, schema_of(kind.name))
 
 
-def refuse_unknown(kind: Kind, unknown: list[str]) -> None:
-    """Raise BadRequest with the decoder's words if there are any unknown fields."""
-    if unknown:
-        words = ", ".join(f'unknown field "{path}"' for path in unknown)
-        raise BadRequest(
-            f'{kind.name} in version "{kind.version}" cannot be handled as a {kind.name}: '
-            f"strict decoding error: {words}"
-        )
-
-
 def check(kind: Kind, item: Object) -> None:
-    """Check types, required fields, the name and the labels; raises Invalid with all causes."""
-    causes = list(_mistyped(item, schema_of(kind.name), ""))
-    if not causes:
-        causes = list(_bad_metadata(item["metadata"]))
-    if causes:
-        raise Invalid(kind.name, kind.group, _name(item), causes)
-
-
-def _name(item: Object) -> str:
-    metadata = item.get("metadata")
-    return str(metadata.get("name", "")) if isinstance(metadata, dict) else ""
+    """Check a custom resource's types and required fields; raises Invalid with all causes."""
+    if causes := list(_mistyped(item, schema_of(kind.name), "")):
+        raise Invalid(kind.name, kind.group, item["metadata"].get("name") or "", causes)
 
 
 def _fields(schema: dict[str, Any]) -> dict[str, Schema]:
@@ -79,17 +58,17 @@ def _prune(value: Any, schema: Schema) -> None:
 
 
 def _mistyped(value: Any, schema: Schema, path: str) -> Iterator[Cause]:
-    if value is None or schema == "any":
+    if value is None or schema in ("any", "amounts"):
         return
     if isinstance(schema, dict):
         if not isinstance(value, dict):
             yield _type_cause(path, "object", value)
             return
+        for name, inner in _fields(schema).items():
+            yield from _mistyped(value.get(name), inner, f"{path}.{name}".lstrip("."))
         for name in (name[:-1] for name in schema if name.endswith("!")):
             if value.get(name) is None:
                 yield Cause(f"{path}.{name}".lstrip("."), "Required value")
-        for name, inner in _fields(schema).items():
-            yield from _mistyped(value.get(name), inner, f"{path}.{name}".lstrip("."))
     elif isinstance(schema, list):
         if not isinstance(value, list):
             yield _type_cause(path, "array", value)
@@ -110,24 +89,3 @@ def _type_cause(path: str, wanted: str, value: Any) -> Cause:
     names = {str: "string", bool: "boolean", int: "integer", float: "number", dict: "object", list: "array"}
     found = names.get(type(value), "null")
     return Cause.invalid(path, found, f'{path} in body must be of type {wanted}: "{found}"')
-
-
-def _bad_metadata(metadata: Object) -> Iterator[Cause]:
-    name = metadata.get("name") or ""
-    if not name:
-        yield Cause("metadata.name", "Required value: name or generateName is required")
-    elif len(name) > 253 or not _SUBDOMAIN.match(name):
-        yield Cause.invalid(
-            "metadata.name",
-            name,
-            "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or '.', and must "
-            "start and end with an alphanumeric character",
-        )
-    for value in (metadata.get("labels") or {}).values():
-        if len(value) > 63 or not _LABEL_VALUE.match(value):
-            yield Cause.invalid(
-                "metadata.labels",
-                value,
-                "a valid label must be an empty string or consist of at most 63 alphanumeric characters, '-', '_' or "
-                "'.', and must start and end with an alphanumeric character",
-            )

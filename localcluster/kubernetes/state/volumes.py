@@ -4,39 +4,80 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from localcluster.kubernetes.errors import Cause, Invalid
+from localcluster.kubernetes.errors import Cause
+from localcluster.kubernetes.state import names as rules
 from localcluster.kubernetes.state.kinds import Object
+from localcluster.kubernetes.state.quantities import quantity
 
 SERVED = ("emptyDir", "persistentVolumeClaim", "secret", "configMap")
 _MOUNT_FIELDS = {"name", "mountPath", "readOnly"}
+_MODES = ("ReadOnlyMany", "ReadWriteMany", "ReadWriteOnce", "ReadWriteOncePod")
+_IMMUTABLE = (
+    "Forbidden: spec is immutable after creation except resources.requests and volumeAttributesClassName for bound "
+    "claims"
+)
+
+
+def names(spec: Object) -> set[str]:
+    """The names of a Pod's volumes."""
+    return {volume.get("name") or "" for volume in spec.get("volumes") or []}
 
 
 def faults(path: str, spec: Object) -> Iterator[Cause]:
     """Everything wrong with the volumes and mounts of a Pod's spec, which lies at `path`."""
-    volumes = spec.get("volumes") or []
-    for index, volume in enumerate(volumes):
-        for field in volume.keys() - {"name", *SERVED}:
-            text = f"the local cluster has no {field} volumes; use one of {', '.join(SERVED)}"
-            yield Cause(f"{path}.volumes[{index}].{field}", f"Forbidden: {text}")
-    names = {volume["name"] for volume in volumes}
+    yield from volume_faults(path, spec)
     for kind in ("containers", "initContainers"):
         for index, container in enumerate(spec.get(kind) or []):
-            for number, mount in enumerate(container.get("volumeMounts") or []):
-                yield from _mount(f"{path}.{kind}[{index}].volumeMounts[{number}]", mount, names)
+            yield from mount_faults(f"{path}.{kind}[{index}]", container, names(spec))
 
 
-def check_claim(item: Object, old: Object | None) -> None:
-    """Raise Invalid for a claim without a way of access, or whose spec is not what it was."""
-    name, spec = item["metadata"]["name"], item["spec"]
-    if not spec["accessModes"]:
-        raise Invalid(item["kind"], "", name, [Cause("spec.accessModes", "Required value: at least 1 access mode")])
+def volume_faults(path: str, spec: Object) -> Iterator[Cause]:
+    """Everything wrong with the volumes."""
+    seen: set[str] = set()
+    for index, volume in enumerate(spec.get("volumes") or []):
+        where, name = f"{path}.volumes[{index}]", volume.get("name") or ""
+        for field in volume.keys() - {"name", *SERVED}:
+            text = f"the local cluster has no {field} volumes; use one of {', '.join(SERVED)}"
+            yield Cause(f"{where}.{field}", f"Forbidden: {text}")
+        given = [field for field in volume if field != "name" and volume[field] is not None]
+        for field in given[1:]:
+            yield Cause(f"{where}.{field}", "Forbidden: may not specify more than 1 volume type")
+        if not name:
+            yield Cause(f"{where}.name", "Required value")
+        yield from (Cause.invalid(f"{where}.name", name, fault) for fault in (rules.label(name) if name else []))
+        if name in seen:
+            yield Cause(f"{where}.name", f'Duplicate value: "{name}"')
+        seen.add(name)
+
+
+def mount_faults(path: str, container: Object, mounted: set[str]) -> Iterator[Cause]:
+    """Everything wrong with the mounts of the container at `path`; `mounted` are the Pod's volumes."""
+    seen: set[str] = set()
+    for number, mount in enumerate(container.get("volumeMounts") or []):
+        where = f"{path}.volumeMounts[{number}]"
+        if mount.get("name") not in mounted:
+            yield Cause(f"{where}.name", f'Not found: "{mount.get("name") or ""}"')
+        if not mount.get("mountPath"):
+            yield Cause(f"{where}.mountPath", "Required value")
+        elif mount["mountPath"] in seen:
+            yield Cause.invalid(f"{where}.mountPath", mount["mountPath"], "must be unique")
+        seen.add(mount.get("mountPath") or "")
+        for field in mount.keys() - _MOUNT_FIELDS:
+            yield Cause(f"{where}.{field}", f"Forbidden: the local cluster mounts whole volumes, without {field}")
+
+
+def claim_faults(item: Object, old: Object | None) -> Iterator[Cause]:
+    """Everything wrong with a claim, and a spec that is not what it was."""
+    spec = item["spec"]
+    if not spec.get("accessModes"):
+        yield Cause("spec.accessModes", "Required value: at least 1 access mode is required")
+    for mode in spec.get("accessModes") or []:
+        if mode not in _MODES:
+            yield Cause.unsupported("spec.accessModes", mode, *_MODES)
+    wanted = ((spec.get("resources") or {}).get("requests") or {}).get("storage")
+    if wanted is None:
+        yield Cause("spec.resources[storage]", "Required value")
+    elif quantity(wanted) <= 0:
+        yield Cause.invalid("spec.resources[storage]", str(wanted), "must be greater than zero")
     if old and old["spec"] | {"resources": None} != spec | {"resources": None}:
-        text = "Forbidden: spec is immutable after creation except resources.requests for bound claims"
-        raise Invalid(item["kind"], "", name, [Cause("spec", text)])
-
-
-def _mount(path: str, mount: Object, names: set[str]) -> Iterator[Cause]:
-    if mount["name"] not in names:
-        yield Cause(f"{path}.name", f'Not found: "{mount["name"]}"')
-    for field in mount.keys() - _MOUNT_FIELDS:
-        yield Cause(f"{path}.{field}", f"Forbidden: the local cluster mounts whole volumes, without {field}")
+        yield Cause("spec", _IMMUTABLE)

@@ -43,10 +43,10 @@ def test_only_the_health_and_version_paths_are_open(cluster: Cluster) -> None:
 @pytest.mark.parametrize(
     ("method", "path", "body", "code", "reason"),
     [
-        ("GET", "/nothing", "", 404, "NotFound"),
         ("GET", "/api/v1/namespaces/default/unknown", "", 404, "NotFound"),
         ("GET", "/apis/apps/v1beta1/deployments", "", 404, "NotFound"),
-        ("POST", "/api/v1/namespaces/default/pods/x/exec", "", 405, "MethodNotAllowed"),
+        ("POST", "/api/v1/namespaces/default/pods/x/exec", "", 404, "NotFound"),
+        ("GET", "/api/v1/namespaces/istio-system/services/istio-ingressgateway/proxy", "", 405, "MethodNotAllowed"),
         ("DELETE", "/api/v1/namespaces/default/pods", "", 405, "MethodNotAllowed"),
         ("POST", "/api/v1/namespaces/default/configmaps", "{", 400, "BadRequest"),
         ("POST", "/api/v1/namespaces/default/configmaps", "[]", 400, "BadRequest"),
@@ -54,7 +54,7 @@ def test_only_the_health_and_version_paths_are_open(cluster: Cluster) -> None:
         ("POST", "/api/v1/namespaces/default/configmaps", '{"metadata": 3}', 400, "BadRequest"),
         ("POST", "/api/v1/namespaces/default/configmaps", "{}", 422, "Invalid"),
         ("GET", "/api/v1/pods?labelSelector=a%20b", "", 400, "BadRequest"),
-        ("GET", "/api/v1/pods?watch=1&resourceVersion=x", "", 400, "BadRequest"),
+        ("GET", "/api/v1/pods?watch=1&timeoutSeconds=x", "", 400, "BadRequest"),
         ("PATCH", "/api/v1/namespaces/default", "{}", 415, "UnsupportedMediaType"),
     ],
 )

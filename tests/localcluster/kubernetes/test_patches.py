@@ -8,8 +8,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from localcluster.kubernetes.errors import BadRequest
-from localcluster.kubernetes.state.patches import json_patch, merge, strategic
+from localcluster.kubernetes.state.patches import CannotApply, CannotMerge, json_patch, merge, strategic
 
 KEYS = st.text(alphabet="abc", min_size=1, max_size=2)
 LEAVES = st.one_of(st.integers(), st.booleans(), st.text(max_size=3), st.lists(st.integers(), max_size=3))
@@ -92,5 +91,23 @@ def test_json_patch_operations() -> None:
     ],
 )
 def test_a_json_patch_that_cannot_be_carried_out_is_refused(operation: Any) -> None:
-    with pytest.raises(BadRequest, match="patch operation 0"):
+    with pytest.raises(CannotApply, match="patch operation 0"):
         json_patch({"a": 1, "list": []}, [operation])
+
+
+def test_a_json_patch_is_as_lenient_as_the_api_servers() -> None:
+    assert json_patch({"a": 1}, [{"op": "replace", "path": "/b", "value": 2}]) == {"a": 1, "b": 2}
+    assert json_patch({"a": 1}, [{"op": "add", "path": "/b"}]) == {"a": 1, "b": None}
+    assert json_patch({"a": 1}, [{"op": "move", "from": "/c", "path": "/b"}]) == {"a": 1, "b": None}
+
+
+@pytest.mark.parametrize(
+    ("patch", "words"),
+    [
+        ({"a": {"$patch": "bogus"}}, r"unknown patch type: bogus in map: map\[\$patch:bogus\]"),
+        ({"containers": [{"image": "x"}]}, r"map: map\[image:x\] does not contain declared merge key: name"),
+    ],
+)
+def test_a_strategic_patch_that_cannot_be_merged_is_refused(patch: Any, words: str) -> None:
+    with pytest.raises(CannotMerge, match=words):
+        strategic({"a": {}, "containers": [{"name": "m"}]}, patch)

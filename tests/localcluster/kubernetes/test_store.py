@@ -38,8 +38,11 @@ def set_data(**data: str) -> Any:
 def test_metadata_is_the_servers(store: Store) -> None:
     item = store.create(CONFIG_MAP, settings_map() | {"metadata": {"name": "a", "namespace": "default", "uid": "mine"}})
     assert item["metadata"]["uid"] != "mine"
-    changed = store.update(CONFIG_MAP, "default", "a", lambda old: {"metadata": {"uid": "other"}, "data": {"x": "1"}})
+    changed = store.update(CONFIG_MAP, "default", "a", lambda old: {"metadata": {"generation": 7}, "data": {"x": "1"}})
     assert changed["metadata"]["uid"] == item["metadata"]["uid"]
+    assert "generation" not in changed["metadata"]
+    with pytest.raises(Conflict, match="UID in precondition: other"):
+        store.update(CONFIG_MAP, "default", "a", lambda old: {"metadata": {"uid": "other"}})
     assert int(changed["metadata"]["resourceVersion"]) > int(item["metadata"]["resourceVersion"])
     with pytest.raises(AlreadyExists):
         store.create(CONFIG_MAP, settings_map())
@@ -48,7 +51,7 @@ def test_metadata_is_the_servers(store: Store) -> None:
 
 
 def test_generation_counts_changes_of_the_spec_only(store: Store) -> None:
-    template = {"metadata": {"labels": {"a": "b"}}, "spec": {"containers": [{"name": "c"}]}}
+    template = {"metadata": {"labels": {"a": "b"}}, "spec": {"containers": [{"name": "c", "image": "i"}]}}
     spec = {"selector": {"matchLabels": {"a": "b"}}, "template": template}
     item = store.create(
         DEPLOYMENT, {"metadata": {"name": "d", "namespace": "default"}, "spec": spec, "status": {"x": 1}}
@@ -136,8 +139,8 @@ def test_rules_of_kinds(store: Store) -> None:
     )
     assert secret["data"] == {"a": "Yg==", "c": "ZA=="}
     assert secret["type"] == "Opaque"
-    with pytest.raises(Invalid, match="not base64"):
-        store.create(SECRET, {"metadata": {"name": "t", "namespace": "default"}, "data": {"a": "?"}})
+    with pytest.raises(Invalid, match="field is immutable"):
+        store.update(SECRET, "default", "s", lambda old: old | {"type": "other"})
     with pytest.raises(Invalid, match="RFC 1123"):
         store.create(CONFIG_MAP, settings_map("Upper_Case"))
     with pytest.raises(Forbidden, match="may not be deleted"):

@@ -1,0 +1,299 @@
+"""create, replace, patch and delete: bodies in, calls of the store, the stored object (or a Status) out."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+from localcluster.kubernetes.api import bodies
+from localcluster.kubernetes.api.resources import Call
+from localcluster.kubernetes.errors import (
+    BadRequest,
+    Cause,
+    Invalid,
+    Rejected,
+    TooLarge,
+    Unexplained,
+    Unread,
+    UnsupportedMediaType,
+)
+from localcluster.kubernetes.state import decoder, patches
+from localcluster.kubernetes.state.kinds import KINDS, Kind, Object
+from localcluster.kubernetes.state.store import Store
+from localcluster.kubernetes.state.validation import prune, unknown_fields
+
+_JSON_PATCH = "application/json-patch+json"
+_MERGE = "application/merge-patch+json"
+_STRATEGIC = "application/strategic-merge-patch+json"
+_APPLY = "application/apply-patch+yaml"
+_OPERATIONS = 10_000
+_VALIDATION = ("Ignore", "Strict", "Warn")
+_PROPAGATION = ("Foreground", "Background", "Orphan")
+_DELETE_OPTIONS = "DeleteOptions"
+_METADATA_ORDER = ("name", "namespace", "uid", "resourceVersion", "generation", "creationTimestamp", "labels")
+_MANAGER_LENGTH = 128
+
+
+def create(store: Store, call: Call) -> Object:
+    """POST."""
+    _check_options(call, "CreateOptions")
+    item = _read(call)
+    return store.create(call.target.kind, item, dry_run=call.dry_run)
+
+
+def replace(store: Store, call: Call) -> Object:
+    """PUT."""
+    _check_options(call, "UpdateOptions")
+    item = _read(call)
+    kind = call.target.kind
+    if kind.custom and not item["metadata"].get("resourceVersion"):
+        store.get(kind, call.target.namespace, call.target.name)
+        words = "Invalid value: 0x0: must be specified for an update"
+        raise Invalid(kind.plural, kind.group, call.target.name, [Cause("metadata.resourceVersion", words)])
+    return _update(store, call, lambda _: item)
+
+
+def patch(store: Store, call: Call) -> Object:
+    """PATCH, in one of the formats that kubectl sends."""
+    kind = call.target.kind
+    served = (_JSON_PATCH, _MERGE, *(() if kind.custom else (_STRATEGIC,)))
+    if call.content_type == _APPLY and not call.query.get("fieldManager"):
+        cause = Cause("fieldManager", "Required value: is required for apply patch")
+        raise Invalid("PatchOptions", "meta.k8s.io", "", [cause])
+    if call.content_type == _APPLY:
+        raise UnsupportedMediaType(
+            "server-side apply is not served by the local cluster; use kubectl apply without --server-side"
+        )
+    if call.content_type not in served and kind.custom:
+        raise UnsupportedMediaType.of((*served, _APPLY))
+    if call.content_type not in served:
+        raise Unread
+    _check_options(call, "PatchOptions")
+    document, repeated = _patch_document(call)
+
+    def change(old: Object) -> Object:
+        try:
+            new: Object = _APPLIED[call.content_type](old, document)
+        except patches.CannotApply as error:
+            raise Rejected from error
+        except patches.CannotMerge as error:
+            raise Unexplained(str(error)) from error
+        if not isinstance(new, dict):
+            raise Rejected
+        if not isinstance(new.get("metadata"), dict):
+            new["metadata"] = {}
+        return _patched(call, new, document, repeated)
+
+    return _update(store, call, change)
+
+
+def delete(store: Store, call: Call) -> Object:
+    """DELETE of one object."""
+    options = _delete_options(call)
+    grace = options.get("gracePeriodSeconds", call.number("gracePeriodSeconds"))
+    preconditions = options.get("preconditions") or {}
+    item = store.delete(
+        call.target.kind,
+        call.target.namespace,
+        call.target.name,
+        propagation=options.get("propagationPolicy") or call.query.get("propagationPolicy") or "Background",
+        grace=grace,
+        uid=preconditions.get("uid", ""),
+        version=preconditions.get("resourceVersion", ""),
+        dry_run=bool(options.get("dryRun")) if call.body else call.dry_run,
+    )
+    kind = call.target.kind
+    if kind.returned or item["metadata"].get("deletionTimestamp"):
+        return item
+    details = {"name": call.target.name, "group": kind.group, "kind": kind.plural, "uid": item["metadata"]["uid"]}
+    present = {key: value for key, value in details.items() if value}
+    return {"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "details": present}
+
+
+_APPLIED: dict[str, Callable[[Any, Any], Any]] = {
+    _JSON_PATCH: patches.json_patch,
+    _MERGE: patches.merge,
+    _STRATEGIC: patches.strategic,
+}
+
+
+def _update(store: Store, call: Call, change: Callable[[Object], Object]) -> Object:
+    target = call.target
+    status = target.subresource == "status"
+    return store.update(target.kind, target.namespace, target.name, change, status=status, dry_run=call.dry_run)
+
+
+def _read(call: Call) -> Object:
+    """The object in the body, checked against the path."""
+    target, kind = call.target, call.target.kind
+    item, repeated = bodies.read(call.body, call.content_type, kind.name, custom=kind.custom)
+    _check_type(call, item)
+    if fault := decoder.first_fault(kind, item):
+        words = f'{kind.name} in version "{kind.version}" cannot be handled as a {kind.name}: {fault.decoding}'
+        raise BadRequest(words)
+    item = decoder.without_nulls(kind, item)
+    metadata = item["metadata"] = item.get("metadata") or {}
+    _screen(call, item, repeated)
+    if kind.namespaced:
+        if (metadata.get("namespace") or target.namespace) != target.namespace:
+            raise BadRequest("the namespace of the provided object does not match the namespace sent on the request")
+        metadata["namespace"] = target.namespace
+    else:
+        metadata.pop("namespace", None)
+    if target.name:
+        _check_name(metadata, target.name)
+    result: Object = item
+    return result
+
+
+def _check_type(call: Call, item: Object) -> None:
+    """Refuse another kind's object, or another version's."""
+    kind = call.target.kind
+    if kind.custom:
+        _check_custom_type(call, item)
+        return
+    name, version = item.get("kind") or kind.name, item.get("apiVersion") or kind.api_version
+    if (name, version) != (kind.name, kind.api_version):
+        short = str(version).rpartition("/")[2]
+        words = _other_type(kind, name, version)
+        raise BadRequest(f'{name} in version "{short}" cannot be handled as a {kind.name}: {words}')
+
+
+def _check_custom_type(call: Call, item: Object) -> None:
+    kind, name, version = call.target.kind, item.get("kind"), item.get("apiVersion") or ""
+    if not name:
+        shown = call.body.decode(errors="replace")
+        words = f"Object 'Kind' is missing in '{shown}' ({bodies.summary(call.body)})"
+        raise BadRequest(f"the object provided is unrecognized (must be of type {kind.name}): {words}")
+    if version != kind.api_version:
+        raise BadRequest(
+            f"the API version in the data ({version}) does not match the expected API version ({kind.api_version})"
+        )
+    if name != kind.name:
+        cause = Cause.invalid("kind", name, f"must be {kind.name}")
+        raise Invalid(str(name), kind.group, (item.get("metadata") or {}).get("name", ""), [cause])
+
+
+def _other_type(kind: Kind, name: object, version: object) -> str:
+    """Why an object of one type is none of another."""
+    if any((each.name, each.api_version) == (name, version) for each in KINDS if not each.custom):
+        return f"converting (v1.{name}) to ({kind.group or 'core'}.{kind.name}): unknown conversion"
+    return f'no kind "{name}" is registered for version "{version}" in scheme "pkg/runtime/scheme.go:100"'
+
+
+def _check_name(metadata: Object, name: str) -> None:
+    given = metadata.get("name")
+    if not given:
+        raise BadRequest(f"the name of the object ({name} based on URL) was undeterminable: name must be provided")
+    if given != name:
+        raise BadRequest(f"the name of the object ({given}) does not match the name on the URL ({name})")
+
+
+def _screen(call: Call, item: Object, repeated: list[str]) -> None:
+    """Unknown and repeated fields: refused, reported or dropped, as the request's fieldValidation asks."""
+    item["metadata"].pop("managedFields", None)
+    kind = call.target.kind
+    faults = [f'unknown field "{path}"' for path in unknown_fields(kind, item)]
+    faults = [f'duplicate field "{path}"' for path in repeated] + faults
+    mode = call.query.get("fieldValidation") or "Warn"
+    if mode == "Strict" and faults:
+        words = ", ".join(faults)
+        raise BadRequest(
+            f'{kind.name} in version "{kind.version}" cannot be handled as a {kind.name}: '
+            f"strict decoding error: {words}"
+        )
+    if mode == "Warn":
+        call.warnings += faults
+    prune(kind, item)
+
+
+def _patch_document(call: Call) -> tuple[Any, list[str]]:
+    is_list = call.content_type == _JSON_PATCH
+    prefix = "" if call.content_type == _STRATEGIC else "error decoding patch: "
+    try:
+        document = bodies.parse(call.body)
+        wanted = "[]handlers.jsonPatchOp" if is_list else "map[string]interface {}"
+        if not isinstance(document, list if is_list else dict | None):
+            raise bodies.Unreadable(f"json: cannot unmarshal {bodies.kind_of(document)} into Go value of type {wanted}")
+    except bodies.Unreadable as error:
+        raise BadRequest(f"{prefix}{error}") from error
+    if is_list and len(document) > _OPERATIONS:
+        raise TooLarge(
+            "Request entity too large: The allowed maximum operations in a JSON patch is "
+            f"{_OPERATIONS}, got {len(document)}"
+        )
+    if document is None:
+        raise BadRequest("Invalid JSON Patch")
+    return document, list(bodies.repeated(document))
+
+
+def _patched(call: Call, new: Object, document: Any, repeated: list[str]) -> Object:
+    """What a patch has led to, checked as the path demands."""
+    kind = call.target.kind
+    merging = call.content_type == _STRATEGIC
+    found = decoder.first_fault(kind, new)
+    fault = (found.merging if merging else found.decoding) if found else ""
+    if not fault and (new.get("kind"), new.get("apiVersion")) != (kind.name, kind.api_version) and not merging:
+        fault = _other_type(kind, new.get("kind"), new.get("apiVersion"))
+    if not fault and call.query.get("fieldValidation") == "Strict":
+        doubtful = [f'duplicate field "{path}"' for path in repeated]
+        doubtful += [f'unknown field "{path}"' for path in unknown_fields(kind, new)]
+        fault = f"strict decoding error: {', '.join(doubtful)}" if doubtful else ""
+    if fault:
+        shown = patches.in_go(document) if merging else _in_order(new)
+        raise Invalid("", "", "", [Cause.invalid("patch", shown, fault)])
+    new = decoder.without_nulls(kind, new)
+    metadata = new["metadata"]
+    if kind.namespaced and metadata.get("namespace", call.target.namespace) != call.target.namespace:
+        raise BadRequest("the namespace of the provided object does not match the namespace sent on the request")
+    _check_name(metadata, call.target.name)
+    _screen(call, new, repeated)
+    return new
+
+
+def _check_options(call: Call, options: str) -> None:
+    causes = []
+    mode, manager = call.query.get("fieldValidation", ""), call.query.get("fieldManager", "")
+    if call.query.get("dryRun", "All") != "All":
+        text = f'Unsupported value: []string{{"{call.query["dryRun"]}"}}: supported values: "All"'
+        causes.append(Cause("dryRun", text))
+    if len(manager) > _MANAGER_LENGTH:
+        causes.append(Cause("fieldManager", f"Too long: may not be more than {_MANAGER_LENGTH} bytes"))
+    if mode and mode not in _VALIDATION:
+        causes.append(Cause.unsupported("fieldValidation", mode, "", *_VALIDATION))
+    if causes:
+        raise Invalid(options, "meta.k8s.io", "", causes)
+
+
+def _in_order(item: Object) -> str:
+    """As the server writes an object between decoding it and decoding it again."""
+    metadata = {key: item["metadata"][key] for key in _METADATA_ORDER if key in item["metadata"]} | item["metadata"]
+    ordered = json.loads(json.dumps(item, sort_keys=True)) | {"metadata": metadata}
+    return json.dumps(ordered, separators=(",", ":"), ensure_ascii=False)
+
+
+def _delete_options(call: Call) -> Object:
+    _check_options(call, _DELETE_OPTIONS)
+    if not call.body:
+        return {}
+    try:
+        options = bodies.parse(call.body)
+    except bodies.Unreadable as error:
+        raise Unexplained(f"couldn't get version/kind; json parse error: {error}") from error
+    if not isinstance(options, dict):
+        raise Unexplained(f"couldn't get version/kind; json parse error: {bodies.no_object(options)}")
+    name, version = options.get("kind") or _DELETE_OPTIONS, options.get("apiVersion") or "v1"
+    if name != _DELETE_OPTIONS:
+        words = f'no kind "{name}" is registered for version "{version}" in scheme "pkg/runtime/scheme.go:100"'
+        raise Unexplained(words)
+    policy, path = options.get("propagationPolicy"), "propagationPolicy"
+    if policy is not None and options.get("orphanDependents") is not None:
+        cause = Cause.invalid(path, policy, "orphanDependents and deletionPropagation cannot be both set")
+        raise Invalid(_DELETE_OPTIONS, "meta.k8s.io", "", [cause])
+    if policy not in (None, *_PROPAGATION):
+        cause = Cause.unsupported(path, str(policy), *_PROPAGATION, "nil")
+        raise Invalid(_DELETE_OPTIONS, "meta.k8s.io", "", [cause])
+    if not isinstance(options.get("gracePeriodSeconds"), int | None):
+        raise Unexplained("gracePeriodSeconds of DeleteOptions is not a number")
+    return options
