@@ -1,0 +1,378 @@
+"""What is refused in an object, and how: fields, types, names, and the rules of each kind."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tests.contract.kubernetes.objects import (
+    Object,
+    config_map,
+    deployment,
+    secret,
+    seldon,
+    service,
+    with_container,
+    with_pod,
+)
+from tests.contract.kubernetes.server import Namespace, failure
+
+SELDON = "seldondeployments.machinelearning.seldon.io"
+SUBDOMAIN = (
+    "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or '.', and must start and "
+    "end with an alphanumeric character (e.g. 'example.com', regex used for validation is "
+    "'[a-z0-9]([-a-z0-9]*[a-z0-9])?(\\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*')"
+)
+LABEL = (
+    "a lowercase RFC 1123 label must consist of lower case alphanumeric characters or '-', and must start and end with "
+    "an alphanumeric character (e.g. 'my-name',  or '123-abc', regex used for validation is "
+    "'[a-z0-9]([-a-z0-9]*[a-z0-9])?')"
+)
+VALUE = (
+    "a valid label must be an empty string or consist of alphanumeric characters, '-', '_' or '.', and must start and "
+    "end with an alphanumeric character (e.g. 'MyValue',  or 'my_value',  or '12345', regex used for validation is "
+    "'(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?')"
+)
+KEY = (
+    "a valid config key must consist of alphanumeric characters, '-', '_' or '.' (e.g. 'key.name',  or 'KEY_NAME',  or "
+    "'key-name', regex used for validation is '[-._a-zA-Z0-9]+')"
+)
+QUANTITY = "quantities must match the regular expression '^([+-]?[0-9.]+)([eEinumkKMGTP]*[-+]?[0-9]*)$'"
+
+
+@pytest.mark.parametrize(
+    ("item", "words"),
+    [
+        (config_map("Bad_Name"), f'metadata.name: Invalid value: "Bad_Name": {SUBDOMAIN}'),
+        (config_map(""), "metadata.name: Required value: name or generateName is required"),
+        (
+            config_map("a" * 254),
+            f'metadata.name: Invalid value: "{"a" * 254}": must be no more than 253 characters',
+        ),
+        (config_map("n", labels={"a": "b c"}), f'metadata.labels: Invalid value: "b c": {VALUE}'),
+        (
+            config_map("n", labels={"a": "b" * 64}),
+            f'metadata.labels: Invalid value: "{"b" * 64}": must be no more than 63 characters',
+        ),
+        (
+            config_map("n", annotations={"a": "b" * 300_000}),
+            "metadata.annotations: Too long: may not be more than 262144 bytes",
+        ),
+        (
+            config_map("n", finalizers=["bad"]),
+            'metadata.finalizers[0]: Invalid value: "bad": name is neither a standard finalizer name nor is it fully '
+            "qualified",
+        ),
+        (config_map("n", {"a b": "1"}), f'data[a b]: Invalid value: "a b": {KEY}'),
+        (config_map("n", {"..": "1"}), "data[..]: Invalid value: \"..\": must not be '..'"),
+        (
+            config_map("n") | {"binaryData": {"a": "AQI="}},
+            'data[a]: Invalid value: "a": duplicate of key present in binaryData',
+        ),
+        (config_map("n", {"a": "b" * 1_100_000}), "[]: Too long: may not be more than 1048576 bytes"),
+    ],
+)
+def test_config_maps(shared: Namespace, item: Object, words: str) -> None:
+    answer = shared.post("configmaps", item)
+    message = f'ConfigMap "{item["metadata"]["name"]}" is invalid: {words}'
+    assert (answer.status, answer.body["reason"], answer.body["message"]) == (422, "Invalid", message)
+    (cause,) = answer.body["details"]["causes"]
+    assert f"{cause['field']}: {cause['message']}" == words
+    reason = {"Required value": "FieldValueRequired", "Too long": "FieldValueTooLong"}
+    assert cause["reason"] == reason.get(cause["message"].partition(":")[0], "FieldValueInvalid")
+
+
+@pytest.mark.parametrize(
+    ("fields", "words"),
+    [
+        ({"type": "kubernetes.io/tls"}, "[data[tls.crt]: Required value, data[tls.key]: Required value]"),
+        ({"type": "kubernetes.io/dockerconfigjson"}, "data[.dockerconfigjson]: Required value"),
+        (
+            {"type": "kubernetes.io/dockerconfigjson", "data": {".dockerconfigjson": "ZA=="}},
+            "data[.dockerconfigjson]: Invalid value: \"<secret contents redacted>\": invalid character 'd' looking for "
+            "beginning of value",
+        ),
+        ({"type": "kubernetes.io/basic-auth"}, "[data[username]: Required value, data[password]: Required value]"),
+        ({"stringData": {"a": "b" * 1_100_000}}, "data: Too long: may not be more than 1048576 bytes"),
+    ],
+)
+def test_secrets(shared: Namespace, fields: Object, words: str) -> None:
+    answer = shared.post("secrets", secret("n", **fields))
+    assert (answer.status, answer.body["message"]) == (422, f'Secret "n" is invalid: {words}')
+
+
+CONTAINER = "spec.template.spec.containers[0]"
+
+
+@pytest.mark.parametrize(
+    ("item", "words"),
+    [
+        (
+            deployment("n", selector={"matchLabels": {"x": "y"}}),
+            'spec.template.metadata.labels: Invalid value: map[string]string{"app":"n"}: `selector` does not match '
+            "template `labels`",
+        ),
+        (deployment("n", replicas=-1), "spec.replicas: Invalid value: -1: must be greater than or equal to 0"),
+        (
+            deployment("n", progressDeadlineSeconds=0),
+            "spec.progressDeadlineSeconds: Invalid value: 0: must be greater than minReadySeconds",
+        ),
+        (
+            deployment("n", strategy={"type": "Recreate", "rollingUpdate": {"maxSurge": 1}}),
+            "spec.strategy.rollingUpdate: Forbidden: may not be specified when strategy `type` is 'Recreate'",
+        ),
+        (with_pod(containers=[]), "spec.template.spec.containers: Required value"),
+        (
+            with_pod(restartPolicy="Never"),
+            'spec.template.spec.restartPolicy: Unsupported value: "Never": supported values: "Always"',
+        ),
+        (
+            with_pod(containers=[{"name": "a", "image": "x"}, {"name": "a", "image": "y"}]),
+            'spec.template.spec.containers[1].name: Duplicate value: "a"',
+        ),
+        (
+            with_pod(volumes=[{"name": "x", "emptyDir": {}}, {"name": "x", "emptyDir": {}}]),
+            'spec.template.spec.volumes[1].name: Duplicate value: "x"',
+        ),
+        (with_container(image=None), f"{CONTAINER}.image: Required value"),
+        (with_container(name="Bad_Name"), f'{CONTAINER}.name: Invalid value: "Bad_Name": {LABEL}'),
+        (
+            with_container(imagePullPolicy="Sometimes"),
+            f'{CONTAINER}.imagePullPolicy: Unsupported value: "Sometimes": supported values: "Always", "IfNotPresent", '
+            '"Never"',
+        ),
+        (
+            with_container(ports=[{"containerPort": 70000}]),
+            f"{CONTAINER}.ports[0].containerPort: Invalid value: 70000: must be between 1 and 65535, inclusive",
+        ),
+        (
+            with_container(env=[{"name": "a=b"}]),
+            f'{CONTAINER}.env[0].name: Invalid value: "a=b": a valid environment variable name must consist only of '
+            "printable ASCII characters other than '='",
+        ),
+        (
+            with_container(volumeMounts=[{"name": "x", "mountPath": "/x"}]),
+            f'{CONTAINER}.volumeMounts[0].name: Not found: "x"',
+        ),
+        (
+            with_container(readinessProbe={"periodSeconds": 5}),
+            f"{CONTAINER}.readinessProbe: Required value: must specify a handler type",
+        ),
+        (
+            with_container(resources={"limits": {"cpu": "1"}, "requests": {"cpu": "2"}}),
+            f'{CONTAINER}.resources.requests: Invalid value: "2": must be less than or equal to cpu limit of 1',
+        ),
+    ],
+)
+def test_deployments(shared: Namespace, item: Object, words: str) -> None:
+    answer = shared.post("deployments.apps", item)
+    assert (answer.status, answer.body["message"]) == (422, f'Deployment.apps "n" is invalid: {words}')
+    assert answer.body["details"]["group"] == "apps"
+
+
+def test_a_deployment_without_anything(shared: Namespace) -> None:
+    answer = shared.post("deployments.apps", {"metadata": {"name": "n"}})
+    assert answer.body["message"] == (
+        'Deployment.apps "n" is invalid: [spec.selector: Required value, spec.template.metadata.labels: Invalid value: '
+        "map[string]string(nil): `selector` does not match template `labels`, spec.template.spec.containers: Required "
+        "value]"
+    )
+
+
+@pytest.mark.parametrize(
+    ("item", "words"),
+    [
+        (service("n", ports=[]), "spec.ports: Required value"),
+        (
+            service("n", ports=[{"port": 0}]),
+            "[spec.ports[0].port: Invalid value: 0: must be between 1 and 65535, inclusive, spec.ports[0].targetPort: "
+            "Invalid value: 0: must be between 1 and 65535, inclusive]",
+        ),
+        (
+            service("n", ports=[{"port": 80}, {"port": 81}]),
+            "[spec.ports[0].name: Required value, spec.ports[1].name: Required value]",
+        ),
+        (
+            service("n", type="Bogus"),
+            'spec.type: Unsupported value: "Bogus": supported values: "ClusterIP", "ExternalName", "LoadBalancer", '
+            '"NodePort"',
+        ),
+        (service("n", selector={"a": "b c"}), f'spec.selector: Invalid value: "b c": {VALUE}'),
+    ],
+)
+def test_services(shared: Namespace, item: Object, words: str) -> None:
+    answer = shared.post("services", item)
+    assert (answer.status, answer.body["message"]) == (422, f'Service "n" is invalid: {words}')
+
+
+@pytest.mark.parametrize(
+    ("resource", "item", "words"),
+    [
+        ("configmaps", config_map("n", {"a": 1}), "number into Go struct field ConfigMap.data of type string"),
+        ("configmaps", config_map("n", ["a"]), "array into Go struct field ConfigMap.data of type map[string]string"),
+        (
+            "configmaps",
+            config_map("n", labels={"a": 1}),
+            "number into Go struct field ObjectMeta.metadata.labels of type string",
+        ),
+        (
+            "configmaps",
+            config_map("n") | {"metadata": 3},
+            "number into Go struct field ConfigMap.metadata of type v1.ObjectMeta",
+        ),
+        (
+            "configmaps",
+            config_map("n") | {"immutable": "yes"},
+            "string into Go struct field ConfigMap.immutable of type bool",
+        ),
+        (
+            "deployments.apps",
+            deployment("n", replicas="two"),
+            "string into Go struct field DeploymentSpec.spec.replicas of type int32",
+        ),
+        (
+            "deployments.apps",
+            deployment("n", replicas=1.5),
+            "number 1.5 into Go struct field DeploymentSpec.spec.replicas of type int32",
+        ),
+        (
+            "deployments.apps",
+            deployment("n", template="x"),
+            "string into Go struct field DeploymentSpec.spec.template of type v1.PodTemplateSpec",
+        ),
+        (
+            "deployments.apps",
+            with_pod(containers={"a": 1}),
+            "object into Go struct field PodSpec.spec.template.spec.containers of type []v1.Container",
+        ),
+        (
+            "deployments.apps",
+            with_container(ports=[{"containerPort": "80"}]),
+            "string into Go struct field ContainerPort.spec.template.spec.containers.ports.containerPort of type int32",
+        ),
+        (
+            "deployments.apps",
+            with_container(env=[{"name": "A", "value": 1}]),
+            "number into Go struct field EnvVar.spec.template.spec.containers.env.value of type string",
+        ),
+    ],
+)
+def test_fields_of_a_wrong_type(shared: Namespace, resource: str, item: Object, words: str) -> None:
+    answer = shared.post(resource, item)
+    kind = item["kind"]
+    message = f'{kind} in version "v1" cannot be handled as a {kind}: json: cannot unmarshal {words}'
+    assert (answer.status, answer.body) == (400, failure(message, "BadRequest", 400))
+
+
+@pytest.mark.parametrize(
+    ("resource", "item", "words"),
+    [
+        ("secrets", secret("n", data={"a": "?"}), "illegal base64 data at input byte 0"),
+        ("secrets", secret("n", data={"a": "abcd?"}), "illegal base64 data at input byte 4"),
+        ("configmaps", config_map("n") | {"binaryData": {"b": "abc"}}, "illegal base64 data at input byte 0"),
+        ("deployments.apps", with_container(resources={"limits": {"cpu": "abc"}}), QUANTITY),
+    ],
+)
+def test_texts_that_do_not_say_what_they_should(shared: Namespace, resource: str, item: Object, words: str) -> None:
+    answer = shared.post(resource, item)
+    message = f'{item["kind"]} in version "v1" cannot be handled as a {item["kind"]}: {words}'
+    assert (answer.status, answer.body["message"]) == (400, message)
+
+
+@pytest.mark.parametrize(
+    ("resource", "item", "faults"),
+    [
+        ("configmaps", config_map("n", bogus=1) | {"zog": {}}, 'unknown field "metadata.bogus", unknown field "zog"'),
+        ("deployments.apps", with_container(imagee="x"), 'unknown field "spec.template.spec.containers[0].imagee"'),
+        (SELDON, seldon("n", bogus=1), 'unknown field "spec.predictors[0].bogus"'),
+        (
+            "configmaps",
+            '{"apiVersion":"v1","kind":"ConfigMap","metadata":{"name":"n"},"data":{"a":"1","a":"2"},"data":{}}',
+            'duplicate field "data.a", duplicate field "data"',
+        ),
+    ],
+)
+def test_unknown_and_repeated_fields(namespace: Namespace, resource: str, item: Any, faults: str) -> None:
+    kind = "ConfigMap" if isinstance(item, str) else item["kind"]
+    strict = namespace.post(resource, item, "?fieldValidation=Strict")
+    message = f'{kind} in version "v1" cannot be handled as a {kind}: strict decoding error: {faults}'
+    assert (strict.status, strict.body) == (400, failure(message, "BadRequest", 400))
+    ignored = namespace.post(resource, item, "?fieldValidation=Ignore&dryRun=All")
+    assert (ignored.status, ignored.warnings) == (201, [])
+    warned = namespace.post(resource, item)
+    assert warned.status == 201
+    assert len(warned.warnings) == faults.count(" field ")
+    assert warned.warnings[0].startswith('299 - "')
+
+
+@pytest.mark.parametrize(
+    ("item", "code", "words"),
+    [
+        (
+            secret("n"),
+            400,
+            'Secret in version "v1" cannot be handled as a ConfigMap: converting (v1.Secret) to (core.ConfigMap): '
+            "unknown conversion",
+        ),
+        (
+            config_map("n") | {"apiVersion": "v2"},
+            400,
+            'ConfigMap in version "v2" cannot be handled as a ConfigMap: no kind "ConfigMap" is registered for version '
+            '"v2" in scheme "pkg/runtime/scheme.go:100"',
+        ),
+        (
+            config_map("n", namespace="other"),
+            400,
+            "the namespace of the provided object does not match the namespace sent on the request",
+        ),
+    ],
+)
+def test_objects_that_belong_elsewhere(shared: Namespace, item: Object, code: int, words: str) -> None:
+    answer = shared.post("configmaps", item)
+    assert (answer.status, answer.body["message"]) == (code, words)
+
+
+@pytest.mark.parametrize(
+    ("item", "words"),
+    [
+        (
+            seldon("n", replicas="two"),
+            'spec.predictors[0].replicas: Invalid value: "string": spec.predictors[0].replicas in body must be of type '
+            'integer: "string"',
+        ),
+        (seldon("n", graph={}), "spec.predictors[0].graph.name: Required value"),
+        (seldon("Bad_Name"), f'metadata.name: Invalid value: "Bad_Name": {SUBDOMAIN}'),
+    ],
+)
+def test_seldon_deployments(shared: Namespace, item: Object, words: str) -> None:
+    answer = shared.post(SELDON, item)
+    name = item["metadata"]["name"]
+    assert answer.status == 422
+    assert answer.body["message"] == f'SeldonDeployment.machinelearning.seldon.io "{name}" is invalid: {words}'
+    assert answer.body["details"]["group"] == "machinelearning.seldon.io"
+
+
+def test_a_custom_object_must_say_what_it_is(shared: Namespace) -> None:
+    answer = shared.post(SELDON, "{}")
+    assert answer.body["message"] == (
+        "the object provided is unrecognized (must be of type SeldonDeployment): Object 'Kind' is missing in '{}' ({})"
+    )
+    other = shared.post(SELDON, seldon("n") | {"kind": "Foo"})
+    assert (other.status, other.body["details"]["kind"]) == (422, "Foo")
+    assert 'kind: Invalid value: "Foo": must be SeldonDeployment' in other.body["message"]
+    labels = shared.post(SELDON, seldon("n") | {"metadata": {"name": "n", "labels": {"a": 1}}})
+    assert labels.body["message"] == (
+        'SeldonDeployment in version "v1" cannot be handled as a SeldonDeployment: json: cannot unmarshal number into '
+        "Go struct field ObjectMeta.labels of type string"
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "words"), [("Bad_Name", LABEL), ("a.b", "must not contain dots"), ("", "name or generateName is required")]
+)
+def test_namespaces(shared: Namespace, name: str, words: str) -> None:
+    answer = shared.server.ask("POST", "/api/v1/namespaces", {"metadata": {"name": name}})
+    assert answer.status == 422
+    assert answer.body["message"].startswith(f'Namespace "{name}" is invalid: ')
+    assert words in answer.body["message"]
