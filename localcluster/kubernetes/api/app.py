@@ -16,7 +16,7 @@ from starlette.responses import PlainTextResponse, Response, StreamingResponse
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from localcluster.kubernetes.api import answers, bodies, discovery, proxy, reading, writing
+from localcluster.kubernetes.api import answers, bodies, discovery, proxy, reading, scale, writing
 from localcluster.kubernetes.api.logs import open_log
 from localcluster.kubernetes.api.resources import Call, check_subresource, parse_path
 from localcluster.kubernetes.api.watch import DEFAULT_SECONDS, Hub, Watch
@@ -104,6 +104,8 @@ def _answer(store: Store, call: Call) -> tuple[int, Any]:
     target = call.target
     if target.subresource:
         check_subresource(store, target)
+    if target.subresource == "scale" and call.method in ("GET", "PUT", "PATCH"):
+        return 200, scale.answer(store, call)
     if call.method == "GET":
         return 200, reading.one(store, call) if target.name else reading.listed(store, call)
     if call.method == "POST" and not target.name and (target.namespace or not target.kind.namespaced):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from localcluster.kubernetes.api import scale
 from localcluster.kubernetes.errors import NotFound
 from localcluster.kubernetes.state.kinds import GROUP_VERSIONS, KINDS, POD, Kind
 from localcluster.kubernetes.state.schema import openapi, schema_of
@@ -83,7 +84,8 @@ def resources(group: str, version: str) -> dict[str, Any]:
         found.append(row)
         for name, verbs in _subresources(kind).items():
             within = {"name": f"{kind.plural}/{name}", "singularName": "", "namespaced": kind.namespaced}
-            found.append(within | {"kind": kind.name, "verbs": verbs})
+            answered = scale.KIND if name == "scale" else {"kind": kind.name}
+            found.append(within | answered | {"verbs": verbs})
     name = f"{group}/{version}" if group else version
     return {"kind": "APIResourceList", "apiVersion": "v1", "groupVersion": name, "resources": found}
 
@@ -128,7 +130,9 @@ def _kinds(group: str) -> list[Kind]:
 
 
 def _subresources(kind: Kind) -> dict[str, list[str]]:
-    status = {"status": ["get", "patch", "update"]} if kind.status else {}
+    writable = ["get", "patch", "update"]
+    status = {"status": writable} if kind.status else {}
+    status |= {"scale": writable} if kind.scale else {}
     return status | ({"log": ["get"], "proxy": ["create", "get"]} if kind is POD else {})
 
 
@@ -143,7 +147,7 @@ def _row(kind: Kind) -> dict[str, Any]:
         "responseKind": response,
         "verbs": VERBS,
         "subresources": [
-            {"subresource": name, "responseKind": response, "verbs": verbs}
+            {"subresource": name, "responseKind": scale.KIND if name == "scale" else response, "verbs": verbs}
             for name, verbs in _subresources(kind).items()
         ],
     }

@@ -11,9 +11,7 @@ from localcluster.kubernetes.state.store import Store
 
 _ONLY_REAL = {
     "Pod": ("attach", "binding", "ephemeralcontainers", "eviction", "exec", "portforward", "resize"),
-    "Deployment": ("scale",),
     "ReplicaSet": ("scale",),
-    "SeldonDeployment": ("scale",),
     "Namespace": ("finalize",),
     "Service": ("proxy",),
 }
@@ -86,7 +84,7 @@ def parse_path(group: str, version: str, path: str) -> Target:
 
 def check_subresource(store: Store, target: Target) -> None:
     """Raise NotFound for one that no such kind has, NotServed for one that only a real cluster has."""
-    if target.subresource == "status" and target.kind.status:
+    if (target.subresource == "status" and target.kind.status) or (target.subresource == "scale" and target.kind.scale):
         return
     known = _ONLY_REAL.get(target.kind.name, ())
     if target.subresource not in known:

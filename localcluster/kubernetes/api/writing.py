@@ -56,36 +56,29 @@ def replace(store: Store, call: Call) -> Object:
 
 def patch(store: Store, call: Call) -> Object:
     """PATCH, in one of the formats that kubectl sends."""
-    kind = call.target.kind
-    served = (_JSON_PATCH, _MERGE, *(() if kind.custom else (_STRATEGIC,)))
-    if call.content_type == _APPLY and not call.query.get("fieldManager"):
-        cause = Cause("fieldManager", "Required value: is required for apply patch")
-        raise Invalid("PatchOptions", "meta.k8s.io", "", [cause])
-    if call.content_type == _APPLY:
-        raise UnsupportedMediaType(
-            "server-side apply is not served by the local cluster; use kubectl apply without --server-side"
-        )
-    if call.content_type not in served and kind.custom:
-        raise UnsupportedMediaType.of((*served, _APPLY))
-    if call.content_type not in served:
-        raise Unread
+    document, repeated = patch_document(call)
     _check_options(call, "PatchOptions")
-    document, repeated = _patch_document(call)
 
     def change(old: Object) -> Object:
-        try:
-            new: Object = _APPLIED[call.content_type](old, document)
-        except patches.CannotApply as error:
-            raise Rejected from error
-        except patches.CannotMerge as error:
-            raise Unexplained(str(error)) from error
-        if not isinstance(new, dict):
-            raise Rejected
+        new = applied(call, old, document)
         if not isinstance(new.get("metadata"), dict):
             new["metadata"] = {}
         return _patched(call, new, document, repeated)
 
     return _update(store, call, change)
+
+
+def applied(call: Call, old: Object, document: Any) -> Object:
+    """What a patch makes of an object; raises Rejected or Unexplained where it does not fit."""
+    try:
+        new: Object = _APPLIED[call.content_type](old, document)
+    except patches.CannotApply as error:
+        raise Rejected from error
+    except patches.CannotMerge as error:
+        raise Unexplained(str(error)) from error
+    if not isinstance(new, dict):
+        raise Rejected
+    return new
 
 
 def delete(store: Store, call: Call) -> Object:
@@ -208,7 +201,25 @@ def _screen(call: Call, item: Object, repeated: list[str]) -> None:
     prune(kind, item)
 
 
-def _patch_document(call: Call) -> tuple[Any, list[str]]:
+def _check_media_type(call: Call) -> None:
+    kind = call.target.kind
+    served = (_JSON_PATCH, _MERGE, *(() if kind.custom else (_STRATEGIC,)))
+    if call.content_type == _APPLY and not call.query.get("fieldManager"):
+        cause = Cause("fieldManager", "Required value: is required for apply patch")
+        raise Invalid("PatchOptions", "meta.k8s.io", "", [cause])
+    if call.content_type == _APPLY:
+        raise UnsupportedMediaType(
+            "server-side apply is not served by the local cluster; use kubectl apply without --server-side"
+        )
+    if call.content_type not in served and kind.custom:
+        raise UnsupportedMediaType.of((*served, _APPLY))
+    if call.content_type not in served:
+        raise Unread
+
+
+def patch_document(call: Call) -> tuple[Any, list[str]]:
+    """The patch in the body, and the fields that it gives twice; raises UnsupportedMediaType, BadRequest, TooLarge."""
+    _check_media_type(call)
     is_list = call.content_type == _JSON_PATCH
     prefix = "" if call.content_type == _STRATEGIC else "error decoding patch: "
     try:
@@ -241,7 +252,7 @@ def _patched(call: Call, new: Object, document: Any, repeated: list[str]) -> Obj
         doubtful += [f'unknown field "{path}"' for path in unknown_fields(kind, new)]
         fault = f"strict decoding error: {', '.join(doubtful)}" if doubtful else ""
     if fault:
-        shown = patches.in_go(document) if merging else _in_order(new)
+        shown = patches.in_go(document) if merging else in_order(new)
         raise Invalid("", "", "", [Cause.invalid("patch", shown, fault)])
     new = decoder.without_nulls(kind, new)
     metadata = new["metadata"]
@@ -266,7 +277,7 @@ def _check_options(call: Call, options: str) -> None:
         raise Invalid(options, "meta.k8s.io", "", causes)
 
 
-def _in_order(item: Object) -> str:
+def in_order(item: Object) -> str:
     """As the server writes an object between decoding it and decoding it again."""
     metadata = {key: item["metadata"][key] for key in _METADATA_ORDER if key in item["metadata"]} | item["metadata"]
     ordered = json.loads(json.dumps(item, sort_keys=True)) | {"metadata": metadata}

@@ -23,6 +23,8 @@ class Kind:
     categories: tuple[str, ...] = ()
     generations: bool = False
     """Whether metadata.generation counts the changes of its spec."""
+    scale: bool = False
+    """Whether `kubectl scale` changes its spec.replicas."""
     returned: bool = False
     """Whether a deletion answers with the object instead of a Status."""
 
@@ -55,7 +57,15 @@ CONFIG_MAP = Kind("", "v1", "configmaps", "ConfigMap", ("cm",))
 CLAIM = Kind("", "v1", "persistentvolumeclaims", "PersistentVolumeClaim", ("pvc",), status=True, returned=True)
 EVENT = Kind("", "v1", "events", "Event", ("ev",))
 DEPLOYMENT = Kind(
-    "apps", "v1", "deployments", "Deployment", ("deploy",), status=True, categories=("all",), generations=True
+    "apps",
+    "v1",
+    "deployments",
+    "Deployment",
+    ("deploy",),
+    status=True,
+    categories=("all",),
+    generations=True,
+    scale=True,
 )
 REPLICA_SET = Kind(
     "apps", "v1", "replicasets", "ReplicaSet", ("rs",), status=True, categories=("all",), generations=True
@@ -69,6 +79,7 @@ SELDON = Kind(
     status=True,
     categories=("all",),
     generations=True,
+    scale=True,
 )
 VIRTUAL_SERVICE = Kind(
     "networking.istio.io", "v1", "virtualservices", "VirtualService", ("vs",), status=True, generations=True
