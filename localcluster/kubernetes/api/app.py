@@ -20,7 +20,7 @@ from localcluster.kubernetes.api import answers, bodies, discovery, proxy, readi
 from localcluster.kubernetes.api.logs import open_log
 from localcluster.kubernetes.api.resources import Call, check_subresource, parse_path
 from localcluster.kubernetes.api.watch import DEFAULT_SECONDS, Hub, Watch
-from localcluster.kubernetes.errors import ApiError, Cause, NotAllowed, NotFound, NotServed, Unauthorized, Unexplained
+from localcluster.kubernetes.errors import ApiError, Cause, NotAllowed, NotFound, Unauthorized, Unexplained
 from localcluster.kubernetes.layout import Layout
 from localcluster.kubernetes.state.kinds import POD
 from localcluster.kubernetes.state.store import Store
@@ -116,8 +116,8 @@ def _answer(store: Store, call: Call) -> tuple[int, Any]:
         return 200, writing.patch(store, call)
     if call.method == "DELETE" and target.name and not target.subresource:
         return 200, writing.delete(store, call)
-    if call.method == "DELETE":
-        raise NotServed(f"the deletion of all {target.kind.plural} at once")
+    if call.method == "DELETE" and target.namespace and not target.name:
+        return 200, writing.delete_collection(store, call)
     raise NotAllowed
 
 

@@ -9,7 +9,7 @@ from localcluster.kubernetes.errors import NotFound
 from localcluster.kubernetes.state.kinds import GROUP_VERSIONS, KINDS, POD, Kind
 from localcluster.kubernetes.state.schema import openapi, schema_of
 
-VERBS = ["create", "delete", "get", "list", "patch", "update", "watch"]
+VERBS = ["create", "delete", "deletecollection", "get", "list", "patch", "update", "watch"]
 AGGREGATED = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList"
 VERSION = {
     "major": "1",
@@ -77,7 +77,7 @@ def resources(group: str, version: str) -> dict[str, Any]:
     found = []
     for kind in _kinds(group):
         row = {"name": kind.plural, "singularName": kind.name.lower(), "namespaced": kind.namespaced}
-        row |= {"kind": kind.name, "verbs": VERBS}
+        row |= {"kind": kind.name, "verbs": _verbs(kind)}
         row |= {
             key: list(names) for key, names in (("shortNames", kind.short), ("categories", kind.categories)) if names
         }
@@ -129,6 +129,10 @@ def _kinds(group: str) -> list[Kind]:
     return [kind for kind in KINDS if kind.group == group]
 
 
+def _verbs(kind: Kind) -> list[str]:
+    return [verb for verb in VERBS if verb != "deletecollection" or kind.namespaced]
+
+
 def _subresources(kind: Kind) -> dict[str, list[str]]:
     writable = ["get", "patch", "update"]
     status = {"status": writable} if kind.status else {}
@@ -145,7 +149,7 @@ def _row(kind: Kind) -> dict[str, Any]:
         "categories": list(kind.categories),
         "scope": "Namespaced" if kind.namespaced else "Cluster",
         "responseKind": response,
-        "verbs": VERBS,
+        "verbs": _verbs(kind),
         "subresources": [
             {"subresource": name, "responseKind": scale.KIND if name == "scale" else response, "verbs": verbs}
             for name, verbs in _subresources(kind).items()

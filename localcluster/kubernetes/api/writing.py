@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 from localcluster.kubernetes.api import bodies
@@ -12,6 +13,7 @@ from localcluster.kubernetes.errors import (
     BadRequest,
     Cause,
     Invalid,
+    NotFound,
     Rejected,
     TooLarge,
     Unexplained,
@@ -81,27 +83,41 @@ def applied(call: Call, old: Object, document: Any) -> Object:
     return new
 
 
+def delete_collection(store: Store, call: Call) -> Object:
+    """DELETE of all that the selectors leave; answers with what they were."""
+    options, kind = _delete_options(call), call.target.kind
+    items = list(filter(call.matches, store.all(kind, call.target.namespace)[0]))
+    for item in items:
+        with suppress(NotFound):
+            _delete(store, call, options, item["metadata"]["namespace"], item["metadata"]["name"])
+    head = {"kind": f"{kind.name}List", "apiVersion": kind.api_version}
+    return head | {"metadata": {"resourceVersion": str(store.version())}, "items": items}
+
+
 def delete(store: Store, call: Call) -> Object:
     """DELETE of one object."""
-    options = _delete_options(call)
-    grace = options.get("gracePeriodSeconds", call.number("gracePeriodSeconds"))
-    preconditions = options.get("preconditions") or {}
-    item = store.delete(
-        call.target.kind,
-        call.target.namespace,
-        call.target.name,
-        propagation=options.get("propagationPolicy") or call.query.get("propagationPolicy") or "Background",
-        grace=grace,
-        uid=preconditions.get("uid", ""),
-        version=preconditions.get("resourceVersion", ""),
-        dry_run=bool(options.get("dryRun")) if call.body else call.dry_run,
-    )
+    item = _delete(store, call, _delete_options(call), call.target.namespace, call.target.name)
     kind = call.target.kind
     if kind.returned or item["metadata"].get("deletionTimestamp"):
         return item
     details = {"name": call.target.name, "group": kind.group, "kind": kind.plural, "uid": item["metadata"]["uid"]}
     present = {key: value for key, value in details.items() if value}
     return {"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "details": present}
+
+
+def _delete(store: Store, call: Call, options: Object, namespace: str, name: str) -> Object:
+    grace = options.get("gracePeriodSeconds", call.number("gracePeriodSeconds"))
+    preconditions = options.get("preconditions") or {}
+    return store.delete(
+        call.target.kind,
+        namespace,
+        name,
+        propagation=options.get("propagationPolicy") or call.query.get("propagationPolicy") or "Background",
+        grace=grace,
+        uid=preconditions.get("uid", ""),
+        version=preconditions.get("resourceVersion", ""),
+        dry_run=bool(options.get("dryRun")) if call.body else call.dry_run,
+    )
 
 
 _APPLIED: dict[str, Callable[[Any, Any], Any]] = {

@@ -24,8 +24,23 @@ def prune(kind: Kind, item: Object) -> None:
 
 def check(kind: Kind, item: Object) -> None:
     """Check a custom resource's types and required fields; raises Invalid with all causes."""
-    if causes := list(_mistyped(item, schema_of(kind.name), "")):
+    causes = list(_mistyped(item, schema_of(kind.name), ""))
+    if causes and kind.scale:
+        causes += _unscalable(item.get("spec"))
+    if causes:
         raise Invalid(kind.name, kind.group, item["metadata"].get("name") or "", causes)
+
+
+def _unscalable(spec: Any) -> Iterator[Cause]:
+    """What the scale subresource says where spec.replicas cannot be read."""
+    found, wanted = (spec.get("replicas"), "int64") if isinstance(spec, dict) else (spec, "map[string]interface{}")
+    names = {str: "string", bool: "bool", float: "float64", int: "int64", list: "[]interface {}"}
+    if found is not None and names.get(type(found)) != wanted:
+        shown = str(found).lower() if isinstance(found, bool) else str(found)
+        text = (
+            f".spec.replicas accessor error: {shown} is of the type {names.get(type(found), 'map')}, expected {wanted}"
+        )
+        yield Cause.invalid(".spec.replicas", 0, text)
 
 
 def _fields(schema: dict[str, Any]) -> dict[str, Schema]:

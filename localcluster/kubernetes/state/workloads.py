@@ -24,9 +24,13 @@ def deployment_faults(item: Object, old: Object | None) -> Iterator[Cause]:
     """Everything wrong with a Deployment's spec."""
     spec = item["spec"]
     yield from _not_negative("spec", spec, "replicas")
-    yield from _selector("spec.selector", spec.get("selector"))
-    template = spec["template"]
-    yield from _template(template, spec.get("selector"))
+    faults = list(_selector("spec.selector", spec.get("selector")))
+    yield from faults
+    if any(cause.field != "spec.selector" for cause in faults):
+        shown = _selector_shown(spec["selector"])
+        yield Cause("spec.selector", f"Invalid value: {shown}: invalid label selector")
+    else:
+        yield from _template(spec["template"], spec.get("selector"))
     yield from _strategy("spec.strategy", spec["strategy"])
     yield from _not_negative("spec", spec, "minReadySeconds", "revisionHistoryLimit", "progressDeadlineSeconds")
     if spec["progressDeadlineSeconds"] <= spec.get("minReadySeconds", 0):

@@ -275,6 +275,19 @@ def test_a_deletion_answers_with_a_status_or_the_object(namespace: Namespace) ->
     assert namespace.server.ask("DELETE", namespace.path("services", "/v")).body["kind"] == "Service"
 
 
+def test_all_that_a_selector_leaves_are_deleted_at_once(namespace: Namespace) -> None:
+    for name in "ab":
+        namespace.post("configmaps", config_map(name, labels={"mine": "1"}))
+    namespace.post("configmaps", config_map("other"))
+    path = namespace.path("configmaps", "?labelSelector=mine")
+    gone = namespace.server.ask("DELETE", path)
+    assert (gone.status, gone.body["kind"]) == (200, "ConfigMapList")
+    assert [item["metadata"]["name"] for item in gone.body["items"]] == ["a", "b"]
+    assert namespace.get("configmaps", "/a").status == 404
+    assert namespace.get("configmaps", "/other").status == 200
+    assert namespace.server.ask("DELETE", "/api/v1/configmaps").status == 405
+
+
 @pytest.mark.parametrize(
     ("options", "code", "words"),
     [

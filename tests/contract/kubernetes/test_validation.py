@@ -135,6 +135,15 @@ CONTAINER = "spec.template.spec.containers[0]"
             with_pod(volumes=[{"name": "x", "emptyDir": {}}, {"name": "x", "emptyDir": {}}]),
             'spec.template.spec.volumes[1].name: Duplicate value: "x"',
         ),
+        (
+            deployment(
+                "n", selector={"matchLabels": {"app": "n"}, "matchExpressions": [{"key": "a", "operator": "No"}]}
+            ),
+            '[spec.selector.matchExpressions[0].operator: Invalid value: "No": not a valid selector operator, '
+            'spec.selector: Invalid value: v1.LabelSelector{MatchLabels:map[string]string{"app":"n"}, '
+            'MatchExpressions:[]v1.LabelSelectorRequirement{v1.LabelSelectorRequirement{Key:"a", Operator:"No", '
+            "Values:[]string(nil)}}}: invalid label selector]",
+        ),
         (with_container(image=None), f"{CONTAINER}.image: Required value"),
         (with_container(name="Bad_Name"), f'{CONTAINER}.name: Invalid value: "Bad_Name": {LABEL}'),
         (
@@ -340,6 +349,11 @@ def test_objects_that_belong_elsewhere(shared: Namespace, item: Object, code: in
             seldon("n", replicas="two"),
             'spec.predictors[0].replicas: Invalid value: "string": spec.predictors[0].replicas in body must be of type '
             'integer: "string"',
+        ),
+        (
+            seldon("n") | {"spec": {"predictors": [], "replicas": "x"}},
+            '[spec.replicas: Invalid value: "string": spec.replicas in body must be of type integer: "string", '
+            ".spec.replicas: Invalid value: 0: .spec.replicas accessor error: x is of the type string, expected int64]",
         ),
         (seldon("n", graph={}), "spec.predictors[0].graph.name: Required value"),
         (seldon("Bad_Name"), f'metadata.name: Invalid value: "Bad_Name": {SUBDOMAIN}'),

@@ -47,7 +47,7 @@ def test_only_the_health_and_version_paths_are_open(cluster: Cluster) -> None:
         ("GET", "/apis/apps/v1beta1/deployments", "", 404, "NotFound"),
         ("POST", "/api/v1/namespaces/default/pods/x/exec", "", 404, "NotFound"),
         ("GET", "/api/v1/namespaces/istio-system/services/istio-ingressgateway/proxy", "", 405, "MethodNotAllowed"),
-        ("DELETE", "/api/v1/namespaces/default/pods", "", 405, "MethodNotAllowed"),
+        ("DELETE", "/api/v1/pods", "", 405, "MethodNotAllowed"),
         ("POST", "/api/v1/namespaces/default/configmaps", "{", 400, "BadRequest"),
         ("POST", "/api/v1/namespaces/default/configmaps", "[]", 400, "BadRequest"),
         ("POST", "/api/v1/namespaces/default/configmaps", '{"kind": "Secret"}', 400, "BadRequest"),
