@@ -16,7 +16,7 @@ from starlette.responses import PlainTextResponse, Response, StreamingResponse
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from localcluster.kubernetes.api import answers, bodies, discovery, proxy, reading, scale, writing
+from localcluster.kubernetes.api import answers, bodies, deleting, discovery, proxy, reading, scale, writing
 from localcluster.kubernetes.api.logs import open_log
 from localcluster.kubernetes.api.resources import Call, check_subresource, parse_path
 from localcluster.kubernetes.api.watch import DEFAULT_SECONDS, Hub, Watch
@@ -115,9 +115,9 @@ def _answer(store: Store, call: Call) -> tuple[int, Any]:
     if call.method == "PATCH" and target.name:
         return 200, writing.patch(store, call)
     if call.method == "DELETE" and target.name and not target.subresource:
-        return 200, writing.delete(store, call)
+        return 200, deleting.delete(store, call)
     if call.method == "DELETE" and target.namespace and not target.name:
-        return 200, writing.delete_collection(store, call)
+        return 200, deleting.delete_collection(store, call)
     raise NotAllowed
 
 

@@ -1,10 +1,9 @@
-"""create, replace, patch and delete: bodies in, calls of the store, the stored object (or a Status) out."""
+"""create, replace and patch: bodies in, calls of the store, the stored object out."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from contextlib import suppress
 from typing import Any
 
 from localcluster.kubernetes.api import bodies
@@ -13,7 +12,6 @@ from localcluster.kubernetes.errors import (
     BadRequest,
     Cause,
     Invalid,
-    NotFound,
     Rejected,
     TooLarge,
     Unexplained,
@@ -31,22 +29,20 @@ _STRATEGIC = "application/strategic-merge-patch+json"
 _APPLY = "application/apply-patch+yaml"
 _OPERATIONS = 10_000
 _VALIDATION = ("Ignore", "Strict", "Warn")
-_PROPAGATION = ("Foreground", "Background", "Orphan")
-_DELETE_OPTIONS = "DeleteOptions"
 _METADATA_ORDER = ("name", "namespace", "uid", "resourceVersion", "generation", "creationTimestamp", "labels")
 _MANAGER_LENGTH = 128
 
 
 def create(store: Store, call: Call) -> Object:
     """POST."""
-    _check_options(call, "CreateOptions")
+    check_options(call, "CreateOptions")
     item = _read(call)
     return store.create(call.target.kind, item, dry_run=call.dry_run)
 
 
 def replace(store: Store, call: Call) -> Object:
     """PUT."""
-    _check_options(call, "UpdateOptions")
+    check_options(call, "UpdateOptions")
     item = _read(call)
     kind = call.target.kind
     if kind.custom and not item["metadata"].get("resourceVersion"):
@@ -59,7 +55,7 @@ def replace(store: Store, call: Call) -> Object:
 def patch(store: Store, call: Call) -> Object:
     """PATCH, in one of the formats that kubectl sends."""
     document, repeated = patch_document(call)
-    _check_options(call, "PatchOptions")
+    check_options(call, "PatchOptions")
 
     def change(old: Object) -> Object:
         new = applied(call, old, document)
@@ -81,43 +77,6 @@ def applied(call: Call, old: Object, document: Any) -> Object:
     if not isinstance(new, dict):
         raise Rejected
     return new
-
-
-def delete_collection(store: Store, call: Call) -> Object:
-    """DELETE of all that the selectors leave; answers with what they were."""
-    options, kind = _delete_options(call), call.target.kind
-    items = list(filter(call.matches, store.all(kind, call.target.namespace)[0]))
-    for item in items:
-        with suppress(NotFound):
-            _delete(store, call, options, item["metadata"]["namespace"], item["metadata"]["name"])
-    head = {"kind": f"{kind.name}List", "apiVersion": kind.api_version}
-    return head | {"metadata": {"resourceVersion": str(store.version())}, "items": items}
-
-
-def delete(store: Store, call: Call) -> Object:
-    """DELETE of one object."""
-    item = _delete(store, call, _delete_options(call), call.target.namespace, call.target.name)
-    kind = call.target.kind
-    if kind.returned or item["metadata"].get("deletionTimestamp"):
-        return item
-    details = {"name": call.target.name, "group": kind.group, "kind": kind.plural, "uid": item["metadata"]["uid"]}
-    present = {key: value for key, value in details.items() if value}
-    return {"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "details": present}
-
-
-def _delete(store: Store, call: Call, options: Object, namespace: str, name: str) -> Object:
-    grace = options.get("gracePeriodSeconds", call.number("gracePeriodSeconds"))
-    preconditions = options.get("preconditions") or {}
-    return store.delete(
-        call.target.kind,
-        namespace,
-        name,
-        propagation=options.get("propagationPolicy") or call.query.get("propagationPolicy") or "Background",
-        grace=grace,
-        uid=preconditions.get("uid", ""),
-        version=preconditions.get("resourceVersion", ""),
-        dry_run=bool(options.get("dryRun")) if call.body else call.dry_run,
-    )
 
 
 _APPLIED: dict[str, Callable[[Any, Any], Any]] = {
@@ -279,7 +238,8 @@ def _patched(call: Call, new: Object, document: Any, repeated: list[str]) -> Obj
     return new
 
 
-def _check_options(call: Call, options: str) -> None:
+def check_options(call: Call, options: str) -> None:
+    """Refuse what a write's options cannot be; `options` is their kind."""
     causes = []
     mode, manager = call.query.get("fieldValidation", ""), call.query.get("fieldManager", "")
     if call.query.get("dryRun", "All") != "All":
@@ -298,29 +258,3 @@ def in_order(item: Object) -> str:
     metadata = {key: item["metadata"][key] for key in _METADATA_ORDER if key in item["metadata"]} | item["metadata"]
     ordered = json.loads(json.dumps(item, sort_keys=True)) | {"metadata": metadata}
     return json.dumps(ordered, separators=(",", ":"), ensure_ascii=False)
-
-
-def _delete_options(call: Call) -> Object:
-    _check_options(call, _DELETE_OPTIONS)
-    if not call.body:
-        return {}
-    try:
-        options = bodies.parse(call.body)
-    except bodies.Unreadable as error:
-        raise Unexplained(f"couldn't get version/kind; json parse error: {error}") from error
-    if not isinstance(options, dict):
-        raise Unexplained(f"couldn't get version/kind; json parse error: {bodies.no_object(options)}")
-    name, version = options.get("kind") or _DELETE_OPTIONS, options.get("apiVersion") or "v1"
-    if name != _DELETE_OPTIONS:
-        words = f'no kind "{name}" is registered for version "{version}" in scheme "pkg/runtime/scheme.go:100"'
-        raise Unexplained(words)
-    policy, path = options.get("propagationPolicy"), "propagationPolicy"
-    if policy is not None and options.get("orphanDependents") is not None:
-        cause = Cause.invalid(path, policy, "orphanDependents and deletionPropagation cannot be both set")
-        raise Invalid(_DELETE_OPTIONS, "meta.k8s.io", "", [cause])
-    if policy not in (None, *_PROPAGATION):
-        cause = Cause.unsupported(path, str(policy), *_PROPAGATION, "nil")
-        raise Invalid(_DELETE_OPTIONS, "meta.k8s.io", "", [cause])
-    if not isinstance(options.get("gracePeriodSeconds"), int | None):
-        raise Unexplained("gracePeriodSeconds of DeleteOptions is not a number")
-    return options

@@ -28,7 +28,8 @@ from localcluster.kubernetes.errors import (
     Unexplained,
     named,
 )
-from localcluster.kubernetes.state.kinds import BY_RESOURCE, DEPLOYMENT, NAMESPACE, POD, SELDON, Kind, Object
+from localcluster.kubernetes.state.kinds import BY_RESOURCE, NAMESPACE, POD, SELDON, Kind, Object
+from localcluster.kubernetes.state.versions import check_versions, count_change, without_empty
 
 HISTORY = 2000
 """How many changes a watch can reach back."""
@@ -65,36 +66,6 @@ def now() -> str:
 def random_suffix() -> str:
     """Five letters and digits, as `generateName` appends them."""
     return "".join(secrets.choice(string.ascii_lowercase + string.digits) for _ in range(5))
-
-
-def _check_versions(kind: Kind, old: Object, new: Object) -> None:
-    """Refuse a write based on another version of the object, or on another object of the same name."""
-    version = new.get("resourceVersion") or old["resourceVersion"]
-    if not str(version).isdecimal():
-        raise Unexplained(f'strconv.ParseUint: parsing "{version}": invalid syntax')
-    if new.get("uid") not in (None, "", old["uid"]):
-        key = "/".join(filter(None, (kind.group * kind.custom, kind.plural, old.get("namespace", ""), old["name"])))
-        words = f"UID in precondition: {new['uid']}, UID in object meta: {old['uid']}"
-        words = f"ResourceVersion: 0, AdditionalErrorMsg: Precondition failed: {words}"
-        raise Conflict(kind.resource, old["name"], f"{_STORAGE}, Key: /registry/{key}, {words}")
-    if version != old["resourceVersion"]:
-        raise Conflict(kind.resource, old["name"])
-
-
-_LISTS = ("labels", "annotations", "finalizers", "ownerReferences")
-_STORAGE = "StorageError: invalid object, Code: 4"
-
-
-def _count_change(kind: Kind, old: Object, new: Object) -> None:
-    """A new generation for another spec; a Deployment counts its annotations in."""
-    noted = kind is DEPLOYMENT and new["metadata"].get("annotations") != old["metadata"].get("annotations")
-    if "generation" in new["metadata"] and (noted or new.get("spec") != old.get("spec")):
-        new["metadata"]["generation"] += 1
-
-
-def _without_empty(metadata: Object) -> Object:
-    """The metadata without labels, annotations, finalizers and owners of which there are none."""
-    return {key: value for key, value in metadata.items() if value or key not in _LISTS}
 
 
 class Store:
@@ -183,7 +154,7 @@ class Store:
                 metadata.pop(field, None)
             if kind.status:
                 item.pop("status", None)
-            metadata = item["metadata"] = _without_empty(metadata)
+            metadata = item["metadata"] = without_empty(metadata)
             self._admission(kind, item, None)
             if self.find(kind, metadata.get("namespace", ""), metadata["name"]):
                 raise AlreadyExists(kind.resource, metadata["name"])
@@ -213,13 +184,13 @@ class Store:
             old = self.get(kind, namespace, name)
             new = change(copy.deepcopy(old))
             metadata = new.get("metadata") or {}
-            _check_versions(kind, old["metadata"], metadata)
+            check_versions(kind, old["metadata"], metadata)
             if status:
                 new = old | {"status": new.get("status")}
             else:
                 new = self._main_part(kind, old, new)
                 self._admission(kind, new, old)
-                _count_change(kind, old, new)
+                count_change(kind, old, new)
             if new == old:
                 return old
             if dry_run:
@@ -322,7 +293,7 @@ class Store:
         before = old["metadata"]
         metadata = {key: value for key, value in (new.get("metadata") or {}).items() if key not in _SERVER_OWNED}
         metadata |= {key: before[key] for key in (*_SERVER_OWNED, "resourceVersion") if key in before}
-        metadata = new["metadata"] = _without_empty(metadata)
+        metadata = new["metadata"] = without_empty(metadata)
         if kind.status:
             new.pop("status", None)
             if "status" in old:

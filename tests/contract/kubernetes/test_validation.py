@@ -12,33 +12,13 @@ from tests.contract.kubernetes.objects import (
     deployment,
     secret,
     seldon,
-    service,
     with_container,
     with_pod,
 )
 from tests.contract.kubernetes.server import Namespace, failure
+from tests.contract.kubernetes.words import KEY, LABEL, QUANTITY, SUBDOMAIN, VALUE
 
 SELDON = "seldondeployments.machinelearning.seldon.io"
-SUBDOMAIN = (
-    "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or '.', and must start and "
-    "end with an alphanumeric character (e.g. 'example.com', regex used for validation is "
-    "'[a-z0-9]([-a-z0-9]*[a-z0-9])?(\\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*')"
-)
-LABEL = (
-    "a lowercase RFC 1123 label must consist of lower case alphanumeric characters or '-', and must start and end with "
-    "an alphanumeric character (e.g. 'my-name',  or '123-abc', regex used for validation is "
-    "'[a-z0-9]([-a-z0-9]*[a-z0-9])?')"
-)
-VALUE = (
-    "a valid label must be an empty string or consist of alphanumeric characters, '-', '_' or '.', and must start and "
-    "end with an alphanumeric character (e.g. 'MyValue',  or 'my_value',  or '12345', regex used for validation is "
-    "'(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?')"
-)
-KEY = (
-    "a valid config key must consist of alphanumeric characters, '-', '_' or '.' (e.g. 'key.name',  or 'KEY_NAME',  or "
-    "'key-name', regex used for validation is '[-._a-zA-Z0-9]+')"
-)
-QUANTITY = "quantities must match the regular expression '^([+-]?[0-9.]+)([eEinumkKMGTP]*[-+]?[0-9]*)$'"
 
 
 @pytest.mark.parametrize(
@@ -100,119 +80,6 @@ def test_config_maps(shared: Namespace, item: Object, words: str) -> None:
 def test_secrets(shared: Namespace, fields: Object, words: str) -> None:
     answer = shared.post("secrets", secret("n", **fields))
     assert (answer.status, answer.body["message"]) == (422, f'Secret "n" is invalid: {words}')
-
-
-CONTAINER = "spec.template.spec.containers[0]"
-
-
-@pytest.mark.parametrize(
-    ("item", "words"),
-    [
-        (
-            deployment("n", selector={"matchLabels": {"x": "y"}}),
-            'spec.template.metadata.labels: Invalid value: map[string]string{"app":"n"}: `selector` does not match '
-            "template `labels`",
-        ),
-        (deployment("n", replicas=-1), "spec.replicas: Invalid value: -1: must be greater than or equal to 0"),
-        (
-            deployment("n", progressDeadlineSeconds=0),
-            "spec.progressDeadlineSeconds: Invalid value: 0: must be greater than minReadySeconds",
-        ),
-        (
-            deployment("n", strategy={"type": "Recreate", "rollingUpdate": {"maxSurge": 1}}),
-            "spec.strategy.rollingUpdate: Forbidden: may not be specified when strategy `type` is 'Recreate'",
-        ),
-        (with_pod(containers=[]), "spec.template.spec.containers: Required value"),
-        (
-            with_pod(restartPolicy="Never"),
-            'spec.template.spec.restartPolicy: Unsupported value: "Never": supported values: "Always"',
-        ),
-        (
-            with_pod(containers=[{"name": "a", "image": "x"}, {"name": "a", "image": "y"}]),
-            'spec.template.spec.containers[1].name: Duplicate value: "a"',
-        ),
-        (
-            with_pod(volumes=[{"name": "x", "emptyDir": {}}, {"name": "x", "emptyDir": {}}]),
-            'spec.template.spec.volumes[1].name: Duplicate value: "x"',
-        ),
-        (
-            deployment(
-                "n", selector={"matchLabels": {"app": "n"}, "matchExpressions": [{"key": "a", "operator": "No"}]}
-            ),
-            '[spec.selector.matchExpressions[0].operator: Invalid value: "No": not a valid selector operator, '
-            'spec.selector: Invalid value: v1.LabelSelector{MatchLabels:map[string]string{"app":"n"}, '
-            'MatchExpressions:[]v1.LabelSelectorRequirement{v1.LabelSelectorRequirement{Key:"a", Operator:"No", '
-            "Values:[]string(nil)}}}: invalid label selector]",
-        ),
-        (with_container(image=None), f"{CONTAINER}.image: Required value"),
-        (with_container(name="Bad_Name"), f'{CONTAINER}.name: Invalid value: "Bad_Name": {LABEL}'),
-        (
-            with_container(imagePullPolicy="Sometimes"),
-            f'{CONTAINER}.imagePullPolicy: Unsupported value: "Sometimes": supported values: "Always", "IfNotPresent", '
-            '"Never"',
-        ),
-        (
-            with_container(ports=[{"containerPort": 70000}]),
-            f"{CONTAINER}.ports[0].containerPort: Invalid value: 70000: must be between 1 and 65535, inclusive",
-        ),
-        (
-            with_container(env=[{"name": "a=b"}]),
-            f'{CONTAINER}.env[0].name: Invalid value: "a=b": a valid environment variable name must consist only of '
-            "printable ASCII characters other than '='",
-        ),
-        (
-            with_container(volumeMounts=[{"name": "x", "mountPath": "/x"}]),
-            f'{CONTAINER}.volumeMounts[0].name: Not found: "x"',
-        ),
-        (
-            with_container(readinessProbe={"periodSeconds": 5}),
-            f"{CONTAINER}.readinessProbe: Required value: must specify a handler type",
-        ),
-        (
-            with_container(resources={"limits": {"cpu": "1"}, "requests": {"cpu": "2"}}),
-            f'{CONTAINER}.resources.requests: Invalid value: "2": must be less than or equal to cpu limit of 1',
-        ),
-    ],
-)
-def test_deployments(shared: Namespace, item: Object, words: str) -> None:
-    answer = shared.post("deployments.apps", item)
-    assert (answer.status, answer.body["message"]) == (422, f'Deployment.apps "n" is invalid: {words}')
-    assert answer.body["details"]["group"] == "apps"
-
-
-def test_a_deployment_without_anything(shared: Namespace) -> None:
-    answer = shared.post("deployments.apps", {"metadata": {"name": "n"}})
-    assert answer.body["message"] == (
-        'Deployment.apps "n" is invalid: [spec.selector: Required value, spec.template.metadata.labels: Invalid value: '
-        "map[string]string(nil): `selector` does not match template `labels`, spec.template.spec.containers: Required "
-        "value]"
-    )
-
-
-@pytest.mark.parametrize(
-    ("item", "words"),
-    [
-        (service("n", ports=[]), "spec.ports: Required value"),
-        (
-            service("n", ports=[{"port": 0}]),
-            "[spec.ports[0].port: Invalid value: 0: must be between 1 and 65535, inclusive, spec.ports[0].targetPort: "
-            "Invalid value: 0: must be between 1 and 65535, inclusive]",
-        ),
-        (
-            service("n", ports=[{"port": 80}, {"port": 81}]),
-            "[spec.ports[0].name: Required value, spec.ports[1].name: Required value]",
-        ),
-        (
-            service("n", type="Bogus"),
-            'spec.type: Unsupported value: "Bogus": supported values: "ClusterIP", "ExternalName", "LoadBalancer", '
-            '"NodePort"',
-        ),
-        (service("n", selector={"a": "b c"}), f'spec.selector: Invalid value: "b c": {VALUE}'),
-    ],
-)
-def test_services(shared: Namespace, item: Object, words: str) -> None:
-    answer = shared.post("services", item)
-    assert (answer.status, answer.body["message"]) == (422, f'Service "n" is invalid: {words}')
 
 
 @pytest.mark.parametrize(
