@@ -7,10 +7,11 @@ PachdError (UNKNOWN, as upstream sends whatever has no code)
 ├── ProjectInUse            a project that is to go still has repos
 ├── BranchInUse             a branch that is to go is what others are computed from
 ├── ProvenanceCycle         a branch would be computed from itself
+├── EndOfTransaction        two branches of one repo would be joined
 ├── CommitFinished          a write to, or a second finish of, a finished commit
 ├── NotFinished             what is asked for cannot be told of an open commit
 ├── InvalidArgument         a message lacks what the call needs
-├── BadSpec                 a pipeline's specification has an unknown field or a wrong type
+│   └── BadSpec             a pipeline's specification has an unknown field or a wrong type
 ├── Unimplemented           a part of an otherwise served call
 ├── Unauthenticated         the token is missing or wrong
 └── DataLoss                a stored blob no longer has the bytes it was stored with
@@ -34,6 +35,8 @@ def during(what: str) -> Iterator[None]:
     """Put what was being done in front of the words of a PachdError of the block, as upstream wraps its errors."""
     try:
         yield
+    except EndOfTransaction:
+        raise
     except PachdError as error:
         error.args = (f"{what}: {error}",)
         raise
@@ -113,6 +116,10 @@ class ProvenanceCycle(PachdError):
         super().__init__(f"create branch: update head: {words}")
 
 
+class EndOfTransaction(PachdError):
+    """What was done cannot stay; upstream finds that after everything, so it does not say during what."""
+
+
 class CommitFinished(PachdError):
     """A write to, or a second finish of, a finished commit."""
 
@@ -134,14 +141,9 @@ class InvalidArgument(PachdError):
 
     code = "INVALID_ARGUMENT"
 
-    def __init__(self, detail: str) -> None:
-        super().__init__(f"validate request: {detail}")
 
-
-class BadSpec(PachdError):
+class BadSpec(InvalidArgument):
     """A pipeline's specification has an unknown field or a value of the wrong type."""
-
-    code = "INVALID_ARGUMENT"
 
     def __init__(self, detail: str) -> None:
         super().__init__(f"could not make effective spec: {detail}")

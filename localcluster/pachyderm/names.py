@@ -17,7 +17,8 @@ LONGEST_PROJECT_NAME = 51
 _NAME = re.compile(r"[a-zA-Z0-9_-]+")
 _COMMIT_ID = re.compile(r"[\da-f]{12}4[\da-f]{19}")
 _ANCESTRY = re.compile(r"(?P<base>[^\^.]+)(?:(?P<carets>\^+)(?P<back>\d*)|\.(?P<forward>\d+))?")
-_PRINTABLE = re.compile(r"[ -~]*")
+_VERSION = re.compile(r"([^^~.]*)([\^~.]?)(.*)", re.DOTALL)
+_PRINTABLE = re.compile(r"[ -~]+")
 GLOBBING = frozenset("*?[]{}!()@+^")
 """What makes a path a glob, and may not be in a file's path."""
 
@@ -38,6 +39,11 @@ class RepoName:
     def key(self) -> str:
         """The name with the type always in it, as some of upstream's errors have it."""
         return f"{self.project}/{self.name}.{self.type}"
+
+    @property
+    def row(self) -> str:
+        """The name as the errors of upstream's database have it."""
+        return f"repo (id=0, project={self.project}, name={self.name}, type={self.type})"
 
 
 @dataclass(frozen=True)
@@ -80,14 +86,23 @@ def parse_ancestry(reference: str) -> Ancestry:
     """Read `master`, `master^`, `master^^`, `master^2` or `master.1`.  Raises PachdError on anything else."""
     match = _ANCESTRY.fullmatch(reference)
     if match is None:
-        form = "use <branch>, <id>, <either>^<n> or <branch>.<n>"
-        raise PachdError(f"count offset and clean: invalid ancestry format ({reference}): {form}")
+        raise PachdError("count offset and clean: invalid ancestry format")
     if match["forward"]:
         return Ancestry(match["base"], forward=int(match["forward"]))
     back = len(match["carets"] or "")
     if match["back"]:
         back += int(match["back"]) - 1
     return Ancestry(match["base"], back)
+
+
+def parse_version(name: str) -> Ancestry:
+    """Read a pipeline's name, or `name^2` for an older version.  Raises PachdError on anything else."""
+    base, sign, rest = _VERSION.fullmatch(name).groups()  # type: ignore[union-attr]
+    if other := "" if rest.isdigit() else rest.replace(sign, ""):
+        raise PachdError(f'invalid ancestry syntax "{name}", cannot mix {sign} and {other[0]} characters')
+    if sign == ".":
+        raise PachdError("cannot inspect future pipelines")
+    return Ancestry(base, int(rest) if rest.isdigit() else len(sign + rest))
 
 
 def check_name(name: str) -> None:
@@ -102,12 +117,17 @@ def clean_path(path: str) -> str:
 
 
 def check_path(path: str) -> None:
-    """Raise PachdError unless a file may be put at `path`."""
+    """Raise PachdError unless a file or a directory may have the path."""
     if not _PRINTABLE.fullmatch(path):
         raise PachdError(f"path ({path}) invalid: only printable ASCII characters allowed")
     if found := next((character for character in path if character in GLOBBING), ""):
         raise PachdError(f"path ({path}) invalid: globbing character ({found}) not allowed in path")
     if {".", ".."} & set(path.split("/")):
         raise PachdError(f"path ({path}) invalid: relative file paths are not allowed")
+
+
+def check_file(path: str) -> None:
+    """Raise PachdError unless a file may be put at `path`."""
+    check_path(path)
     if clean_path(path) == "/":
         raise PachdError(f"path ({path}) invalid: a file needs a name")

@@ -7,51 +7,54 @@ from collections.abc import Iterator
 from betterproto.lib.google.protobuf import Empty
 from pachyderm_sdk.api import pfs
 
-from localcluster.pachyderm.errors import InvalidArgument, NotFinished, during
-from localcluster.pachyderm.names import CommitName
+from localcluster.pachyderm.errors import NotFinished, NotFound, PachdError, during
 from localcluster.pachyderm.servicer import wire
 from localcluster.pachyderm.servicer.session import Session
+from localcluster.pachyderm.servicer.validation import given
 from localcluster.pachyderm.state import commit_sets, commits, history, repos, trees
 from localcluster.pachyderm.state.commits import CommitState, Origin
 from localcluster.pachyderm.state.database import Transaction
 
 
 def start_commit(request: pfs.StartCommitRequest, session: Session) -> pfs.Commit:
-    parent = request.parent
-    repo = request.branch.repo if request.branch.repo.name else parent.repo
-    name = wire.repo_name(repo)
-    base = CommitName(name, parent.id or "", parent.branch.name or "")
+    parent = wire.optional_commit_name(request, "parent")
     with session.write() as tx, during("start commit in transaction"):
-        commit = history.start(tx, name, request.branch.name, base, request.description)
+        if not request.branch.name:
+            raise PachdError("branch must be specified")
+        commit = history.start(tx, *wire.branch_name(request), parent, request.description)
     return wire.commit_message(commit)
 
 
 def finish_commit(request: pfs.FinishCommitRequest, session: Session) -> Empty:
+    with during("check new file commit"):
+        name = wire.commit_name(request)
     with session.write() as tx:
         with during("finish commit in transaction"):
-            commit = commits.resolve(tx, wire.commit_name(request.commit))
+            commit = commits.resolve(tx, name)
         history.finish(tx, commit, request.description, request.error)
     return Empty()
 
 
 def clear_commit(request: pfs.ClearCommitRequest, session: Session) -> Empty:
     with session.write() as tx:
-        history.clear(tx, commits.resolve(tx, wire.commit_name(request.commit)))
+        history.clear(tx, commits.resolve(tx, wire.commit_name(request)))
     return Empty()
 
 
 def inspect_commit(request: pfs.InspectCommitRequest, session: Session) -> pfs.CommitInfo:
     with session.read() as tx:
-        number = commits.resolve(tx, wire.commit_name(request.commit)).number
+        number = commits.resolve(tx, wire.commit_name(request)).number
     return _in_state(session, number, request.wait) or pfs.CommitInfo()
 
 
 def _in_state(session: Session, number: int, state: int) -> pfs.CommitInfo | None:
     """Wait until the commit is at least in `state`; None once the caller has gone."""
 
+    wanted = state if state in tuple(CommitState) else CommitState.STARTED
+
     def look(tx: Transaction) -> pfs.CommitInfo | None:
         commit = commits.get(tx, number)
-        return wire.commit_info(tx, commit) if commits.relations(tx, commit).state >= state else None
+        return wire.commit_info(tx, commit) if commits.relations(tx, commit).state >= wanted else None
 
     return session.wait(look)
 
@@ -60,9 +63,9 @@ def list_commit(request: pfs.ListCommitRequest, session: Session) -> Iterator[pf
     with session.read() as tx:
         found = commit_sets.list_commits(
             tx,
-            wire.repo_name(request.repo) if request.repo.name else None,
-            to=wire.optional_commit_name(request.to),
-            since=wire.optional_commit_name(request.from_),
+            wire.repo_name(request),
+            to=wire.optional_commit_name(request, "to"),
+            since=wire.optional_commit_name(request, "from_"),
             origin=Origin(request.origin_kind) if request.origin_kind and not request.all else None,
             started_before=wire.microseconds(request.started_time),
             reverse=request.reverse,
@@ -75,7 +78,7 @@ def list_commit(request: pfs.ListCommitRequest, session: Session) -> Iterator[pf
 def find_commits(request: pfs.FindCommitsRequest, session: Session) -> Iterator[pfs.FindCommitsResponse]:
     """The commits of a line that changed one path, then the oldest one looked at."""
     with session.read() as tx:
-        line = commits.history(tx, commits.resolve(tx, wire.commit_name(request.start)))
+        line = commits.history(tx, commits.resolve(tx, wire.commit_name(request, "start")))
         found = 0
         for searched, commit in enumerate(line):
             if commit.finished is None:
@@ -90,8 +93,13 @@ def find_commits(request: pfs.FindCommitsRequest, session: Session) -> Iterator[
 
 def subscribe_commit(request: pfs.SubscribeCommitRequest, session: Session) -> Iterator[pfs.CommitInfo]:
     with session.read() as tx:
-        repo = repos.get(tx, wire.repo_name(request.repo))
-        start = wire.optional_commit_name(request.from_)
+        name = wire.repo_name(request)
+        repo = repos.find(tx, name)
+        if repo is None:
+            raise NotFound(f"get repo ID: {name.row} not found")
+        start = wire.optional_commit_name(request, "from_")
+        if start and start.repo != repo.name:
+            raise PachdError(f"the `from` commit needs to be from repo {repo.name}")
         last = commits.resolve(tx, start).number if start else 0
     state = request.state or CommitState.STARTED
     origin = request.origin_kind if not request.all else 0
@@ -113,6 +121,8 @@ def subscribe_commit(request: pfs.SubscribeCommitRequest, session: Session) -> I
 
 def inspect_commit_set(request: pfs.InspectCommitSetRequest, session: Session) -> Iterator[pfs.CommitInfo]:
     with session.read() as tx:
+        if not given(request, "commit_set"):
+            raise PachdError("commitset cannot be nil")
         found = commit_sets.with_provenance(tx, commit_sets.get(tx, request.commit_set.id))
     for commit in found:
         info = _in_state(session, commit.number, CommitState.FINISHED if request.wait else CommitState.STARTED)
@@ -135,31 +145,27 @@ def list_commit_set(request: pfs.ListCommitSetRequest, session: Session) -> Iter
 
 def squash_commit_set(request: pfs.SquashCommitSetRequest, session: Session) -> Empty:
     with session.write() as tx:
-        commit_sets.squash(tx, commit_sets.whole_set(tx, _set_id(request)))
+        if not given(request, "commit_set"):
+            raise PachdError("commitset cannot be nil")
+        commit_sets.squash(tx, commit_sets.whole_set(tx, request.commit_set.id))
     return Empty()
 
 
 def drop_commit_set(request: pfs.DropCommitSetRequest, session: Session) -> Empty:
     with session.write() as tx:
-        commit_sets.drop(tx, commit_sets.whole_set(tx, _set_id(request)))
+        commit_sets.drop(tx, commit_sets.whole_set(tx, request.commit_set.id))
     return Empty()
-
-
-def _set_id(request: pfs.SquashCommitSetRequest | pfs.DropCommitSetRequest) -> str:
-    if not request.commit_set.id:
-        raise InvalidArgument("a commit set id is required")
-    return str(request.commit_set.id)
 
 
 def squash_commit(request: pfs.SquashCommitRequest, session: Session) -> pfs.SquashCommitResponse:
     with session.write() as tx:
-        commit = commits.resolve(tx, wire.commit_name(request.commit))
+        commit = commits.resolve(tx, wire.commit_name(request))
         commit_sets.squash(tx, commit_sets.with_subvenance(tx, commit, "squash", recursive=request.recursive))
     return pfs.SquashCommitResponse()
 
 
 def drop_commit(request: pfs.DropCommitRequest, session: Session) -> pfs.DropCommitResponse:
     with session.write() as tx:
-        commit = commits.resolve(tx, wire.commit_name(request.commit))
+        commit = commits.resolve(tx, wire.commit_name(request))
         commit_sets.drop(tx, commit_sets.with_subvenance(tx, commit, "drop", recursive=request.recursive))
     return pfs.DropCommitResponse()

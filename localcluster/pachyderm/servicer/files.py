@@ -5,17 +5,19 @@ from __future__ import annotations
 import io
 import tarfile
 from collections.abc import Iterator
+from typing import NoReturn
 
-from betterproto import which_one_of
+from betterproto import Message, which_one_of
 from betterproto.lib.google.protobuf import Empty
 from pachyderm_sdk.api import pfs
 
 from localcluster.pachyderm.blobs import Blobs
-from localcluster.pachyderm.errors import PachdError, Unimplemented, during
+from localcluster.pachyderm.errors import FileNotFound, PachdError, Unimplemented, during
 from localcluster.pachyderm.servicer import wire
 from localcluster.pachyderm.servicer.content import Content
 from localcluster.pachyderm.servicer.session import Session
 from localcluster.pachyderm.servicer.uploads import Upload
+from localcluster.pachyderm.servicer.validation import given
 from localcluster.pachyderm.state import commits, files, history, trees
 from localcluster.pachyderm.state.commits import Commit
 from localcluster.pachyderm.state.database import Transaction
@@ -28,9 +30,11 @@ MESSAGE = 2 * 1024 * 1024
 def modify_file(requests: Iterator[Content | pfs.ModifyFileRequest], session: Session) -> Empty | None:
     first = next(requests, None)
     kind, commit = ("", None) if first is None or isinstance(first, Content) else which_one_of(first, "body")
+    if first is None:
+        raise PachdError("EOF")
     if kind != "set_commit":
         raise PachdError("first message must be a commit")
-    name = wire.commit_name(commit)
+    name = wire.commit_of(commit)
     with session.read() as tx:
         history.writable(tx, name)
     with Upload(session.blobs) as upload:
@@ -42,16 +46,20 @@ def modify_file(requests: Iterator[Content | pfs.ModifyFileRequest], session: Se
     return Empty()
 
 
-def _open(tx: Transaction, file: pfs.File) -> Commit:
-    return trees.readable(tx, wire.commit_name(file.commit))
+def _open(tx: Transaction, request: Message, field: str = "file") -> Commit:
+    return trees.readable(tx, wire.file_commit_name(request, field))
 
 
 def get_file(request: pfs.GetFileRequest, session: Session) -> Iterator[bytes]:
     _no_url(request)
+    if request.offset < 0:
+        raise PachdError("offset cannot be negative")
     with session.read() as tx:
+        name = wire.file_commit_name(request)
         with during("get file"):
-            commit = _open(tx, request.file)
-        node = files.regular_file(tx, commit, request.file.path or "/")
+            commit = trees.readable(tx, name)
+            found = files.glob(tx, commit, request.file.path or "/")
+        node = files.only_file(found or _missing(request.file))
     for data in session.blobs.read(node.pieces or [], request.offset, MESSAGE):
         yield wire.bytes_value(data)
 
@@ -59,11 +67,8 @@ def get_file(request: pfs.GetFileRequest, session: Session) -> Iterator[bytes]:
 def get_file_tar(request: pfs.GetFileRequest, session: Session) -> Iterator[bytes]:
     _no_url(request)
     with session.read() as tx:
-        commit = _open(tx, request.file)
-        pattern = request.file.path or "/"
-        found = files.glob(tx, commit, pattern, contents=True)
-        if not found:
-            files.regular_file(tx, commit, pattern)
+        commit = _open(tx, request)
+        found = files.glob(tx, commit, request.file.path or "/", contents=True) or _missing(request.file)
     yield from map(wire.bytes_value, _batched(_tar(session.blobs, commit, found)))
 
 
@@ -98,20 +103,26 @@ def _batched(parts: Iterator[bytes]) -> Iterator[bytes]:
 
 def inspect_file(request: pfs.InspectFileRequest, session: Session) -> pfs.FileInfo:
     with session.read() as tx:
-        commit = _open(tx, request.file)
-        return wire.file_info(commit, files.inspect(tx, commit, request.file.path or "/"))
+        commit = _open(tx, request)
+        return wire.file_info(commit, files.inspect(tx, commit, request.file.path or "/") or _missing(request.file))
+
+
+def _missing(file: pfs.File) -> NoReturn:
+    """Raise FileNotFound with path and commit as the caller named them: by a branch, the commit has no id."""
+    name = wire.commit_name(file)
+    raise FileNotFound(file.path, name.repo, name.id)
 
 
 def list_file(request: pfs.ListFileRequest, session: Session) -> Iterator[bytes]:
     with session.read() as tx:
-        commit = _open(tx, request.file)
+        commit = _open(tx, request)
         found = files.list_files(tx, commit, request.file.path or "/")
     yield from wire.file_infos(commit, _page(found, request))
 
 
 def walk_file(request: pfs.WalkFileRequest, session: Session) -> Iterator[bytes]:
     with session.read() as tx:
-        commit = _open(tx, request.file)
+        commit = _open(tx, request)
         found = files.walk(tx, commit, request.file.path or "/")
     yield from wire.file_infos(commit, _page(found, request))
 
@@ -123,21 +134,18 @@ def _page(found: list[Node], request: pfs.ListFileRequest | pfs.WalkFileRequest)
 
 def glob_file(request: pfs.GlobFileRequest, session: Session) -> Iterator[bytes]:
     with session.read() as tx:
-        commit = trees.readable(tx, wire.commit_name(request.commit))
+        commit = trees.readable(tx, wire.commit_name(request))
         found = files.glob(tx, commit, request.pattern)
     yield from wire.file_infos(commit, found)
 
 
 def diff_file(request: pfs.DiffFileRequest, session: Session) -> Iterator[pfs.DiffFileResponse]:
     with session.read() as tx:
-        new = _open(tx, request.new_file)
-        named = request.old_file.commit.repo.name or request.old_file.commit.branch.repo.name
-        source = request.old_file if named else request.new_file
-        old: Commit | None = None
-        if named:
-            old = _open(tx, source)
-        elif new.parent is not None:
-            old = commits.get(tx, new.parent)
+        new = _open(tx, request, "new_file")
+        old = commits.get(tx, new.parent) if new.parent is not None else None
+        source = request.new_file
+        if given(request, "old_file"):
+            old, source = _open(tx, request, "old_file"), request.old_file
         pairs = list(
             files.diff(
                 tx,

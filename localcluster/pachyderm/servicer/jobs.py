@@ -6,15 +6,17 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import TypeVar
 
+from betterproto import Message
 from betterproto.lib.google.protobuf import Empty
 from pachyderm_sdk.api import pps, transaction
 
 from localcluster.pachyderm.clock import now
-from localcluster.pachyderm.errors import PachdError, Unimplemented
+from localcluster.pachyderm.errors import NotFound, PachdError, Unimplemented, during
 from localcluster.pachyderm.names import DEFAULT_PROJECT, CommitName, new_commit_id
 from localcluster.pachyderm.pipelines import inputs
 from localcluster.pachyderm.servicer import pps_wire, wire
 from localcluster.pachyderm.servicer.session import Session
+from localcluster.pachyderm.servicer.validation import given
 from localcluster.pachyderm.specs import spec as specs
 from localcluster.pachyderm.state import commits, datums, jobs, pipelines
 from localcluster.pachyderm.state.database import Transaction
@@ -24,15 +26,15 @@ from localcluster.pachyderm.state.jobs import Job
 T = TypeVar("T")
 
 
-def _get(tx: Transaction, job: pps.Job) -> Job:
-    if not job.id:
-        raise PachdError("must specify a job")
-    return jobs.get(tx, *pps_wire.pipeline_name(job.pipeline), job.id)
+def _get(tx: Transaction, request: Message, missing: str = "must specify a job") -> Job:
+    if not given(request, "job"):
+        raise PachdError(missing)
+    return jobs.get(tx, *pps_wire.pipeline_name(request.job.pipeline), request.job.id)
 
 
 def inspect_job(request: pps.InspectJobRequest, session: Session) -> pps.JobInfo:
     with session.read() as tx:
-        job = _get(tx, request.job)
+        job = _get(tx, request)
     return _inspect(session, job, wait=request.wait, details=request.details) or pps.JobInfo()
 
 
@@ -74,13 +76,13 @@ def _in_state(job: Job, wanted: set[str]) -> bool:
 
 
 def _select(tx: Transaction, request: pps.ListJobRequest) -> list[Job]:
-    name = pps_wire.pipeline_name(request.pipeline) if request.pipeline.name else None
+    name = pps_wire.pipeline_name(request.pipeline) if given(request, "pipeline") else None
     versions = {
         (pipeline.number, pipeline.version)
         for pipeline in pipelines.list_versions(tx, name=name, history=request.history)
         if pps_wire.named(request.projects, pipeline.project)
     }
-    sets = [_sets_from(tx, wire.commit_name(commit)) for commit in request.input_commit]
+    sets = [_sets_from(tx, wire.commit_of(commit)) for commit in request.input_commit]
     return [
         job
         for job in jobs.select(tx, "ORDER BY j.number")
@@ -96,6 +98,8 @@ def _sets_from(tx: Transaction, name: CommitName) -> set[str]:
 
 def list_job_set(request: pps.ListJobSetRequest, session: Session) -> Iterator[pps.JobSetInfo]:
     wanted = pps_wire.states(request.jq_filter)
+    if request.number < 0:
+        raise PachdError("number must be non-negative")
     sets: dict[str, list[Job]] = {}
     with session.read() as tx:
         for job in jobs.select(tx, "ORDER BY j.number"):
@@ -117,10 +121,12 @@ def _page(found: list[T], created: Callable[[T], int], request: pps.ListJobReque
     marker = wire.microseconds(request.pagination_marker)
     if marker is not None:
         found = [t for t in found if (created(t) > marker if request.reverse else created(t) < marker)]
-    return found[: request.number] if request.number else found
+    return found[: request.number] if request.number > 0 else found
 
 
 def subscribe_job(request: pps.SubscribeJobRequest, session: Session) -> Iterator[pps.JobInfo]:
+    if not given(request, "pipeline"):
+        raise PachdError("pipeline must be specified")
     project, name = pps_wire.pipeline_name(request.pipeline)
     last = 0
 
@@ -142,13 +148,13 @@ def subscribe_job(request: pps.SubscribeJobRequest, session: Session) -> Iterato
 
 def stop_job(request: pps.StopJobRequest, session: Session) -> Empty:
     with session.write() as tx:
-        jobs.stop(tx, _get(tx, request.job), request.reason or "job stopped")
+        jobs.stop(tx, _get(tx, request, "Job must be specified"), request.reason or "job stopped")
     return Empty()
 
 
 def delete_job(request: pps.DeleteJobRequest, session: Session) -> Empty:
     with session.write() as tx:
-        jobs.delete(tx, _get(tx, request.job))
+        jobs.delete(tx, _get(tx, request, "job cannot be nil"))
     return Empty()
 
 
@@ -160,8 +166,10 @@ def batch_transaction(request: transaction.BatchTransactionRequest, session: Ses
             "transaction_v2.API/BatchTransaction: the local cluster's pachd serves no transaction but `stop job <id>`"
         )
     with session.write() as tx:
-        for stop in stops:
-            jobs.stop(tx, _get(tx, stop.job), stop.reason or "job stopped")
+        for at, stop in enumerate(stops, 1):
+            with during(f"error running request {at} of {len(stops)}"):
+                job = _get(tx, stop, "Job must be specified")
+            jobs.stop(tx, job, stop.reason or "job stopped")
     return transaction.TransactionInfo(
         transaction=transaction.Transaction(id=new_commit_id()),
         requests=request.requests,
@@ -174,7 +182,7 @@ def inspect_datum(request: pps.InspectDatumRequest, session: Session) -> pps.Dat
     if not request.datum.id:
         raise PachdError("must specify a datum")
     with session.read() as tx:
-        job = _get(tx, request.datum.job)
+        job = _get(tx, request.datum)
         datum = next((datum for datum in _datums(tx, job) if datum.id == request.datum.id), None)
         if datum is None:
             raise PachdError(f"datum {request.datum.id} not found in job {job}")
@@ -183,7 +191,7 @@ def inspect_datum(request: pps.InspectDatumRequest, session: Session) -> pps.Dat
 
 def restart_datum(request: pps.RestartDatumRequest, session: Session) -> Empty:
     with session.read() as tx:
-        job = _get(tx, request.job)
+        job = _get(tx, request)
     filters = request.data_filters
     restart = None if job.finished else session.store.restarts.get(job.number)
     if restart is None or not restart(lambda datum: pps_wire.passes(pps_wire.input_files(datum), filters)):
@@ -204,27 +212,27 @@ def _datums(tx: Transaction, job: Job) -> list[Datum]:
 
 
 def list_datum(request: pps.ListDatumRequest, session: Session) -> Iterator[pps.DatumInfo]:
-    if request.job and request.input:
+    if given(request, "job") and given(request, "input"):
         raise PachdError("cannot specify both job and input")
     if request.reverse and not request.number:
         raise PachdError("number must be > 0 when reverse is set")
     with session.read() as tx:
-        job = None if request.input else _get(tx, request.job)
+        job = None if given(request, "input") else _get(tx, request)
         every = _datums(tx, job) if job else _would_be(tx, request.input)
         asked = sorted((d for d in every if _asked(d, request)), key=lambda datum: datum.id, reverse=request.reverse)
         infos = [pps_wire.datum_info(tx, job, datum) for datum in asked]
-    yield from infos[: request.number] if request.number else infos
+    yield from infos[: request.number] if request.number > 0 else infos
 
 
 def _would_be(tx: Transaction, node: pps.Input) -> list[Datum]:
     """The datums that a pipeline with this input would have now."""
     specs.set_input_defaults(node, DEFAULT_PROJECT)
-    return inputs.find(
-        tx,
-        specs.parse_input(node),
-        lambda source: commits.resolve(tx, CommitName(source.repo, branch=source.branch)),
-        salt="",
-    )
+    tree = specs.parse_input(node)
+    try:
+        heads = {leaf: commits.resolve(tx, CommitName(leaf.repo, branch=leaf.branch)) for leaf in specs.leaves(tree)}
+    except NotFound as missing:
+        raise PachdError(str(missing)) from None  # upstream's own client has dropped the code by then
+    return inputs.find(tx, tree, heads.__getitem__, salt="")
 
 
 def _asked(datum: Datum, request: pps.ListDatumRequest) -> bool:

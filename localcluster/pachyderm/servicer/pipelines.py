@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 
+from betterproto import Message
 from betterproto.lib.google.protobuf import Empty
 from pachyderm_sdk.api import pps
 
@@ -12,26 +13,29 @@ from localcluster.pachyderm.errors import BadSpec, NotFound, PachdError, during
 from localcluster.pachyderm.names import SPEC, CommitName
 from localcluster.pachyderm.servicer import pps_wire, wire
 from localcluster.pachyderm.servicer.session import Session
+from localcluster.pachyderm.servicer.validation import given
+from localcluster.pachyderm.specs import schema
 from localcluster.pachyderm.specs import spec as specs
 from localcluster.pachyderm.state import commits, pipelines
 from localcluster.pachyderm.state.database import Transaction
 from localcluster.pachyderm.state.pipelines import Pipeline
-
-SHOWN = 1000
-"""Characters of a specification that an error repeats."""
 
 
 def create_pipeline_v2(request: pps.CreatePipelineV2Request, session: Session) -> pps.CreatePipelineV2Response:
     text = request.create_pipeline_request_json
     try:
         document = json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise BadSpec(f"could not parse {text[:SHOWN]} as Create Pipeline Request message: {error}") from None
-    effective = specs.message(document)
+        effective = specs.message(document)
+    except json.JSONDecodeError as error:
+        raise schema.syntax(text, error) from None
+    except schema.Misfit as fault:
+        raise schema.located(fault, text) from None
+    except RecursionError as error:
+        raise BadSpec(str(error)) from None
     effective.update, effective.reprocess = request.update, request.reprocess
     if not request.dry_run:
         spec = specs.parse(document)
-        stored = json.dumps(specs.effective(document), sort_keys=True, separators=(",", ":"))
+        stored = specs.effective_json(document)
         with session.write() as tx:
             pipelines.create(tx, spec, text, stored, update=request.update, reprocess=request.reprocess)
     return pps.CreatePipelineV2Response(effective.to_json())
@@ -88,28 +92,34 @@ def _at(tx: Transaction, pipeline: Pipeline, commit_set: str) -> Pipeline | None
 
 def start_pipeline(request: pps.StartPipelineRequest, session: Session) -> Empty:
     with session.write() as tx:
-        pipelines.start(tx, pipelines.get(tx, *pps_wire.pipeline_name(request.pipeline)))
+        pipelines.start(tx, pipelines.get(tx, *_required(request)))
     return Empty()
 
 
 def stop_pipeline(request: pps.StopPipelineRequest, session: Session) -> Empty:
     with session.write() as tx:
-        if pipeline := _find(tx, request.pipeline, must_exist=request.must_exist):
+        if pipeline := _find(tx, _required(request), must_exist=request.must_exist):
             pipelines.stop(tx, pipeline)
     return Empty()
 
 
+def _required(request: Message) -> tuple[str, str]:
+    if not given(request, "pipeline"):
+        raise PachdError("request.Pipeline cannot be nil")
+    return pps_wire.pipeline_name(request.pipeline)
+
+
 def delete_pipeline(request: pps.DeletePipelineRequest, session: Session) -> Empty:
     with session.write() as tx:
-        with during(f"error stopping pipeline {'/'.join(pps_wire.pipeline_name(request.pipeline))}"):
-            pipeline = _find(tx, request.pipeline, must_exist=request.must_exist)
+        name = pps_wire.pipeline_name(request.pipeline)
+        with during(f"error stopping pipeline {'/'.join(name)}"):
+            pipeline = _find(tx, name, must_exist=request.must_exist)
         if pipeline:
             pipelines.delete(tx, pipeline, keep_repo=request.keep_repo, force=request.force)
     return Empty()
 
 
-def _find(tx: Transaction, message: pps.Pipeline, *, must_exist: bool) -> Pipeline | None:
-    name = pps_wire.pipeline_name(message)
+def _find(tx: Transaction, name: tuple[str, str], *, must_exist: bool) -> Pipeline | None:
     return pipelines.get(tx, *name) if must_exist else pipelines.find(tx, *name)
 
 

@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 
 from pachyderm_sdk.api import pfs, pps
 
-from localcluster.pachyderm.errors import InvalidArgument, Unimplemented
+from localcluster.pachyderm.errors import Unimplemented
 from localcluster.pachyderm.names import DEFAULT_PROJECT, META, SPEC, RepoName
 from localcluster.pachyderm.servicer import wire
 from localcluster.pachyderm.specs import spec as specs
@@ -29,9 +29,7 @@ _CONDITION = re.compile(r'\.state == "(\w+)"')
 
 
 def pipeline_name(pipeline: pps.Pipeline) -> tuple[str, str]:
-    """Project and name, with upstream's default.  Raises InvalidArgument where there is no name."""
-    if not pipeline.name:
-        raise InvalidArgument("a pipeline name is required")
+    """Project and name, with upstream's default."""
     return pipeline.project.name or DEFAULT_PROJECT, pipeline.name
 
 

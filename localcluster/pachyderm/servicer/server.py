@@ -12,7 +12,7 @@ from typing import Any
 import grpc
 
 from localcluster.pachyderm.errors import PachdError, Unauthenticated, Unimplemented, defect
-from localcluster.pachyderm.servicer import content
+from localcluster.pachyderm.servicer import content, validation
 from localcluster.pachyderm.servicer.calls import CALLS, Call, Kind
 from localcluster.pachyderm.servicer.session import CallerGone, Session
 from localcluster.pachyderm.state.store import Store
@@ -64,6 +64,7 @@ class _Handlers(grpc.GenericRpcHandler):  # type: ignore[type-arg]
     def _unary(self, call: Call) -> Callable[[Any, grpc.ServicerContext], Any]:
         def answer(request: Any, context: grpc.ServicerContext) -> Any:
             with self._refusing(call, context):
+                validation.check(request, "validate request")
                 return call.handler(request, Session(self._store, context))
 
         return answer
@@ -71,6 +72,7 @@ class _Handlers(grpc.GenericRpcHandler):  # type: ignore[type-arg]
     def _streaming(self, call: Call) -> Callable[[Any, grpc.ServicerContext], Iterator[Any]]:
         def answer(request: Any, context: grpc.ServicerContext) -> Iterator[Any]:
             with self._refusing(call, context):
+                validation.check(request, "validate recv")
                 yield from call.handler(request, Session(self._store, context))
 
         return answer

@@ -13,9 +13,9 @@ import betterproto
 from pachyderm_sdk.api import pfs
 
 from localcluster.pachyderm.blobs import CHUNK, Blobs, BlobWriter
-from localcluster.pachyderm.errors import InvalidArgument, PachdError, Unimplemented
-from localcluster.pachyderm.names import check_path
-from localcluster.pachyderm.servicer import wire
+from localcluster.pachyderm.errors import PachdError, Unimplemented
+from localcluster.pachyderm.names import check_file, check_path
+from localcluster.pachyderm.servicer import validation, wire
 from localcluster.pachyderm.servicer.content import Content
 from localcluster.pachyderm.state.changes import Append, Change, Copy, Delete
 
@@ -58,16 +58,18 @@ class Upload:
                             self._add(add.path, data)
                 case "delete_file", delete:
                     self._end_file()
+                    check_path(delete.path)
                     self._changes.append(Delete(delete.path))
                 case "copy_file", copy:
                     self._end_file()
-                    check_path(copy.dst.rstrip("/") or "/")
-                    source = wire.commit_name(copy.src.commit)
+                    validation.check(request, "validate recv")
+                    check_file(copy.dst)
+                    source = wire.commit_name(copy.src)
                     self._changes.append(Copy(copy.dst, source, copy.src.path or "/", copy.append))
                 case "set_commit", _:
-                    raise PachdError("cannot set commit: only the first message of a ModifyFile stream may")
+                    raise PachdError("cannot set commit")
                 case _:
-                    raise InvalidArgument("a ModifyFile message has no body")
+                    raise PachdError("unrecognized message type")
         self._end_file()
         self._blobs.sync(change.blob for change in self._changes if isinstance(change, Append))
         return self._changes
@@ -75,7 +77,7 @@ class Upload:
     def _add(self, path: str, data: bytes | memoryview) -> None:
         if self._writer is None or path != self._path:
             self._end_file()
-            check_path(path)
+            check_file(path)
             self._writer, self._path = self._blobs.writer(), path
         self._writer.write(data)
 
@@ -86,7 +88,11 @@ class Upload:
 
 
 def _download(url: str) -> Iterator[bytes]:
-    if urlsplit(url).scheme not in ("http", "https"):
+    try:
+        parts = urlsplit(url)
+    except ValueError as error:
+        raise PachdError(f'parse "{url}": {error}') from None
+    if parts.scheme not in ("http", "https"):
         raise Unimplemented(
             f"pfs_v2.API/ModifyFile: putting a file from {url!r} is not served by this pachd, only from http and https;"
             " download it and put the file"

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 
-from betterproto import encode_varint
+from betterproto import Message, encode_varint
 from pachyderm_sdk.api import pfs
 
-from localcluster.pachyderm.errors import InvalidArgument
+from localcluster.pachyderm.errors import PachdError
 from localcluster.pachyderm.names import DEFAULT_PROJECT, USER, CommitName, RepoName
+from localcluster.pachyderm.servicer.validation import given
 from localcluster.pachyderm.state import branches, commits, trees
 from localcluster.pachyderm.state.branches import Branch
 from localcluster.pachyderm.state.commits import Commit, Origin
@@ -43,22 +44,55 @@ def microseconds(moment: datetime) -> int | None:
     return (moment - EPOCH) // timedelta(microseconds=1) or None
 
 
-def repo_name(repo: pfs.Repo) -> RepoName:
-    """A repo's name with upstream's defaults.  Raises InvalidArgument where it has none."""
-    if not repo.name:
-        raise InvalidArgument("a repo name is required")
+def _require(message: Message, field: str, words: str) -> None:
+    if not given(message, field):
+        raise PachdError(words)
+
+
+def repo_name(request: Message) -> RepoName:
+    """The name of a request's repo, with upstream's defaults.  Raises PachdError where it has none."""
+    _require(request, "repo", "repo cannot be nil")
+    return _repo_name(request.repo)
+
+
+def _repo_name(repo: pfs.Repo) -> RepoName:
     return RepoName(repo.project.name or DEFAULT_PROJECT, repo.name, repo.type or USER)
 
 
-def commit_name(commit: pfs.Commit) -> CommitName:
-    """What a message calls a commit; its repo stands in the commit or in its branch."""
-    repo = commit.repo if commit.repo.name else commit.branch.repo
-    return CommitName(repo_name(repo), commit.id or "", commit.branch.name or "")
+def branch_name(request: Message) -> tuple[RepoName, str]:
+    """The repo and the name of a request's branch.  Raises PachdError where one is missing."""
+    _require(request, "branch", "branch cannot be nil")
+    return branch_of(request.branch)
 
 
-def optional_commit_name(commit: pfs.Commit) -> CommitName | None:
+def branch_of(branch: pfs.Branch) -> tuple[RepoName, str]:
+    """The repo and the name that a branch is given.  Raises PachdError where it has no repo."""
+    _require(branch, "repo", "branch repo cannot be nil")
+    return _repo_name(branch.repo), branch.name
+
+
+def commit_name(request: Message, field: str = "commit") -> CommitName:
+    """What a message calls a commit, whose repo stands in it or in its branch.  Raises PachdError where it is not."""
+    _require(request, field, "commit cannot be nil")
+    return commit_of(getattr(request, field))
+
+
+def commit_of(commit: pfs.Commit) -> CommitName:
+    """As `commit_name`, of the commit itself."""
+    holder = commit if given(commit, "repo") else commit.branch
+    _require(holder, "repo", "commit must have a repo")
+    return CommitName(_repo_name(holder.repo), commit.id or "", commit.branch.name or "")
+
+
+def optional_commit_name(request: Message, field: str) -> CommitName | None:
     """As `commit_name`, or None for an unset commit."""
-    return commit_name(commit) if commit.id or commit.branch.name else None
+    return commit_name(request, field) if given(request, field) else None
+
+
+def file_commit_name(request: Message, field: str = "file") -> CommitName:
+    """What a message calls the commit of a file.  Raises PachdError where file or commit are missing."""
+    _require(request, field, "file cannot be nil")
+    return commit_name(getattr(request, field))
 
 
 def project_message(project: Project) -> pfs.ProjectInfo:

@@ -12,12 +12,13 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from betterproto import Message, serialized_on_wire
 from pachyderm_sdk.api import pps
 
 from localcluster.pachyderm.errors import BadSpec, PachdError, Unimplemented, during
 from localcluster.pachyderm.globs import matcher
-from localcluster.pachyderm.names import DEFAULT_PROJECT, USER, RepoName, check_name, clean_path
-from localcluster.pachyderm.specs.schema import canonical
+from localcluster.pachyderm.names import DEFAULT_PROJECT, USER, RepoName, check_name, clean_path, parse_version
+from localcluster.pachyderm.specs.schema import SHOWN, canonical
 
 _DIRECTORY = re.compile(r"[^/=\0]{1,255}")
 _RESOURCES = {"cpu": 1, "memory": "256Mi", "disk": "1Gi"}
@@ -33,6 +34,8 @@ DEFAULTS: dict[str, Any] = {
 """The defaults of a cluster that nobody changed, into which every specification is merged."""
 
 LONGEST_NAME = 51
+LONGEST_LABEL = 63
+"""Of Kubernetes; what is accepted here can also be created on a cluster."""
 EVERY_JOB = "every_job"
 
 _UNSERVED = ("service", "spout", "egress", "s3_out", "determined", "spec_commit")
@@ -128,23 +131,37 @@ def _merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
     return merged
 
 
+def effective_json(document: object) -> str:
+    """As `effective`, the way upstream writes it."""
+    return json.dumps(effective(document), sort_keys=True, separators=(",", ":"))
+
+
 def message(document: object) -> pps.CreatePipelineRequest:
-    """The effective specification as a message."""
+    """The effective specification as a message.  Raises BadSpec, and PachdError where it names no pipeline."""
     request: pps.CreatePipelineRequest = pps.CreatePipelineRequest().from_dict(effective(document))
+    fault = ""
+    if serialized_on_wire(request.tf_job):
+        fault = "embedding TFJobs in pipelines is not supported yet"
+    if request.reprocess_spec not in ("", "until_success", EVERY_JOB):
+        fault = 'invalid pipeline spec: ReprocessSpec must be one of "until_success" or "every_job"'
+    if fault:
+        raise BadSpec(f"invalid effective spec {effective_json(document)[:SHOWN]}: {fault}")
+    if not serialized_on_wire(request.pipeline):
+        raise PachdError("request.Pipeline cannot be nil")
     request.pipeline.project.name = request.pipeline.project.name or DEFAULT_PROJECT
     return request
 
 
 def set_input_defaults(node: pps.Input, project: str) -> None:
     """Fill in what a PFS input leaves out; siblings are sorted by name, as upstream sorts them."""
-    if node.pfs:
+    if serialized_on_wire(node.pfs):
         pfs = node.pfs
         pfs.project = pfs.project or project
         pfs.name = pfs.name or pfs.repo
         pfs.branch = pfs.branch or "master"
         pfs.repo_type = pfs.repo_type or USER
         pfs.glob = clean_path(pfs.glob) if pfs.glob else ""
-    for children in (node.cross, node.union):
+    for children in (node.cross, node.union, node.join, node.group):
         for child in children:
             set_input_defaults(child, project)
         children.sort(key=lambda child: child.pfs.name)
@@ -155,7 +172,10 @@ def parse(document: object) -> Spec:
     request = message(document)
     _check(request)
     set_input_defaults(request.input, request.pipeline.project.name)
+    tree = parse_input(request.input)
     transform = request.transform
+    if not transform.cmd:
+        raise PachdError("invalid pipeline transform, no command specified")
     return Spec(
         project=request.pipeline.project.name,
         name=request.pipeline.name,
@@ -171,8 +191,8 @@ def parse(document: object) -> Spec:
             working_dir=transform.working_dir,
             user=transform.user,
         ),
-        input=parse_input(request.input),
-        output_branch=request.output_branch,
+        input=tree,
+        output_branch=request.output_branch or "master",
         datum_tries=max(request.datum_tries or int(DEFAULTS["datumTries"]), 1),
         datum_timeout=request.datum_timeout.total_seconds() or None,
         job_timeout=request.job_timeout.total_seconds() or None,
@@ -191,27 +211,23 @@ def _check(request: pps.CreatePipelineRequest) -> None:
     name = request.pipeline.name
     if not name:
         raise PachdError("invalid pipeline spec: request.Pipeline.Name cannot be empty")
+    parse_version(name)
     with during("invalid pipeline name"):
         check_name(name)
     if not name[0].isalnum():
         raise PachdError("pipeline names must start with an alphanumeric character")
-    if len(name) > LONGEST_NAME:
-        raise PachdError(
-            f'pipeline name "{name}" is {len(name) - LONGEST_NAME} characters longer than the {LONGEST_NAME} max'
-        )
-    if request.tf_job:
-        raise BadSpec("embedding TFJobs in pipelines is not supported yet")
+    worker = f"{request.pipeline.project.name}-{name}-v99".replace("_", "-").lower()
+    for kind, text, most in (("pipeline", name, LONGEST_NAME), ("Kubernetes", worker, LONGEST_LABEL)):
+        if (over := len(text) - most) > 0:
+            raise PachdError(f'{kind} name "{text}" is {over} characters longer than the {most} max')
     _refuse(request, _UNSERVED, "")
     _refuse(request.transform, ("secrets",), "transform.")
-    if not request.transform.cmd:
-        raise PachdError("invalid pipeline transform, no command specified")
-    if request.reprocess_spec not in ("until_success", EVERY_JOB):
-        raise BadSpec('invalid pipeline spec: ReprocessSpec must be one of "until_success" or "every_job"')
 
 
 def _refuse(message: Any, fields: tuple[str, ...], path: str) -> None:
     for field in fields:
-        if getattr(message, field):
+        value = getattr(message, field)
+        if serialized_on_wire(value) if isinstance(value, Message) else value:
             raise Unimplemented(
                 f"pps_v2.API/CreatePipelineV2: {path}{field} is not served by the local cluster's pachd"
             )
@@ -219,50 +235,57 @@ def _refuse(message: Any, fields: tuple[str, ...], path: str) -> None:
 
 def parse_input(node: pps.Input, path: str = "input") -> Input:
     """The tree of an input with its defaults.  Raises as `parse`."""
-    tree = _tree(node, path)
-    _names(tree)
-    return tree
+    _check_names(node, set())
+    return _tree(node, path)
+
+
+def _check_names(node: pps.Input, taken: set[str]) -> None:
+    """Refuse two inputs of one name, unless only one of them is in a datum; `taken` gets the names found."""
+    if leaf := next((leaf for leaf in (node.pfs, node.cron) if serialized_on_wire(leaf)), None):
+        if not leaf.name:
+            raise PachdError("input must specify a name")
+        if leaf.name in ("out", ".env"):
+            raise PachdError(f"input cannot be named {leaf.name}")
+        if leaf.name in taken:
+            raise PachdError(f'name "{leaf.name}" was used more than once')
+        taken.add(leaf.name)
+    elif node.union:
+        names = [set(taken) for _ in node.union]
+        for child, own in zip(node.union, names, strict=True):
+            _check_names(child, own)
+        taken.update(*names)
+    else:
+        for child in (*node.cross, *node.join, *node.group):
+            _check_names(child, taken)
 
 
 def _tree(node: pps.Input, path: str) -> Input:
     _refuse(node, _UNSERVED_INPUTS, f"{path}.")
-    chosen = [kind for kind in ("pfs", "cross", "union") if getattr(node, kind)]
-    if not chosen:
-        raise PachdError(f"no input set (at {path})")
-    if len(chosen) > 1:
-        raise PachdError(f"multiple input types set ({' and '.join(chosen)} at {path})")
-    if chosen == ["pfs"]:
-        return _pfs(node.pfs, f"{path}.pfs")
-    children = tuple(_tree(child, f"{path}.{chosen[0]}[{at}]") for at, child in enumerate(getattr(node, chosen[0])))
-    return Cross(children) if chosen == ["cross"] else Union(children)
+    trees = {
+        kind: tuple(_tree(child, f"{path}.{kind}[{at}]") for at, child in enumerate(children))
+        for kind, children in (("cross", node.cross), ("union", node.union))
+        if children
+    }
+    pfs = [_pfs(node.pfs, f"{path}.pfs")] if serialized_on_wire(node.pfs) else []
+    if len(pfs) + len(trees) > 1:
+        raise PachdError("multiple input types set")
+    for kind, children in trees.items():
+        return Cross(children) if kind == "cross" else Union(children)
+    if not pfs:
+        raise PachdError("no input set")
+    return pfs[0]
 
 
 def _pfs(node: pps.PfsInput, path: str) -> Pfs:
-    if not node.name:
-        raise PachdError(f"input must specify a name (at {path})")
     if not node.repo:
-        raise PachdError(f"input must specify a repo (at {path})")
+        raise PachdError("input must specify a repo")
     if not node.glob:
-        raise PachdError(f"input must specify a glob (at {path})")
+        raise PachdError("input must specify a glob")
     if node.commit:
         raise PachdError("input cannot come from a commit; use a branch with head pointing to the commit")
-    if node.name in ("out", ".env"):
-        raise PachdError(f"input cannot be named {node.name} (at {path}): set another name")
     if not _DIRECTORY.fullmatch(node.name) or node.name in (".", ".."):
-        raise PachdError(f"input cannot be named {node.name!r} (at {path}): it is a directory of /pfs and a variable")
+        raise PachdError(f"input cannot be named {node.name}: it is a directory of /pfs and a variable")
     matcher(node.glob)  # refuses a glob that would fail each job
     _refuse(node, _UNSERVED_PFS, f"{path}.")
     repo = RepoName(node.project, node.repo, node.repo_type)
     return Pfs(node.name, repo, node.branch, node.glob, node.lazy, node.empty_files)
-
-
-def _names(node: Input) -> set[str]:
-    if isinstance(node, Pfs):
-        return {node.name}
-    seen: set[str] = set()
-    for child in node.inputs:
-        names = _names(child)
-        if isinstance(node, Cross) and (twice := names & seen):
-            raise PachdError(f'name "{min(twice)}" was used more than once')
-        seen |= names
-    return seen

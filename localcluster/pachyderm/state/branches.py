@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from localcluster.pachyderm.clock import now
-from localcluster.pachyderm.errors import BranchInUse, BranchNotFound, PachdError, ProvenanceCycle, during
+from localcluster.pachyderm.errors import BranchInUse, EndOfTransaction, NotFound, PachdError, ProvenanceCycle, during
 from localcluster.pachyderm.names import RepoName, check_name, is_commit_id, new_commit_id
 from localcluster.pachyderm.state import commits, jobs, repos
 from localcluster.pachyderm.state.commits import Commit, Origin
@@ -52,10 +52,12 @@ def find(tx: Transaction, repo: Repo, name: str) -> Branch | None:
 
 
 def get(tx: Transaction, repo_name: RepoName, name: str) -> Branch:
-    """Raises NotFound (repo) or BranchNotFound."""
-    branch = find(tx, repos.get(tx, repo_name), name)
+    """Raises NotFound (repo or branch)."""
+    repo = repos.find(tx, repo_name)
+    branch = find(tx, repo, name) if repo else None
     if branch is None:
-        raise BranchNotFound(repo_name, name)
+        no_repo = "" if repo else f"{repo_name.row} not found\n"
+        raise NotFound(f"{no_repo}branch (id=0, branch={repo_name}@{name}) not found")
     return branch
 
 
@@ -97,7 +99,7 @@ def set_head(tx: Transaction, repo: Repo, name: str, head: Commit) -> Branch:
     if find(tx, repo, name) is None:
         check_name(name)
         if is_commit_id(name):
-            raise PachdError("create branch: update head: branch name cannot be a UUID V4")
+            raise PachdError("update head: branch name cannot be a UUID V4")
     moment = now()
     tx.execute(
         "INSERT INTO branches (repo, name, head, created, updated) VALUES (?, ?, ?, ?, ?)"
@@ -127,19 +129,22 @@ def create(
     Branches of `upstream` that are missing are made.  A branch that is new, or computed from others than before, gets a
     commit: an open one if it is computed, else an empty finished one.  All commits made have the id `commit_id`.
     """
-    repo = repos.get(tx, repo_name)
     commit_id = commit_id or new_commit_id()
+    for branch_name in (*(source[1] for source in upstream), name):
+        check_name(branch_name)
+    repo = _repo(tx, repo_name, commit_id)
     sources = [_source(tx, repo, name, *source, commit_id) for source in upstream]
     if head is not None and head.repo != repo_name:
         raise PachdError(f"branch {repo_name}@{name} and its head commit {head} must belong to the same repo")
     branch = find(tx, repo, name)
     before = {source.number for source in direct_provenance(tx, branch)} if branch else set()
     wanted = {source.number for source in sources}
-    if head is not None:
-        branch = set_head(tx, repo, name, head)
-    changed = branch is None or bool(wanted and wanted != before)
-    if changed:
-        branch = advance(tx, repo, name, branch.head if branch else None, sources, commit_id)
+    changed = bool(wanted and wanted != before) or (branch is None and head is None)
+    with during("create branch"):
+        if head is not None:
+            branch = set_head(tx, repo, name, head)
+        if changed:
+            branch = advance(tx, repo, name, branch.head if branch else None, sources, commit_id)
     assert branch is not None
     tx.execute("DELETE FROM branch_provenance WHERE branch=?", (branch.number,))
     tx.executemany("INSERT INTO branch_provenance VALUES (?, ?)", [(branch.number, number) for number in wanted])
@@ -147,6 +152,15 @@ def create(
         propagate(tx, branch, commit_id)
     _check_repos(tx, branch)
     return get(tx, repo_name, name)
+
+
+def _repo(tx: Transaction, name: RepoName, commit_id: str) -> Repo:
+    """The repo in which a branch gets its first commit.  Raises NotFound."""
+    repo = repos.find(tx, name)
+    if repo is None:
+        commit = f"commit (int_id=0, commit_id={name.key}@{commit_id}) not found"
+        raise NotFound(f"get commit by commit key: {name.row} not found\n{commit}")
+    return repo
 
 
 def _check_repos(tx: Transaction, branch: Branch) -> None:
@@ -163,13 +177,14 @@ def _check_repos(tx: Transaction, branch: Branch) -> None:
     for repo in repos_reached:
         if repos_reached.count(repo) > 1:
             words = f'multiple branches from the same repo, "{repo}", cannot participate in a DAG'
-            raise PachdError(f"validate DAG at end of transaction: {words}")
+            raise EndOfTransaction(f"validate DAG at end of transaction: {words}")
 
 
 def _source(tx: Transaction, repo: Repo, name: str, upstream: RepoName, branch_name: str, commit_id: str) -> Branch:
     if upstream == repo.name:
         raise PachdError(f"repo {upstream} cannot be in the provenance of its own branch")
-    upstream_repo = repos.get(tx, upstream)
+    with during("create empty commit"):
+        upstream_repo = _repo(tx, upstream, commit_id)
     source = find(tx, upstream_repo, branch_name)
     if source is None:
         return advance(tx, upstream_repo, branch_name, None, [], commit_id)

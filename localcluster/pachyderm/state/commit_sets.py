@@ -41,7 +41,7 @@ def list_sets(tx: Transaction, project: str) -> list[list[Commit]]:
 
 def list_commits(
     tx: Transaction,
-    repo: RepoName | None,
+    repo: RepoName,
     *,
     to: CommitName | None = None,
     since: CommitName | None = None,
@@ -50,18 +50,20 @@ def list_commits(
     reverse: bool = False,
     number: int = 0,
 ) -> list[Commit]:
-    """Commits of a repo (of all repos: None), newest first; with `to` its line back to `since`, which is left out."""
-    if repo:
+    """Commits of a repo (no name: of all), newest first; with `to` its line back to `since`, which is left out."""
+    if any(end and end.repo != repo for end in (since, to)):
+        raise PachdError(f"`from` and `to` commits need to be from repo {repo}")
+    if repo.name:
         with during("ensure repo exists"):
             repos.get(tx, repo)
-    first = commits.resolve(tx, since).number if since and since.reference else None
-    if to and to.reference:
+    first = commits.resolve(tx, since).number if since else None
+    if to:
         if reverse:
             raise PachdError("cannot use 'Reverse' while also using 'From' or 'To'")
         found = commits.history(tx, commits.resolve(tx, to))
     elif first is not None:
         raise PachdError("cannot use `from` commit without `to` commit")
-    elif repo:
+    elif repo.name:
         found = commits.select(tx, "WHERE c.repo=? ORDER BY c.number DESC", repos.get(tx, repo).number)
     else:
         found = commits.select(tx, "ORDER BY c.number DESC")
@@ -74,7 +76,7 @@ def list_commits(
     ]
     if reverse:
         found.reverse()
-    return found[:number] if number else found
+    return found[:number] if number > 0 else found
 
 
 def squash(tx: Transaction, doomed: Sequence[Commit]) -> None:
@@ -146,10 +148,9 @@ def whole_set(tx: Transaction, commit_set: str) -> list[Commit]:
     found = commits.in_set(tx, commit_set)
     later = {c.id for commit in found for c in commits.relations(tx, commit).subvenance} - {commit_set}
     if later:
-        raise PachdError(
-            f'commit set "{commit_set}" cannot be dropped because it has subvenant commit sets:'
-            f" [{' '.join(sorted(later))}]"
-        )
+        names = " ".join(f'id:"{one}"' for one in sorted(later))
+        words = f"cannot be dropped because it has subvenant commit sets: [{names}]"
+        raise PachdError(f'commit set "id:\\"{commit_set}\\"" {words}')
     return found
 
 

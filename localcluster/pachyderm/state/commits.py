@@ -106,6 +106,12 @@ def resolve(tx: Transaction, name: CommitName) -> Commit:
             raise PachdError("cannot pick commit with no ID or branch")
         with during(f"calculate offset {name}"):
             ancestry = parse_ancestry(name.reference)
+        by_id = is_commit_id(ancestry.base)
+        if by_id and ancestry.forward is not None:
+            picker = f"unmarshal branch picker {name.repo}@{ancestry.base}: invalid branch picker"
+            raise PachdError(f"{picker}: name refers to a commit, not a branch")
+        with during(f"picking commit: {'' if by_id else 'picking branch: '}picking repo: picking project"):
+            repos.find_project(tx, name.repo.project)
         try:
             commit = _base(tx, repos.get(tx, name.repo), ancestry.base, name.reference)
         except NotFound as missing:

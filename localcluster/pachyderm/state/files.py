@@ -10,13 +10,15 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Protocol
 
-from localcluster.pachyderm.errors import FileNotFound, NotFound, PachdError
+from localcluster.pachyderm.errors import NotFound, PachdError
 from localcluster.pachyderm.globs import is_glob, matcher
 from localcluster.pachyderm.hashes import digest
 from localcluster.pachyderm.names import clean_path
 from localcluster.pachyderm.state.commits import Commit
 from localcluster.pachyderm.state.database import Transaction
 from localcluster.pachyderm.state.trees import Entry, Tree
+
+MOST_LISTED = 100_000
 
 
 @dataclass(frozen=True)
@@ -86,12 +88,9 @@ def _at(tx: Transaction, commit: Commit, path: str) -> list[Node]:
     return nodes(entries, path) if entries else []
 
 
-def inspect(tx: Transaction, commit: Commit, path: str) -> Node:
-    """The file or directory at a path, with or without a trailing slash.  Raises FileNotFound."""
-    found = _at(tx, commit, path)
-    if not found:
-        raise FileNotFound(clean_path(path), commit.repo, commit.id)
-    return found[0]
+def inspect(tx: Transaction, commit: Commit, path: str) -> Node | None:
+    """The file or directory at a path, with or without a trailing slash; None where there is neither."""
+    return next(iter(_at(tx, commit, path)), None)
 
 
 def list_files(tx: Transaction, commit: Commit, path: str) -> list[Node]:
@@ -131,11 +130,8 @@ def glob(tx: Transaction, commit: Commit, pattern: str, *, contents: bool = Fals
     return chosen
 
 
-def regular_file(tx: Transaction, commit: Commit, pattern: str) -> Node:
-    """The one file that a path or glob stands for.  Raises FileNotFound, and PachdError on a directory or several."""
-    found = glob(tx, commit, pattern)
-    if not found:
-        raise FileNotFound(clean_path(pattern), commit.repo, commit.id)
+def only_file(found: list[Node]) -> Node:
+    """The one file among what a path or glob matched.  Raises PachdError on a directory or several."""
     if any(node.is_directory for node in found[:2]):
         raise PachdError("cannot get directory or non-regular file. Use GetFileTAR instead")
     if len(found) > 1:
@@ -155,10 +151,14 @@ def diff(
 
 
 def page(found: list[Node], *, marker: str, number: int, reverse: bool) -> list[Node]:
-    """At most `number` (0: all) of the nodes after the path `marker` (before it in `reverse`)."""
+    """At most `number` (0: all) of the nodes after the path `marker` (before it in `reverse`).  Raises PachdError."""
+    if reverse and not number:
+        raise PachdError("number must be > 0 when reverse is true")
+    if number > MOST_LISTED:
+        raise PachdError(f"cannot return more than {MOST_LISTED} files at a time")
     if marker:
         edge = posixpath.normpath(marker)
         found = [n for n in found if (n.path.rstrip("/") < edge if reverse else n.path.rstrip("/") > edge)]
     if reverse:
         found = found[::-1]
-    return found[:number] if number else found
+    return found[:number] if number > 0 else found

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 
 from localcluster.pachyderm.blobs import Blobs
-from localcluster.pachyderm.errors import CommitFinished, InvalidArgument, PachdError, during
-from localcluster.pachyderm.names import CommitName, RepoName, is_commit_id, new_commit_id
+from localcluster.pachyderm.errors import CommitFinished, PachdError, during
+from localcluster.pachyderm.names import CommitName, RepoName, check_name, is_commit_id, new_commit_id
 from localcluster.pachyderm.state import branches, changes, commits, pipelines, repos, trees
 from localcluster.pachyderm.state.branches import Branch
 from localcluster.pachyderm.state.changes import Change
@@ -21,9 +22,8 @@ def start(
 
     Raises NotFound (repo, parent), and PachdError where the parent is open or the branch is computed.
     """
-    if not branch_name:
-        raise PachdError("branch must be specified")
     repo = repos.get(tx, repo_name)
+    check_name(branch_name)
     branch = branches.find(tx, repo, branch_name)
     with during("create commit"):
         base = _parent(tx, repo_name, branch, parent)
@@ -33,14 +33,17 @@ def start(
         raise PachdError(f"cannot start a commit on an output branch: {branch}")
     number = base.number if base else None
     commit = commits.insert(tx, repo, new_commit_id(), branch_name, number, Origin.USER, description)
-    branches.propagate(tx, branches.set_head(tx, repo, branch_name, commit), commit.id)
+    with during("create commit: create commit"):
+        branch = branches.set_head(tx, repo, branch_name, commit)
+    branches.propagate(tx, branch, commit.id)
     return commit
 
 
 def _parent(tx: Transaction, repo: RepoName, branch: Branch | None, parent: CommitName | None) -> Commit | None:
-    if parent and parent.reference:
+    if parent:
         with during("parent commit not found"):
-            return commits.resolve(tx, CommitName(repo, parent.id, parent.branch))
+            found = commits.resolve(tx, parent)
+            return found if found.repo == repo else commits.resolve(tx, replace(parent, repo=repo))
     return commits.get(tx, branch.head) if branch else None
 
 
@@ -80,11 +83,8 @@ def modify(tx: Transaction, blobs: Blobs, name: CommitName, asked: Iterable[Chan
 
 def writable(tx: Transaction, name: CommitName) -> Commit | None:
     """The open commit that a write to `name` goes to; None where it needs a new commit.  Raises CommitFinished."""
-    repo = repos.get(tx, name.repo)
-    if not name.reference:
-        raise InvalidArgument("set_commit names neither a commit nor a branch")
-    is_branch = not is_commit_id(name.reference) and "^" not in name.reference and "." not in name.reference
-    if is_branch and branches.find(tx, repo, name.reference) is None:
+    is_branch = bool(name.reference) and not is_commit_id(name.reference) and not {"^", "."} & set(name.reference)
+    if is_branch and branches.find(tx, repos.get(tx, name.repo), name.reference) is None:
         return None
     commit = commits.resolve(tx, name)
     if commit.finished is None:

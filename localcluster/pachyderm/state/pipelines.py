@@ -9,8 +9,8 @@ from enum import IntEnum
 from functools import lru_cache
 
 from localcluster.pachyderm.clock import now
-from localcluster.pachyderm.errors import AlreadyExists, NotFound, PachdError
-from localcluster.pachyderm.names import META, SPEC, USER, RepoName, new_commit_id, parse_ancestry
+from localcluster.pachyderm.errors import AlreadyExists, BadSpec, NotFound, PachdError, ProjectNotFound, during
+from localcluster.pachyderm.names import META, SPEC, USER, CommitName, RepoName, new_commit_id, parse_version
 from localcluster.pachyderm.specs import spec as specs
 from localcluster.pachyderm.specs.spec import Spec
 from localcluster.pachyderm.state import branches, commits, jobs, repos, trees
@@ -92,15 +92,18 @@ def find(tx: Transaction, project: str, name: str) -> Pipeline | None:
 
 def get(tx: Transaction, project: str, name: str) -> Pipeline:
     """The pipeline in its current version, or with `name^2` two versions back.  Raises NotFound."""
-    ancestry = parse_ancestry(name)
+    ancestry = parse_version(name)
     pipeline = find(tx, project, ancestry.base)
     if pipeline is None:
-        missing = RepoName(project, ancestry.base, SPEC)
-        raise NotFound(
-            f'pipeline was not inspected: couldn\'t find up to date spec for pipeline "{project}/{ancestry.base}": pick'
-            f" commit tx: commit {missing}@ not found\nrepo {missing} not found\n"
-            f'pipeline "{project}/{ancestry.base}" not found'
-        )
+        named = f'pipeline "{project}/{ancestry.base}"'
+        with during(f"pipeline was not inspected: couldn't find up to date spec for {named}"):
+            try:
+                commits.resolve(tx, CommitName(RepoName(project, ancestry.base, SPEC), branch=SPEC_BRANCH))
+            except ProjectNotFound:
+                raise
+            except NotFound as missing:
+                raise NotFound(f"{missing}\n{named} not found") from None
+        raise NotFound(f"{named} not found")
     if ancestry.back >= pipeline.version:
         raise PachdError(
             f'pipeline "{pipeline}" has only {pipeline.version} versions, not enough to find ancestor {ancestry.back}'
@@ -144,7 +147,11 @@ def create(
     old = find(tx, spec.project, spec.name)
     if old and not update:
         raise AlreadyExists(f'pipeline "{old}" already exists')
-    repos.get_project(tx, spec.project)
+    try:
+        repos.get_project(tx, spec.project)
+    except ProjectNotFound as missing:
+        defaults = f"could not get defaults for project {spec.project}"
+        raise BadSpec(f'{defaults}: {defaults}: error getting project "{spec.project}": {missing}') from None
     for source in spec.inputs():
         repos.get(tx, source.repo)
     commit_id = new_commit_id()
@@ -158,7 +165,8 @@ def create(
         _kill_jobs(tx, old, "all jobs killed because pipeline was updated")
         if old.spec.output_branch != spec.output_branch:
             _connect(tx, old, [])
-    _connect(tx, pipeline, [] if pipeline.stopped else _provenance(pipeline), commit_id)
+    with during("could not create/update output branch"):
+        _connect(tx, pipeline, [] if pipeline.stopped else _provenance(pipeline), commit_id)
     branches.propagate(tx, branches.get(tx, pipeline.repo(SPEC), SPEC_BRANCH), commit_id)
     return pipeline
 

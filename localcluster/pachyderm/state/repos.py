@@ -40,12 +40,18 @@ class Repo:
     size: int
 
 
-def create_project(tx: Transaction, name: str, description: str, *, update: bool = False) -> None:
-    """Make a project, or with `update` change its description."""
+def check_project_name(name: str) -> None:
+    """Raise PachdError unless `name` is fit for a project."""
     with during("invalid project name"):
         check_name(name)
+        if not name[0].isalnum():
+            raise PachdError("project names must start with an alphanumeric character")
         if (over := len(name) - LONGEST_PROJECT_NAME) > 0:
             raise PachdError(f'project name "{name}" is {over} characters longer than the {LONGEST_PROJECT_NAME} max')
+
+
+def create_project(tx: Transaction, name: str, description: str, *, update: bool = False) -> None:
+    """Make a project, or with `update` change its description."""
     if update:
         with during(f"get project {name}"):
             get_project(tx, name)
@@ -60,10 +66,11 @@ def create_project(tx: Transaction, name: str, description: str, *, update: bool
 def get_project(tx: Transaction, name: str) -> Project:
     """Raises ProjectNotFound."""
     with during("get project by name"):
-        return _project(tx, name)
+        return find_project(tx, name)
 
 
-def _project(tx: Transaction, name: str) -> Project:
+def find_project(tx: Transaction, name: str) -> Project:
+    """As `get_project`, in fewer words."""
     row = tx.execute("SELECT name, description, created FROM projects WHERE name=?", (name,)).fetchone()
     if row is None:
         raise ProjectNotFound(name)
@@ -78,7 +85,7 @@ def list_projects(tx: Transaction) -> list[Project]:
 def delete_project(tx: Transaction, name: str, *, force: bool = False) -> None:
     """Remove an empty project, or with `force` its repos as well."""
     with during(f'delete project "{name}"'):
-        _project(tx, name)
+        find_project(tx, name)
     repos = list_repos(tx, projects=[name])
     if repos and not force:
         raise ProjectInUse(name, [repo.name for repo in repos])
@@ -130,8 +137,8 @@ def get(tx: Transaction, name: RepoName) -> Repo:
 
 
 def list_repos(tx: Transaction, projects: Collection[str] = (), kind: str = "") -> list[Repo]:
-    """The repos of a type ("" for any) in some projects (none named: all), oldest first."""
-    repos = [_repo(row) for row in tx.execute(_SELECT + "ORDER BY r.number")]
+    """The repos of a type ("" for any) in some projects (none named: all), by project and name."""
+    repos = [_repo(row) for row in tx.execute(_SELECT + "ORDER BY r.project, r.name, r.number")]
     return [r for r in repos if kind in ("", r.name.type) and (not projects or r.name.project in projects)]
 
 

@@ -12,6 +12,7 @@ from pachyderm_sdk.api import pfs
 from pachyderm_sdk.errors import AuthServiceNotActivated
 
 from tests.contract.pachyderm.helpers import Pipelines
+from tests.contract.pachyderm.mistakes import Mistakes
 from tests.contract.pachyderm.pachd import LocalPachd
 
 
@@ -27,6 +28,14 @@ def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
         yield pachd.client()
     finally:
         pachd.stop()
+
+
+@pytest.fixture(scope="session")
+def mistakes(client: Client) -> Iterator[Mistakes]:
+    """One project for all calls that are refused: none of them changes anything."""
+    made = Mistakes(client)
+    yield made
+    made.delete()
 
 
 @pytest.fixture

@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+import json
+import re
 import uuid
+from collections.abc import Callable
+from typing import Any
 
+import grpc
+import pytest
 from pachyderm_sdk import Client
 from pachyderm_sdk.api import pfs, pps
 
@@ -11,6 +17,12 @@ from tests.contract.pachyderm.helpers import put
 
 UNKNOWN = "000000000000" + "4" + "0" * 19
 """The id of no commit and no job."""
+
+ID = re.compile(r"[\da-f]{12}4[\da-f]{19}")
+NO_COMMIT = "pick commit tx: commit PROJECT/data@UNKNOWN not found\ncommit PROJECT/data@UNKNOWN not found"
+NO_BRANCH = 'pick commit tx: commit PROJECT/data@ not found\nbranch "no" not found in repo PROJECT/data'
+NO_REPO = "pick commit tx: commit PROJECT/no@ not found\nrepo PROJECT/no not found"
+BAD_NAME = "name (a b) invalid: only alphanumeric characters, underscores, and dashes are allowed"
 
 
 class Mistakes:
@@ -53,3 +65,39 @@ class Mistakes:
     def write(self, commit: pfs.Commit, path: str = "/new") -> None:
         add = pfs.AddFile(path=path, raw=b"1")
         self.pfs.modify_file(iter([pfs.ModifyFileRequest(set_commit=commit), pfs.ModifyFileRequest(add_file=add)]))
+
+    def modify(self, commit: pfs.Commit, **body: Any) -> None:
+        self.pfs.modify_file(iter([pfs.ModifyFileRequest(set_commit=commit), pfs.ModifyFileRequest(**body)]))
+
+    def files(self, repo: str) -> dict[str, Any]:
+        return {"pfs": {"repo": repo, "project": self.project.name, "glob": "/*"}}
+
+    def spec(self, **fields: Any) -> None:
+        pipeline = {"name": "new", "project": {"name": self.project.name}}
+        document = {"pipeline": pipeline, "input": self.files("in"), "transform": {"cmd": ["true"]}, **fields}
+        self.json(json.dumps(document))
+
+    def json(self, text: str) -> None:
+        self.pps.create_pipeline_v2(create_pipeline_request_json=text)
+
+    def answer(self, call: Callable[[Mistakes], Any]) -> tuple[str, str]:
+        """The code and the words with which a call is refused, names and ids replaced by what they stand for."""
+        with pytest.raises(grpc.RpcError) as caught:
+            call(self)
+        error: Any = caught.value
+        named = {self.project.name: "PROJECT", UNKNOWN: "UNKNOWN", self.first: "FIRST", self.open.id: "OPEN"}
+        text = error.details().replace("\N{NO-BREAK SPACE}", " ")
+        for actual, symbol in named.items():
+            text = text.replace(actual, symbol)
+        return error.code().name, ID.sub("ID", text)
+
+    def delete(self) -> None:
+        """Remove the project and what is in it."""
+        self.pps.delete_pipeline(pipeline=self.pipeline("pipe"), force=True)
+        for name in ("derived", "data", "in"):
+            self.pfs.delete_repo(repo=self.repo(name), force=True)
+        self.pfs.delete_project(project=self.project)
+
+
+Case = tuple[str, str, Callable[[Mistakes], Any]]
+"""A call, and the code and the words with which it is refused."""

@@ -59,6 +59,20 @@ def test_parts_that_are_not_served_name_the_call(shared: LocalPachd) -> None:
         client.pfs.create_branch(branch=branch, trigger=pfs.Trigger(branch="x", size="1K"))
 
 
+def test_what_a_client_gets_wrong_is_no_defect(shared: LocalPachd) -> None:
+    client = shared.client()
+    branch = pfs.Branch.from_uri("wrong@master")
+    client.pfs.create_repo(repo=branch.repo)
+    with client.pfs.commit(branch=branch) as commit:
+        commit.put_file_from_bytes("/a", b"1")
+        with refused(grpc.StatusCode.UNKNOWN, 'parse "http://[::1":'):
+            commit.put_file_from_url(path="/b", url="http://[::1")
+    with refused(grpc.StatusCode.UNKNOWN, "offset cannot be negative"):
+        list(client.pfs.get_file(file=pfs.File(commit=commit, path="/a"), offset=-1))
+    with refused(grpc.StatusCode.INVALID_ARGUMENT, '(line 1:31): invalid value for enum type: "no"'):
+        client.pps.create_pipeline_v2(create_pipeline_request_json='{"tolerations": [{"operator": "no"}]}')
+
+
 def test_only_version_and_health_are_open(shared: LocalPachd) -> None:
     stranger = Client.from_pachd_address(shared.address)
     assert stranger.get_version().major == 2

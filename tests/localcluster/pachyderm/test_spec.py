@@ -116,7 +116,7 @@ def test_an_unknown_field_is_named_by_its_path(document: Any, data: st.DataObjec
     place["colour"] = 1
     with pytest.raises(BadSpec) as caught:
         specs.parse(document)
-    assert f'unknown field "colour" (at {f"{path}.colour".lstrip(".")})' in str(caught.value)
+    assert f'(at {f"{path}.colour".lstrip(".")}): unknown field "colour"' in str(caught.value)
 
 
 @settings(max_examples=50, deadline=None)
