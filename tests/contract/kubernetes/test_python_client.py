@@ -1,4 +1,4 @@
-"""The official Python client, where it is installed (it is not among the locked packages)."""
+"""The official Python client."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ import time
 from pathlib import Path
 from typing import Any
 
+import kubernetes  # type: ignore[import-untyped]
 import pytest
 
 from tests.contract.kubernetes.objects import config_map, secret, seldon
 from tests.contract.kubernetes.server import Namespace, Server
 
-kubernetes = pytest.importorskip("kubernetes", reason="the official Python client is not installed")
 SELDON = ("machinelearning.seldon.io", "v1")
 
 
