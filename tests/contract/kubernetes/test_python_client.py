@@ -31,8 +31,8 @@ def test_objects_are_made_read_changed_and_deleted(api: Any, namespace: Namespac
     assert changed.data == {"a": "1", "b": "2"}
     listed = core.list_namespaced_config_map(namespace.name, field_selector="metadata.name=c")
     assert [item.metadata.name for item in listed.items] == ["c"]
-    deleted: Any = core.delete_namespaced_config_map("c", namespace.name)
-    assert deleted["status"] == "Success"
+    deleted = core.delete_namespaced_config_map("c", namespace.name)
+    assert deleted.status == "Success"
     with pytest.raises(kubernetes.client.ApiException) as caught:
         core.read_namespaced_config_map("c", namespace.name)
     assert (caught.value.status, json.loads(caught.value.body)["reason"]) == (404, "NotFound")
