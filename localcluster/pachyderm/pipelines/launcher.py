@@ -89,7 +89,10 @@ def _run(argv: list[str], environment: dict[str, str], directory: str, control: 
     os.environ["PATH"] = environment.get("PATH", os.defpath)
     try:
         command = os.posix_spawnp(argv[0], argv, environment, setpgroup=0, setsigdef=[SIGPIPE, SIGXFSZ])
-    except FileNotFoundError:
+    except (FileNotFoundError, PermissionError) as error:
+        if isinstance(error, PermissionError) and "/" in argv[0]:
+            raise
+        # A search is also refused where a folder in PATH may not be read.
         raise OSError(f'exec: "{argv[0]}": executable file not found in $PATH') from None
     ended = os.pidfd_open(command)
     poll = select.poll()

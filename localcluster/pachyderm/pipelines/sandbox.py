@@ -168,7 +168,8 @@ def _feed(launcher: subprocess.Popen[bytes], data: bytes) -> None:
 
 def choose(scratch: Path) -> Sandbox:
     """Empty `scratch` and find out, by trying, what this system allows."""
-    shutil.rmtree(scratch, onerror=_make_writable)
+    if scratch.exists():
+        _remove(scratch)
     sandbox = Sandbox()
     with new_place(scratch, "probe") as place:
         command = Command(["sh", "-c", "test -d /pfs && ! test -e /pfs/root"], None, {"PATH": os.defpath})
@@ -187,18 +188,16 @@ def new_place(scratch: Path, name: str) -> Iterator[Path]:
     try:
         yield place
     finally:
-        shutil.rmtree(place, onerror=_make_writable)
+        _remove(place)
 
 
-def _make_writable(remove: Callable[[str], object], path: str, _error: object) -> None:
-    """User code may leave directories behind that nobody may write to."""
-    with suppress(OSError):
-        Path(path).parent.chmod(0o700)
-        if Path(path).is_dir() and not Path(path).is_symlink():
-            Path(path).chmod(0o700)
-            shutil.rmtree(path, ignore_errors=True)
-        else:
-            remove(path)
+def _remove(tree: Path) -> None:
+    """Remove a directory with all in it, also where user code has left directories that nobody may enter."""
+    for directory, names, _ in os.walk(tree):
+        for path in (Path(directory, name) for name in names):
+            if not path.is_symlink():
+                path.chmod(0o700)  # Before os.walk enters it.
+    shutil.rmtree(tree)
 
 
 def base_environment() -> dict[str, str]:
