@@ -54,6 +54,8 @@ class ApiError(KubernetesError):
 
     code: ClassVar[int] = 500
     reason: ClassVar[str] = "InternalError"
+    details_if_empty: ClassVar[bool] = False
+    """Whether the real server shows details even where there is nothing to say in them."""
 
     def __init__(self, message: str, **details: Any) -> None:
         super().__init__(message)
@@ -70,7 +72,7 @@ class ApiError(KubernetesError):
             "reason": self.reason,
             "code": self.code,
         }
-        return body | ({"details": self.details} if self.details else {})
+        return body | ({"details": self.details} if self.details or self.details_if_empty else {})
 
 
 def named(resource: str, name: str = "") -> dict[str, str]:
@@ -104,16 +106,13 @@ class NotFound(ApiError):
     """No object of that name; without arguments: no such path."""
 
     code, reason = 404, "NotFound"
+    details_if_empty = True
 
     def __init__(self, resource: str = "", name: str = "") -> None:
         if resource:
             super().__init__(f'{resource} "{name}" not found', **named(resource, name))
         else:
             super().__init__("the server could not find the requested resource")
-
-    def status(self) -> dict[str, Any]:
-        """With details even where there is nothing to say in them, as the real server's."""
-        return super().status() | {"details": self.details}
 
 
 class NotServed(ApiError):
@@ -129,26 +128,20 @@ class NotAllowed(ApiError):
     """A method that this path has nowhere."""
 
     code, reason = 405, "MethodNotAllowed"
+    details_if_empty = True
 
     def __init__(self) -> None:
         super().__init__("the server does not allow this method on the requested resource")
-
-    def status(self) -> dict[str, Any]:
-        """With empty details, as the real server's."""
-        return super().status() | {"details": {}}
 
 
 class NotAcceptable(ApiError):
     """A client that takes none of the forms in which the answer could be given."""
 
     code, reason = 406, "NotAcceptable"
+    details_if_empty = True
 
     def __init__(self, *served: str) -> None:
         super().__init__(f"406: Not Acceptable\n\nAvailable representations: {', '.join(served)}")
-
-    def status(self) -> dict[str, Any]:
-        """With empty details, as the real server's."""
-        return super().status() | {"details": {}}
 
 
 class AlreadyExists(ApiError):
@@ -197,12 +190,10 @@ class UnsupportedMediaType(ApiError):
 class Unread(UnsupportedMediaType):
     """A patch in a format that the API server does not know."""
 
+    details_if_empty = True
+
     def __init__(self) -> None:
         super().__init__("415: Unsupported Media Type")
-
-    def status(self) -> dict[str, Any]:
-        """With empty details, as the real server's."""
-        return super().status() | {"details": {}}
 
 
 class Unexplained(ApiError):
@@ -274,13 +265,10 @@ class Rejected(ApiError):
     """A patch that does not fit the object; the API server does not say where."""
 
     code, reason = 422, "Invalid"
+    details_if_empty = True
 
     def __init__(self) -> None:
         super().__init__("the server rejected our request due to an error in our request")
-
-    def status(self) -> dict[str, Any]:
-        """With empty details, as the real server's."""
-        return super().status() | {"details": {}}
 
 
 class TooNew(ApiError):

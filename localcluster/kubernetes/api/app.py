@@ -20,7 +20,7 @@ from localcluster.kubernetes.api import answers, bodies, deleting, discovery, pr
 from localcluster.kubernetes.api.logs import open_log
 from localcluster.kubernetes.api.resources import Call, check_subresource, parse_path
 from localcluster.kubernetes.api.watch import DEFAULT_SECONDS, Hub, Watch
-from localcluster.kubernetes.errors import ApiError, Cause, NotAllowed, NotFound, Unauthorized, Unexplained
+from localcluster.kubernetes.errors import ApiError, NotAllowed, NotFound, Unauthorized
 from localcluster.kubernetes.layout import Layout
 from localcluster.kubernetes.state.kinds import POD
 from localcluster.kubernetes.state.store import Store
@@ -138,10 +138,7 @@ def _watch(store: Store, hub: Hub, call: Call) -> Response:
     target = call.target
     seconds = call.number("timeoutSeconds") or DEFAULT_SECONDS
     reading.check_watch(call)
-    version = call.query.get("resourceVersion", "")
-    if not version.isdecimal() and version:
-        fault = Cause.invalid("resourceVersion", version, f'strconv.ParseUint: parsing "{version}": invalid syntax')
-        raise Unexplained(str(fault))
+    version = reading.given_version(call)
     initial = call.query.get("sendInitialEvents", "false") == "true"
     watch = Watch(store, hub, target.kind, target.namespace, call.matches, version, seconds, call.as_table, initial)
     return StreamingResponse(watch.lines(), media_type="application/json")

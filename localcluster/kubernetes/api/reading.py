@@ -51,12 +51,18 @@ def listed(store: Store, call: Call) -> Object:
 
 def check_version(store: Store, call: Call) -> None:
     """Refuse a resourceVersion that is no number, or one that is still to come."""
+    text = given_version(call)
+    if text and int(text) > store.version():
+        raise TooNew(int(text), store.version())
+
+
+def given_version(call: Call) -> str:
+    """The resourceVersion that a request names, if any; refused where it is no number."""
     text = call.query.get("resourceVersion", "")
     if not text.isdecimal() and text:
         fault = Cause.invalid("resourceVersion", text, f'strconv.ParseUint: parsing "{text}": invalid syntax')
         raise Unexplained(str(fault))
-    if text and int(text) > store.version():
-        raise TooNew(int(text), store.version())
+    return text
 
 
 def check_watch(call: Call) -> None:

@@ -8,10 +8,9 @@ from collections.abc import Iterator
 from localcluster.kubernetes.errors import Cause
 from localcluster.kubernetes.state import metadata, names
 from localcluster.kubernetes.state.kinds import Object
-from localcluster.kubernetes.state.workloads import port_name_faults, port_number_faults
+from localcluster.kubernetes.state.workloads import PROTOCOLS, port_name_faults, port_number_faults
 
 _TYPES = ("ClusterIP", "ExternalName", "LoadBalancer", "NodePort")
-_PROTOCOLS = ("SCTP", "TCP", "UDP")
 _ADDRESS = "must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)"
 
 
@@ -46,8 +45,8 @@ def _ports(ports: list[Object]) -> Iterator[Cause]:
         elif len(ports) > 1:
             yield Cause(f"{path}.name", "Required value")
         yield from port_number_faults(f"{path}.port", port["port"])
-        if port["protocol"] not in _PROTOCOLS:
-            yield Cause.unsupported(f"{path}.protocol", port["protocol"], *_PROTOCOLS)
+        if port["protocol"] not in PROTOCOLS:
+            yield Cause.unsupported(f"{path}.protocol", port["protocol"], *PROTOCOLS)
         target = port["targetPort"]
         check = port_number_faults if isinstance(target, int) else port_name_faults
         yield from check(f"{path}.targetPort", target)

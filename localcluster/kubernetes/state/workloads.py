@@ -13,7 +13,7 @@ from localcluster.kubernetes.state.quantities import quantity
 _REQUIRED = "Required value"
 _NEGATIVE = "must be greater than or equal to 0"
 _NO_ROLLING = "(*apps.RollingUpdateDeployment)(nil)"
-_PROTOCOLS = ("SCTP", "TCP", "UDP")
+PROTOCOLS = ("SCTP", "TCP", "UDP")
 _HANDLERS = ("exec", "httpGet", "tcpSocket", "grpc")
 _COUNTS = ("initialDelaySeconds", "timeoutSeconds", "periodSeconds", "successThreshold", "failureThreshold")
 _SOURCES = ("fieldRef", "resourceFieldRef", "configMapKeyRef", "secretKeyRef")
@@ -183,8 +183,8 @@ def _ports(path: str, ports: list[Object]) -> Iterator[Cause]:
             yield Cause(f"{where}.containerPort", _REQUIRED)
         else:
             yield from port_number_faults(f"{where}.containerPort", port["containerPort"])
-        if port["protocol"] not in _PROTOCOLS:
-            yield Cause.unsupported(f"{where}.protocol", port["protocol"], *_PROTOCOLS)
+        if port["protocol"] not in PROTOCOLS:
+            yield Cause.unsupported(f"{where}.protocol", port["protocol"], *PROTOCOLS)
 
 
 def _variable(path: str, variable: Object) -> Iterator[Cause]:

@@ -152,6 +152,7 @@ def test_other_forms_of_an_answer_are_not_acceptable(shared: Namespace) -> None:
     answer = shared.server.ask("GET", shared.path("configmaps", "/read"), accept="text/html")
     words = f"406: Not Acceptable\n\nAvailable representations: {SERVED}"
     assert (answer.status, answer.body["message"], answer.body["reason"]) == (406, words, "NotAcceptable")
+    assert answer.body["details"] == {}
 
 
 @pytest.mark.parametrize("content_type", ["application/json", "text/plain"])
@@ -159,6 +160,7 @@ def test_a_patch_needs_one_of_its_own_forms(shared: Namespace, content_type: str
     shared.post("configmaps", config_map("patched"))
     answer = shared.patch("configmaps", "patched", {}, content_type)
     assert (answer.status, answer.body["message"]) == (415, "415: Unsupported Media Type")
+    assert answer.body["details"] == {}
     custom = shared.server.ask("PATCH", shared.path("seldondeployments.machinelearning.seldon.io", "/x"), {})
     assert custom.body["message"] == (
         "the body of the request was in an unknown format - accepted media types include: "
