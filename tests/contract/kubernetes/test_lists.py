@@ -165,7 +165,7 @@ def test_metadata_alone(many: Namespace) -> None:
 
 def test_a_watch_begins_with_what_is_there_or_with_a_version(many: Namespace) -> None:
     def watched(query: str) -> list[Any]:
-        text = many.get("configmaps", f"?watch=true&timeoutSeconds=1&fieldSelector=metadata.name%3Dw{query}").body
+        text = many.get("configmaps", f"?watch=true&timeoutSeconds=3&fieldSelector=metadata.name%3Dw{query}").body
         lines = text.splitlines() if isinstance(text, str) else [json.dumps(text)]
         return [(event["type"], event["object"]) for event in map(json.loads, filter(None, lines))]
 
