@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import re
 import secrets
@@ -16,6 +15,7 @@ from localcluster.determined import schema
 from localcluster.determined.errors import InvalidArgument
 from localcluster.determined.schema import SCHEMA
 from localcluster.determined.searcher.hparams import size
+from localcluster.documents import from_yaml
 
 _METHODS: dict[str, Any] = SCHEMA["definitions"]["methods"]
 _AXES: dict[str, Any] = SCHEMA["definitions"]["axes"]
@@ -52,10 +52,15 @@ def complete(text: str, checkpoints: Path, slots: int) -> dict[str, Any]:
     return config
 
 
+def read(text: str) -> Any:
+    """What a YAML text says; raises yaml.YAMLError."""
+    return from_yaml(text, _Loader)
+
+
 def _parsed(text: str) -> dict[str, Any]:
     try:
-        config = json.loads(json.dumps(yaml.load(text, _Loader), default=str))  # noqa: S506
-    except (yaml.YAMLError, TypeError, ValueError) as error:
+        config = read(text)
+    except yaml.YAMLError as error:
         raise InvalidArgument(f"invalid experiment configuration: not YAML: {error}") from error
     if not isinstance(config, dict):
         raise InvalidArgument("invalid experiment configuration: it must be a mapping of keys to values")

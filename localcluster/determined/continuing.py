@@ -7,7 +7,7 @@ from typing import Any
 
 import yaml
 
-from localcluster.determined.config import merge
+from localcluster.determined.config import merge, read
 from localcluster.determined.errors import FailedPrecondition, InvalidArgument
 from localcluster.determined.state import experiments, trials
 from localcluster.determined.state.database import Database
@@ -40,7 +40,7 @@ def configuration(active: dict[str, Any], override: str) -> str:
     if name not in ("single", "random", "grid"):
         raise InvalidArgument(f"searcher.name: an experiment of type {name} cannot be continued")
     try:
-        changes = yaml.safe_load(override) or {}
+        changes = read(override) or {}
     except yaml.YAMLError as error:
         raise InvalidArgument(f"overrideConfig: not YAML: {error}") from error
     if not isinstance(changes, dict):

@@ -17,6 +17,7 @@ from localcluster.determined.access import Caller
 from localcluster.determined.errors import InvalidArgument, PermissionDenied
 from localcluster.determined.master import Master
 from localcluster.determined.state.database import Row
+from localcluster.documents import check_json
 
 _TRUE = {"true": True, "1": True, "false": False, "0": False}
 _ORDERS = {"ORDER_BY_ASC": False, "ORDER_BY_DESC": True}
@@ -43,6 +44,7 @@ class Call:
     def body(self) -> dict[str, Any]:
         """The body's JSON object, `{}` where it is empty."""
         try:
+            check_json(self._raw.decode(errors="replace"))
             value = json.loads(self._raw or b"{}")
         except ValueError as error:
             raise InvalidArgument(f"the body is not JSON: {error}") from error

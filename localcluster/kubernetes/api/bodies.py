@@ -10,6 +10,7 @@ from typing import Any
 
 import yaml
 
+from localcluster.documents import TooDeep, check_json, from_yaml
 from localcluster.kubernetes.api import protobuf
 from localcluster.kubernetes.errors import BadRequest, TooLarge, UnsupportedMediaType
 
@@ -65,7 +66,10 @@ def checked_size(body: bytes) -> bytes:
 def parse(text: bytes) -> Any:
     """JSON; raises Unreadable."""
     try:
+        check_json(text.decode(errors="replace"))
         return json.loads(text, object_pairs_hook=_object, parse_constant=_constant)
+    except TooDeep as error:
+        raise Unreadable(str(error)) from error
     except json.JSONDecodeError as error:
         raise Unreadable(_words(error)) from error
     except UnicodeDecodeError as error:
@@ -75,7 +79,7 @@ def parse(text: bytes) -> Any:
 def parse_yaml(text: bytes, kind: str) -> Any:
     """YAML that could be JSON; raises BadRequest."""
     try:
-        return json.loads(json.dumps(yaml.load(text, _LOADER), default=str))  # noqa: S506 - it is a safe one
+        return from_yaml(text, _LOADER)
     except yaml.MarkedYAMLError as error:
         mark = error.context_mark if error.context_mark and error.context_mark.line else error.problem_mark
         line = (mark.line if mark else 0) + isinstance(error, yaml.scanner.ScannerError)
@@ -83,7 +87,8 @@ def parse_yaml(text: bytes, kind: str) -> Any:
         words = f"yaml: {where}{error.problem} ({summary(text)})"
         raise BadRequest(f"the object provided is unrecognized (must be of type {kind}): {words}") from error
     except yaml.YAMLError as error:
-        raise BadRequest(f"the object provided is unrecognized (must be of type {kind}): yaml: {error}") from error
+        words = f"yaml: {error} ({summary(text)})"
+        raise BadRequest(f"the object provided is unrecognized (must be of type {kind}): {words}") from error
 
 
 def no_object(value: Any) -> str:

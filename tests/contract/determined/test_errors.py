@@ -55,13 +55,14 @@ def test_a_version_that_is_not_there(target: Target, name: str) -> None:
     [
         ("POST", "experiments", {"config": "searcher: ["}),
         ("POST", "experiments", {"config": "nonsense: 1"}),
+        ("POST", "experiments", {"config": "[" * 100_000}),
         ("POST", "models", {"name": ""}),
         ("POST", "models", {"name": 5}),
         ("POST", "models", {"name": "a name", "labels": "one"}),
         ("GET", "models?offset=99999999", None),
         ("GET", "trials/one", None),
     ],
-    ids=["yaml", "config", "name", "type", "labels", "offset", "id"],
+    ids=["yaml", "config", "depth", "name", "type", "labels", "offset", "id"],
 )
 def test_what_is_wrong_in_itself(target: Target, method: str, path: str, body: Any) -> None:
     refused = target.request(method, f"/api/v1/{path}", body)

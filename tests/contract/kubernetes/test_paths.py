@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import itertools
+import re
 from typing import Any
 
 import pytest
 
 from tests.contract.kubernetes.objects import config_map
-from tests.contract.kubernetes.server import Namespace, Server, failure
+from tests.contract.kubernetes.server import JSON, JSON_PATCH, MERGE, STRATEGIC, Namespace, Server, failure
 
+YAML = "application/yaml"
 NO_SUCH_RESOURCE = failure("the server could not find the requested resource", "NotFound", 404) | {"details": {}}
 NOT_ALLOWED = failure("the server does not allow this method on the requested resource", "MethodNotAllowed", 405)
 SERVED = "application/json, application/yaml, application/vnd.kubernetes.protobuf"
@@ -138,6 +141,43 @@ def test_yaml_is_read_and_written(shared: Namespace) -> None:
         "the object provided is unrecognized (must be of type ConfigMap): yaml: line 1: did not find expected node "
         "content (613a205b)"
     )
+
+
+NESTED = '{"a":' * 20_000 + "1" + "}" * 20_000
+BOMB = "\n".join(
+    ["a: &a [x, x, x, x, x, x, x, x, x, x]"]
+    + [f"{name}: &{name} [{', '.join([f'*{before}'] * 10)}]" for before, name in itertools.pairwise("abcdefgh")]
+)
+
+
+@pytest.mark.parametrize(
+    ("text", "content_type", "words"),
+    [
+        (NESTED, JSON, "couldn't get version/kind; json parse error: invalid character '{' exceeded max depth"),
+        ("[" * 100_000, YAML, r"yaml: exceeded max depth of \d+"),
+        (BOMB, YAML, "yaml: document contains excessive aliasing"),
+        ("a: &a [*a]", YAML, "yaml: anchor 'a' value contains itself"),
+    ],
+    ids=["json", "yaml", "aliases", "itself"],
+)
+def test_a_body_that_would_exhaust_the_server_is_refused(
+    shared: Namespace, text: str, content_type: str, words: str
+) -> None:
+    answer = shared.server.ask("POST", shared.path("configmaps"), text, content_type)
+    assert (answer.status, answer.body["reason"]) == (400, "BadRequest")
+    prefix = r"the object provided is unrecognized \(must be of type ConfigMap\): "
+    assert re.fullmatch(rf"{prefix}{words} \(.+\)", answer.body["message"])
+
+
+@pytest.mark.parametrize(
+    ("content_type", "prefix"),
+    [(MERGE, "error decoding patch: "), (STRATEGIC, ""), (JSON_PATCH, "error decoding patch: ")],
+)
+def test_a_patch_that_nests_too_deep_is_refused(shared: Namespace, content_type: str, prefix: str) -> None:
+    shared.post("configmaps", config_map("deep"))
+    answer = shared.server.ask("PATCH", shared.path("configmaps", "/deep"), NESTED, content_type)
+    words = f"{prefix}invalid character '{{' exceeded max depth"
+    assert (answer.status, answer.body) == (400, failure(words, "BadRequest", 400))
 
 
 @pytest.mark.parametrize("content_type", ["text/plain", "application/xml", "application/x-www-form-urlencoded"])

@@ -126,6 +126,7 @@ def test_what_cannot_be_continued_is_refused(cluster: Cluster, session: api.Sess
         "searcher: {name: random, max_trials: 2}": "searcher.name: must stay single",
         "[1]": "overrideConfig: must be a mapping",
         "{": "overrideConfig: not YAML",
+        "2020-01-01: x": "overrideConfig: not YAML",
         "no_such_key: 1": "no_such_key",
         "max_restarts: many": "max_restarts",
     }.items():
