@@ -190,3 +190,27 @@ def test_the_two_pages_lead_to_each_other(page: TryPage) -> None:
     page.browser.click("nav a", ".opblock-post")
     page.browser.evaluate("document.querySelector('nav a').click()")
     page.browser.until("location.pathname.endsWith('/doc/try.html') && !!document.querySelector('.best')")
+
+
+def test_who_draws_before_the_test_images_are_there_keeps_the_drawing(page: TryPage) -> None:
+    late = """
+        const now = window.fetch;
+        const allowed = new Promise((allow) => { window.allow = allow; });
+        window.fetch = async (path, ...rest) => {
+            if (path === "samples.png") await allowed;
+            return now(path, ...rest);
+        };
+    """
+    script = page.browser.call("Page.addScriptToEvaluateOnNewDocument", source=late)
+    page.browser.call("Page.navigate", url=f"{page.base}/api/v1.0/doc/try.html")
+    page.browser.until("document.readyState == 'complete' && !!document.querySelector('#clear').onclick")
+    page.mouse("mousePressed", 100, 100)
+    page.mouse("mouseMoved", 180, 180)
+    page.mouse("mouseReleased", 180, 180)
+    page.until_answered()
+    drawn = page.sent("predictions")[-1]
+    page.browser.evaluate("window.allow()")
+    page.browser.until("document.querySelectorAll('#samples button').length == 10")
+    page.until_answered()
+    assert page.sent("predictions")[-1] == drawn
+    page.browser.call("Page.removeScriptToEvaluateOnNewDocument", identifier=script["identifier"])

@@ -145,7 +145,7 @@ async function addSamples() {
     const onclick = () => replace(sample, 0, 0, SIZE, SIZE);
     get("samples").append(element("button", sample, { onclick, ariaLabel: `Test image of class ${i}` }));
   }
-  get("samples").lastChild.click();
+  if (!last && !asking) get("samples").lastChild.click();
 }
 
 Object.assign(ink, { lineCap: "round", lineJoin: "round", imageSmoothingEnabled: false }).fillRect(0, 0, SIZE, SIZE);
