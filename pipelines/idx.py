@@ -9,6 +9,7 @@ from __future__ import annotations
 import gzip
 import math
 import struct
+import sys
 import zlib
 
 import numpy as np
@@ -55,6 +56,8 @@ def read(
     shape = struct.unpack(f">{dimensions}I", plain[4:start])
     claimed, there = math.prod(shape), len(plain) - start
     sizes = " x ".join(map(str, shape))
-    if not holds("length", f"{there} values", sizes, claimed == there, f"header says {sizes} values, {there} follow"):
+    # Beside a 0 any size claims nothing; an array cannot have one that no address reaches.
+    whole = claimed == there and math.prod(size or 1 for size in shape) <= sys.maxsize
+    if not holds("length", f"{there} values", sizes, whole, f"header says {sizes} values, {there} follow"):
         return checks, None
     return checks, np.frombuffer(plain, np.uint8, offset=start).reshape(shape)

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from PIL import Image
@@ -276,6 +276,7 @@ def test_what_was_written_as_idx_is_read_and_nothing_longer(values: Bytes, rest:
     st.binary(max_size=40)
     | st.builds(lambda shape: struct.pack(">4I", 0x803, *shape), st.tuples(*[st.integers(0, 2**32 - 1)] * 3))
 )
+@example(struct.pack(">4I", 0x803, 0, 2**32 - 1, 2**32 - 1))
 def test_any_bytes_are_an_array_or_a_reason(content: bytes) -> None:
     for candidate in (content, gzip.compress(content)):
         checks, read = idx_reader.read("f", candidate, 3)
