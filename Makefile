@@ -118,8 +118,8 @@ test: env check ## all tests that need no GPU and no external cluster
 test-fast: env ## an answer in two minutes
 	@$(PYTEST) -n 2 -m "not slow and not e2e and not long" $(PYTEST_ARGS)
 
-test-long: env ## chaos, soak, full data
-	@$(PYTEST) -m long
+test-long: env ## chaos, soak, full data, and other examples of every property
+	@HYPOTHESIS_PROFILE=search $(PYTEST) -m "long or hypothesis"
 
 bench: env ## measure again, on a quiet machine (BENCH=serving takes 30 min; determined, pachyderm, training)
 	@$(CLIENTS) && for name in $(BENCH); do $(PYTHON) -m "benchmarks.$$name.measure" || exit 1; done

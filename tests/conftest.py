@@ -14,9 +14,10 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-# How long an example takes on a busy machine must not decide a test.
-hypothesis.settings.register_profile("no deadline", deadline=None)
-hypothesis.settings.load_profile("no deadline")
+# Neither chance nor a busy machine decides a test: the same examples each time.  make test-long looks for others.
+hypothesis.settings.register_profile("same", deadline=None, derandomize=True)
+hypothesis.settings.register_profile("search", deadline=None, max_examples=500, print_blob=True)
+hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "same"))
 
 # A shell that knows a cluster, by `localcluster env` or as a pipeline's job, must not lend it to the tests.
 for variable in ("DET_MASTER", "DET_USER", "DET_PASS", "PACH_CONFIG", "KUBECONFIG", "IMAGE_LAYOUT"):
