@@ -20,6 +20,11 @@ from fmnist.errors import PlatformUnreachable, RegistryError
 MODEL_NAME = "fashion-classifier"
 
 
+def model_name() -> str:
+    """The model that the stages speak of: `MODEL_NAME`, else this project's own."""
+    return os.environ.get("MODEL_NAME") or MODEL_NAME
+
+
 def session() -> authentication.api.Session:
     """A session of the API's generated bindings, for the few calls that the SDK has no method for."""
     address = _master()

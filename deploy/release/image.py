@@ -183,7 +183,8 @@ def main(argv: list[str] | None = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m deploy.release.image", description=__doc__)
-    parser.add_argument("--model", default=MODEL, help="name in the registry (default: %(default)s)")
+    model = os.environ.get("MODEL_NAME") or MODEL
+    parser.add_argument("--model", default=model, help="name in the registry (default: %(default)s)")
     parser.add_argument("--version", default=os.environ.get("MODEL_VERSION") or "newest", help="a number, or newest")
     layout = os.environ.get("IMAGE_LAYOUT")
     parser.add_argument("--layout", type=Path, default=Path(layout) if layout else None, help="default: $IMAGE_LAYOUT")

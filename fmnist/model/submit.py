@@ -50,7 +50,7 @@ def main(argv: list[str] | None = None) -> int:
 
 def reuse() -> dict[str, Any]:
     """What build/train.json holds for the newest registered version."""
-    version = registry.resolve_version(registry.connect(), registry.MODEL_NAME)
+    version = registry.resolve_version(registry.connect(), registry.model_name())
     if version.checkpoint is None:
         raise RegistryError(f"{version.model_name} version {version.model_version} has no checkpoint any more")
     result = _result(version.checkpoint)

@@ -120,6 +120,21 @@ def test_source_date_epoch_is_a_number(monkeypatch: pytest.MonkeyPatch) -> None:
         image.source_date_epoch()
 
 
+def test_the_version_is_one_of_the_model_that_the_gate_judged(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    asked: list[tuple[str, int | None]] = []
+
+    def fetch(model: str, version: int | None, _: Path) -> Registered:
+        asked.append((model, version))
+        raise RegistryError("enough")
+
+    monkeypatch.setattr(image, "fetch", fetch)
+    for name in ("digits", ""):
+        monkeypatch.setenv("MODEL_NAME", name)
+        monkeypatch.setenv("MODEL_VERSION", "3")
+        assert image.main(["--layout", str(tmp_path)]) == 1
+    assert asked == [("digits", 3), ("fashion-classifier", 3)]
+
+
 def test_an_unreachable_master_is_named(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
