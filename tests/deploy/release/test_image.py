@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from deploy.fashion_classifier.artifact import CHECKSUMS, FILES, OUTLIERS, VERSION, read_artifact
+from deploy.fashion_classifier.errors import ModelError
 from deploy.release import image
 from deploy.release.errors import LayoutError, RegistryError
 from deploy.release.registry import Registered, requested_version, verified
@@ -67,6 +69,20 @@ def test_the_image_imports_nothing_that_only_the_working_environment_has(registe
                     modules = [str(node.module)]
                 roots = {module.split(".")[0] for module in modules}
                 assert roots <= allowed | sys.stdlib_module_names, name
+
+
+@pytest.mark.parametrize("name", [CHECKSUMS, *FILES, OUTLIERS, VERSION])
+def test_a_changed_byte_of_the_model_is_found_at_start(registered: Registered, tmp_path: Path, name: str) -> None:
+    for path, content in image.image_files(registered, REVISION).items():
+        if path.startswith("model/"):
+            (tmp_path / path).parent.mkdir(exist_ok=True)
+            (tmp_path / path).write_bytes(content)
+    assert read_artifact(tmp_path / "model").version["model_version"] == 3
+    damaged = bytearray((tmp_path / "model" / name).read_bytes())
+    damaged[len(damaged) // 2] ^= 1
+    (tmp_path / "model" / name).write_bytes(damaged)
+    with pytest.raises(ModelError, match=CHECKSUMS if name == CHECKSUMS else f"model/{name} has SHA-256"):
+        read_artifact(tmp_path / "model")
 
 
 def test_building_twice_gives_the_same_digest(registered: Registered, tmp_path: Path) -> None:
