@@ -103,7 +103,8 @@ def download(checkpoint: Checkpoint, folder: Path) -> Path:
 
 
 def merge_metadata(version: ModelVersion, additions: Mapping[str, Any]) -> None:
-    """Add top-level keys to the version's metadata; the API replaces the whole, so what was there is sent again."""
+    """Add top-level keys to the version's metadata; the API replaces the whole, so what is there is sent again."""
+    version.reload()
     metadata = {**(version.metadata or {}), **additions}
     bindings.patch_PatchModelVersion(
         session(),

@@ -86,10 +86,11 @@ def run_gate(settings: Settings, progress: Progress | None = None) -> Run:
     found = _measured(settings, client, version, progress or bars())
     document = report.document(found, time.monotonic() - started)
     kept = report.summary(document)
-    registry.merge_metadata(version, {"gate": kept})
     rows = versions.table(registry.versions(version.model_name), version.model_version, kept, found.incumbent)
     document["versions"] = [asdict(row) for row in rows]
     page.write(settings.report_folder, document, found)
+    # After the report, so that the registry has no verdict of a gate that broke down.
+    registry.merge_metadata(version, {"gate": kept})
     handover.write(settings.report_folder, document)
     return Run(document, found.evaluation, found.verdict, settings.report_folder)
 

@@ -6,6 +6,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from determined.common.api import bindings
 
 from fmnist import artifacts, registry
 from fmnist.errors import RegistryError
@@ -34,3 +35,18 @@ def test_the_model_is_the_one_that_the_gate_resolves(monkeypatch: pytest.MonkeyP
     assert register.main() == 0
     assert submit.main(["--reuse"]) == 1
     assert asked == [name, name]
+
+
+def test_what_others_wrote_into_a_version_meanwhile_stays(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The gate runs for a while, and the API replaces the whole metadata."""
+    sent: list[Any] = []
+
+    class Version(SimpleNamespace):
+        def reload(self) -> None:
+            self.metadata = {"owner": "me", "note": "written while the gate ran"}
+
+    monkeypatch.setattr(registry, "session", lambda: None)
+    monkeypatch.setattr(bindings, "patch_PatchModelVersion", lambda _, body, **__: sent.append(body.metadata))
+    version: Any = Version(model_name="fashion-classifier", model_version=1, metadata={"owner": "somebody"})
+    registry.merge_metadata(version, {"gate": {"passed": True}})
+    assert sent == [{"owner": "me", "note": "written while the gate ran", "gate": {"passed": True}}]
