@@ -7,12 +7,13 @@ import json
 import shutil
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from deploy.fashion_classifier.artifact import CHECKSUMS, FILES, OUTLIERS, VERSION, read_artifact
 from deploy.fashion_classifier.errors import ModelError
-from deploy.release import image
+from deploy.release import image, registry
 from deploy.release.errors import LayoutError, RegistryError
 from deploy.release.registry import Registered, requested_version, verified
 from tests.deploy.conftest import CHECKPOINT
@@ -149,6 +150,18 @@ def test_the_version_is_one_of_the_model_that_the_gate_judged(monkeypatch: pytes
         monkeypatch.setenv("MODEL_VERSION", "3")
         assert image.main(["--layout", str(tmp_path)]) == 1
     assert asked == [("digits", 3), ("fashion-classifier", 3)]
+
+
+def test_a_checkpoint_that_cannot_be_read_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    def download(path: str) -> None:
+        raise PermissionError(13, "Permission denied", f"/checkpoints/{CHECKPOINT}")
+
+    checkpoint = SimpleNamespace(uuid=CHECKPOINT, download=download)
+    version = SimpleNamespace(model_version=3, checkpoint=checkpoint)
+    model = SimpleNamespace(archived=False, get_version=lambda _: version)
+    monkeypatch.setattr(registry, "Determined", lambda: SimpleNamespace(get_model=lambda _: model))
+    with pytest.raises(RegistryError, match=f"cannot be downloaded: .*Permission denied.*{CHECKPOINT}"):
+        registry.fetch("fashion-classifier", 3, tmp_path)
 
 
 def test_an_unreachable_master_is_named(
