@@ -132,14 +132,27 @@ def _measured(settings: Settings, client: Determined, version: ModelVersion, pro
 
 
 def _test_split(pachyderm: Client, settings: Settings, model: serving.ServingModel) -> ValidatedSplit:
-    """The test split; raises FmnistError where it has labels that the model does not know."""
+    """The test split; raises FmnistError where it has labels that the model does not know, or is what it trained on."""
     split = validated.read(pachyderm, settings.test_data)
+    read = (model.provenance.get(name) or {} for name in ("data_train", "data_feedback"))
+    trained_on = [(_repo(str(each.get("repo"))), each.get("commit")) for each in read]
+    if (_repo(split.reference), split.commit) in trained_on:
+        raise FmnistError(
+            f"the model was trained on {split.reference} itself (commit {split.commit}), so its accuracy there says "
+            "nothing: set TEST_DATA to images that it has not seen"
+        )
     if split.labels.max() >= len(model.labels):
         raise FmnistError(
             f"{split.reference} has the label {split.labels.max()}, and the model knows {len(model.labels)} classes: "
             "set TEST_DATA to a split of the data that it was trained on"
         )
     return split
+
+
+def _repo(reference: str) -> str:
+    """The repo of `[project/]repo[@…]`, its project named."""
+    repo = reference.partition("@")[0]
+    return repo if "/" in repo else f"default/{repo}"
 
 
 def _bar(progress: Progress, description: str, total: int) -> Callable[[int], None]:
