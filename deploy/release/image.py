@@ -144,9 +144,10 @@ def provenance_labels(registered: Registered, revision: str | None) -> dict[str,
 
 def wrapper_revision() -> str | None:
     """The git commit of the wrapper's sources, with `-dirty` where they differ from it; None outside a checkout."""
+    sources = (f"deploy/{pattern}" for pattern in (*_WRAPPER, ".s2i/environment"))
     try:
         commit = _git("rev-parse", "HEAD")
-        changed = _git("status", "--porcelain", "--", *(f"deploy/{pattern}" for pattern in _WRAPPER))
+        changed = _git("status", "--porcelain", "--", *sources)
     except (OSError, subprocess.SubprocessError):
         return None
     return f"{commit}-dirty" if changed else commit

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import json
 import shutil
+import subprocess
 import sys
 from pathlib import Path
 from types import SimpleNamespace
@@ -13,7 +14,7 @@ import pytest
 
 from deploy.fashion_classifier.artifact import CHECKSUMS, FILES, OUTLIERS, VERSION, read_artifact
 from deploy.fashion_classifier.errors import ModelError
-from deploy.release import image, registry
+from deploy.release import files, image, registry
 from deploy.release.errors import LayoutError, RegistryError
 from deploy.release.registry import Registered, requested_version, verified
 from tests.deploy.conftest import CHECKPOINT
@@ -94,6 +95,23 @@ def test_building_twice_gives_the_same_digest(registered: Registered, tmp_path: 
     assert first["tag"] == "fashion-classifier:v3"
     other = Registered(4, CHECKPOINT, registered.artifact)
     assert image.build(other, tmp_path / "one", revision=REVISION, epoch=0)["digest"] != first["digest"]
+
+
+@pytest.mark.parametrize("changed", ["FashionClassifier.py", "fashion_classifier/new.py", ".s2i/environment"])
+def test_what_differs_from_the_commit_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, changed: str) -> None:
+    for name in ("FashionClassifier.py", ".s2i/environment"):
+        (tmp_path / "deploy" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "deploy" / name).write_text("committed\n")
+    identity = ("-c", "user.name=Test", "-c", "user.email=test@example.com")
+    for command in (("init", "-q"), ("add", "-A"), (*identity, "commit", "-q", "-m", "all")):
+        subprocess.run(["git", *command], cwd=tmp_path, check=True, capture_output=True)
+    monkeypatch.setattr(files, "REPOSITORY", tmp_path)
+    commit = image.wrapper_revision()
+    assert commit is not None
+    assert len(commit) == 40
+    (tmp_path / "deploy" / changed).parent.mkdir(exist_ok=True)
+    (tmp_path / "deploy" / changed).write_text("changed\n")
+    assert image.wrapper_revision() == f"{commit}-dirty"
 
 
 def test_the_labels_carry_the_provenance(registered: Registered) -> None:
