@@ -84,7 +84,7 @@ def train(config: str, overrides: list[str]) -> dict[str, Any]:
     trials = curves.read(experiment)
     if len(trials) > 1:
         Console().print(curves.table(trials))
-        print(curves.saved(trials, (experiment.config or {})["hyperparameters"]["epochs"]))
+        print(curves.saved(trials, curves.epochs(experiment)))
     result = {**_result(best(experiment)), "seconds": round(seconds, 1)}
     print(f"{_describe(result)}, {seconds:.0f} s")
     return result
