@@ -81,6 +81,9 @@ def bars() -> Progress:
 def run_gate(settings: Settings, progress: Progress | None = None) -> Run:
     """Evaluate the registered version; writes the report and the version's metadata.  Raises FmnistError, DataError."""
     started = time.monotonic()
+    for name in (*page.WRITTEN, handover.VARIABLES, handover.METRICS):
+        # An earlier run's, which would stand for this one where it breaks down.
+        (settings.report_folder / name).unlink(missing_ok=True)
     client = registry.connect()
     version = registry.resolve_version(client, settings.model_name, settings.model_version)
     found = _measured(settings, client, version, progress or bars())

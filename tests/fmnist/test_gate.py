@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -9,7 +10,8 @@ import pytest
 
 from data import validated
 from data.validated import ValidatedSplit
-from fmnist.errors import FmnistError
+from fmnist import registry
+from fmnist.errors import FmnistError, PlatformUnreachable
 from fmnist.test import gate
 from fmnist.test.serving import ServingModel
 from fmnist.test.settings import Settings
@@ -44,3 +46,20 @@ def test_the_commits_of_one_commit_set_share_their_id() -> None:
     assert of("fmnist-test@master", data_train=read, data_feedback=None).commit == COMMIT
     assert of("theirs/fmnist-train@master", data_train=read).commit == COMMIT
     assert of("fmnist-test@master", data_train={"repo": None, "branch": None, "commit": None}).commit == COMMIT
+
+
+def test_a_gate_that_breaks_down_leaves_no_report_of_an_earlier_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else it would say that another version, or this one before, has passed."""
+    written = ("report.json", "report.md", "report.html", "model_card.md", "model.env", "metrics.txt")
+    for name in (*written, "notes.txt"):
+        (tmp_path / name).write_text("passed")
+
+    def refused() -> None:
+        raise PlatformUnreachable("Determined does not answer")
+
+    monkeypatch.setattr(registry, "connect", refused)
+    with pytest.raises(PlatformUnreachable):
+        gate.run_gate(Settings(report_folder=tmp_path))
+    assert [path.name for path in tmp_path.iterdir()] == ["notes.txt"]
