@@ -10,11 +10,11 @@ export PATH := $(CURDIR)/.venv/bin:$(PATH)
 # Where it is set, as many images for CI do, every process compiles TensorFlow anew: seconds of each trial and test.
 unexport PYTHONDONTWRITEBYTECODE
 
-REPORT := build/report
+REPORT = $(or $(REPORT_DIR),build/report)
 TRAIN ?= new
 CONFIG ?= const.yaml
 BENCH ?= determined pachyderm serving training
-IMAGE_SET = $(if $(TRIAL_IMAGE),--set "environment.image=$(TRIAL_IMAGE)")
+FIRST_SET = $(if $(TRIAL_IMAGE),--set "environment.image=$(TRIAL_IMAGE)") $(if $(TRAIN_DATA),--set "data.train=$(TRAIN_DATA)")
 # Hashes look like secrets, and so do the names of Kubernetes' Secrets; what tests look for in logs says canary.
 NO_SECRETS := --disable-plugin HexHighEntropyString --disable-plugin Base64HighEntropyString --exclude-files ^requirements/ \
 	--exclude-lines '([sS]ecretName|[pP]ullSecrets?|xistingSecret(Key)?)"?:' \
@@ -44,11 +44,11 @@ validated: env ## are the splits that training and gate would read now validated
 
 train: env ## the const experiment on Determined (CONFIG=file, TRAIN=reuse, TRAIN_SET="hyperparameters.epochs=2 …")
 	@$(CLIENTS) && $(PYTHON) -m fmnist.model.submit --config "$(CONFIG)" \
-		$(if $(filter reuse,$(TRAIN)),--reuse) $(IMAGE_SET) $(foreach value,$(TRAIN_SET),--set "$(value)")
+		$(if $(filter reuse,$(TRAIN)),--reuse) $(FIRST_SET) $(foreach value,$(TRAIN_SET),--set "$(value)")
 
 search: env ## the adaptive experiment on Determined (SEARCH_SET="searcher.max_trials=4 …")
 	@$(CLIENTS) && $(PYTHON) -m fmnist.model.submit --config adaptive.yaml \
-		$(IMAGE_SET) $(foreach value,$(SEARCH_SET),--set "$(value)")
+		$(FIRST_SET) $(foreach value,$(SEARCH_SET),--set "$(value)")
 
 register: env ## the trained checkpoint as a version of fashion-classifier
 	@$(CLIENTS) && $(PYTHON) -m fmnist.model.register

@@ -7,10 +7,12 @@ file of the pipeline's.
 from __future__ import annotations
 
 import re
+import signal
 import subprocess
 import sys
 import time
 from collections.abc import Iterable, Sequence
+from types import FrameType
 
 from rich.console import Console
 from rich.table import Table
@@ -32,6 +34,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         [*COMMAND, *arguments], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
     ) as process:
         assert process.stdout
+        signal.signal(signal.SIGINT, _leave_to_the_jobs)
         lines = []
         for line in process.stdout:
             print(line, end="", flush=True)
@@ -40,6 +43,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     if jobs:
         _summarise(jobs, time.monotonic() - started)
     return process.returncode
+
+
+def _leave_to_the_jobs(number: int, _: FrameType | None) -> None:
+    """Ctrl-C has reached the jobs too; one that goes back to what was live is waited for.  A second one is heard."""
+    signal.signal(number, signal.default_int_handler)
 
 
 def finished(lines: Iterable[str]) -> list[tuple[str, str, str]]:

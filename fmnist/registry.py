@@ -20,6 +20,11 @@ from fmnist.errors import PlatformUnreachable, RegistryError
 MODEL_NAME = "fashion-classifier"
 
 
+def model_name() -> str:
+    """The model that the stages speak of: `MODEL_NAME`, else this project's own."""
+    return os.environ.get("MODEL_NAME") or MODEL_NAME
+
+
 def session() -> authentication.api.Session:
     """A session of the API's generated bindings, for the few calls that the SDK has no method for."""
     address = _master()
@@ -98,7 +103,8 @@ def download(checkpoint: Checkpoint, folder: Path) -> Path:
 
 
 def merge_metadata(version: ModelVersion, additions: Mapping[str, Any]) -> None:
-    """Add top-level keys to the version's metadata; the API replaces the whole, so what was there is sent again."""
+    """Add top-level keys to the version's metadata; the API replaces the whole, so what is there is sent again."""
+    version.reload()
     metadata = {**(version.metadata or {}), **additions}
     bindings.patch_PatchModelVersion(
         session(),

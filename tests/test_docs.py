@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import re
+import subprocess
 from dataclasses import fields
 from pathlib import Path
 
@@ -22,6 +24,24 @@ def test_every_make_target_that_a_document_names_exists() -> None:
         text = (REPOSITORY / document).read_text()
         named = set(re.findall(r"`make ([a-z-]+)", text)) | set(re.findall(r"^ {4}make ([a-z-]+)", text, re.MULTILINE))
         assert named - TARGETS == set(), document
+
+
+@pytest.mark.parametrize(
+    ("target", "variable", "words"),
+    [
+        ("gate", "REPORT_DIR=/elsewhere", "--junitxml=/elsewhere/junit.xml"),
+        ("gate", "REPORT_DIR=/elsewhere", "REPORT_DIR=/elsewhere "),
+        ("gate", "REPORT_DIR=", "REPORT_DIR=build/report "),
+        ("train", "TRAIN_DATA=mnist-train@master", '--set "data.train=mnist-train@master"'),
+        ("search", "TRAIN_DATA=mnist-train@master", '--set "data.train=mnist-train@master"'),
+    ],
+)
+def test_a_variable_that_a_document_names_reaches_its_stage(target: str, variable: str, words: str) -> None:
+    name, _, value = variable.partition("=")
+    done = subprocess.run(
+        ["make", "--dry-run", target], cwd=REPOSITORY, env={**os.environ, name: value}, capture_output=True, text=True
+    )
+    assert words in done.stdout, done.stderr
 
 
 def test_every_stage_is_explained_in_the_readme() -> None:

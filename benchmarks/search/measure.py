@@ -48,7 +48,7 @@ def main() -> int:
         "hardware": hardware(),
         "note": arguments.note,
         "searcher": config["searcher"],
-        "epochs": config["hyperparameters"]["epochs"],
+        "epochs": curves.epochs(search),
         "trials": [dataclasses.asdict(curve) for curve in curves.read(search)],
         "winner": best(search, split),
         "const": best(client.get_experiment(arguments.const), split),

@@ -28,7 +28,7 @@ value() {
     eval "found=\${$1:-}"
     [ -n "$found" ] || fail "$1 is not set; deploy/cluster/README.md says what it is for"
     case $found in
-        *[!\ -~]* | *[\"\\]*) fail "$1 may have neither quotes, backslashes nor line breaks" ;;
+        *[!\ -~]* | *[\"\\]*) fail "$1 may have neither quotes, backslashes, line breaks nor characters outside of ASCII" ;;
     esac
     printf '%s' "$found"
 }
@@ -69,6 +69,11 @@ preflight() {
     done
     [ -z "$missing" ] || fail "not set:$missing; deploy/cluster/README.md says what they are for"
     for name in $secret_variables $plain_variables; do value "$name" >/dev/null; done
+    # kubectl reads variables line by line, and prints a line that is none.
+    case ${PACHYDERM_IDPS:-} in
+        *'
+'*) fail "PACHYDERM_IDPS has to be one line of JSON" ;;
+    esac
     check_charts
     kubectl kustomize "$here/ingress" | grep -q 'example\.com' &&
         fail "host and issuer of the tokens are still example.com's: set yours in $here/ingress/site.yaml"
@@ -144,6 +149,9 @@ check() {
 }
 
 install() {
+    for name in "$@"; do
+        releases | grep -q "^$name " || fail "charts.txt has no release $name"
+    done
     preflight
     prepare
     releases | while read -r release chart version namespace _; do
@@ -161,8 +169,10 @@ install() {
 }
 
 clients() {
+    # In the arguments of printf a failure would pass unnoticed, and a Secret without a token replace a good one.
+    token=$(value PACHYDERM_ROBOT_TOKEN)
     printf '{"v2":{"active_context":"cluster","contexts":{"cluster":{"pachd_address":"%s","session_token":"%s"}}}}' \
-        grpc://pachd.pachyderm:30650 "$(value PACHYDERM_ROBOT_TOKEN)" |
+        grpc://pachd.pachyderm:30650 "$token" |
         secret determined pachyderm-client Opaque --from-file=config.json
 }
 

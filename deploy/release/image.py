@@ -8,6 +8,7 @@ the base, Python with the serving lock (deploy/Dockerfile), and pushed: a cluste
 from __future__ import annotations
 
 import argparse
+import hashlib
 import os
 import subprocess
 import sys
@@ -96,7 +97,10 @@ def push(registered: Registered, layout: Path, registry: str, *, revision: str |
 
 
 def image_files(registered: Registered, revision: str | None) -> dict[str, bytes]:
-    """Path in the image to content: the wrapper below app/, the serving files and version.json below model/."""
+    """Path in the image to content: the wrapper below app/, the serving files and version.json below model/.
+
+    SHA256SUMS lists all of model/.
+    """
     contents = {
         f"app/{path.relative_to(APP).as_posix()}": path.read_bytes()
         for pattern in _WRAPPER
@@ -110,8 +114,10 @@ def image_files(registered: Registered, revision: str | None) -> dict[str, bytes
         "checkpoint": registered.checkpoint,
         "image_revision": revision,
     }
-    contents[f"model/{VERSION}"] = oci.canonical(version)
-    return contents
+    content = oci.canonical(version)
+    # The wrapper proves all that is listed when it starts: a version that says another number is no more to be trusted.
+    line = f"{hashlib.sha256(content).hexdigest()}  {VERSION}\n".encode()
+    return contents | {f"model/{VERSION}": content, f"model/{CHECKSUMS}": contents[f"model/{CHECKSUMS}"] + line}
 
 
 def provenance_labels(registered: Registered, revision: str | None) -> dict[str, str]:
@@ -138,9 +144,10 @@ def provenance_labels(registered: Registered, revision: str | None) -> dict[str,
 
 def wrapper_revision() -> str | None:
     """The git commit of the wrapper's sources, with `-dirty` where they differ from it; None outside a checkout."""
+    sources = (f"deploy/{pattern}" for pattern in (*_WRAPPER, ".s2i/environment"))
     try:
         commit = _git("rev-parse", "HEAD")
-        changed = _git("status", "--porcelain", "--", *(f"deploy/{pattern}" for pattern in _WRAPPER))
+        changed = _git("status", "--porcelain", "--", *sources)
     except (OSError, subprocess.SubprocessError):
         return None
     return f"{commit}-dirty" if changed else commit
@@ -183,7 +190,8 @@ def main(argv: list[str] | None = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m deploy.release.image", description=__doc__)
-    parser.add_argument("--model", default=MODEL, help="name in the registry (default: %(default)s)")
+    model = os.environ.get("MODEL_NAME") or MODEL
+    parser.add_argument("--model", default=model, help="name in the registry (default: %(default)s)")
     parser.add_argument("--version", default=os.environ.get("MODEL_VERSION") or "newest", help="a number, or newest")
     layout = os.environ.get("IMAGE_LAYOUT")
     parser.add_argument("--layout", type=Path, default=Path(layout) if layout else None, help="default: $IMAGE_LAYOUT")

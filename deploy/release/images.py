@@ -11,10 +11,13 @@ import sys
 from deploy.release import files, recipe
 from deploy.release.errors import BuildError, ReleaseError
 
+_PIPELINES = ("data/*.py", "pipelines/*.py", "pipelines/templates/*.j2", "pipelines/profiles/*.json")
+"""What `.dockerignore` lets through of the folders that pipelines/Dockerfile copies."""
+
 IMAGES = {
     "PIPELINES_IMAGE": (
         "fmnist-pipelines",
-        recipe.Recipe("pipelines/Dockerfile", ("requirements/pipelines.txt", "data/**/*", "pipelines/**/*")),
+        recipe.Recipe("pipelines/Dockerfile", ("requirements/pipelines.txt", *_PIPELINES)),
     ),
     "TRIAL_IMAGE": ("fmnist-trial", recipe.Recipe("fmnist/Dockerfile", ("requirements/trial.txt",))),
 }

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import shlex
 import sys
 from pathlib import Path
@@ -75,7 +76,8 @@ def main(argv: list[str] | None = None) -> int:
     """Run the command line; the exit code is 1 where something could not be done."""
     parser = argparse.ArgumentParser(prog="python -m deploy.release.predict", description=__doc__)
     parser.add_argument("--count", type=int, choices=range(1, 101), default=5, metavar="N", help="images (1 to 100)")
-    parser.add_argument("--source", default=samples.SOURCE, help="repo@branch-or-commit (default: %(default)s)")
+    source = os.environ.get("TEST_DATA") or samples.SOURCE
+    parser.add_argument("--source", default=source, help="repo@branch-or-commit (default: %(default)s)")
     arguments = parser.parse_args(argv)
     console = Console(highlight=False, soft_wrap=True)
     try:

@@ -59,7 +59,7 @@ def fetch(model: str, version: int | None, directory: Path) -> Registered:
         raise RegistryError(f"{master} refuses the user; set DET_USER and DET_PASS") from error
     except (MasterNotFoundException, requests.ConnectionError) as error:
         raise RegistryError(f"{master} does not answer; set DET_MASTER, or run make up") from error
-    except (CheckpointStateException, MultipleDownloadsFailed) as error:
+    except (CheckpointStateException, MultipleDownloadsFailed, OSError) as error:
         raise RegistryError(f"the checkpoint of {model} cannot be downloaded: {error}") from error
     except (APIException, BadRequestException) as error:
         raise RegistryError(f"{master}: {error}") from error

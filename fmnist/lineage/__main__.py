@@ -7,7 +7,6 @@ asked thing is not found; a platform that does not answer is named, and the rest
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 from pathlib import Path
 
@@ -58,8 +57,7 @@ def _question(arguments: argparse.Namespace) -> Question:
             answer = sys.stdin.read() if arguments.answer == "-" else Path(arguments.answer).read_text()
         except (OSError, ValueError) as error:
             raise FmnistError(f"{arguments.answer} cannot be read: {error}") from error
-    model = os.environ.get("MODEL_NAME") or registry.MODEL_NAME
-    return Question(arguments.version, arguments.commit, answer, model)
+    return Question(arguments.version, arguments.commit, answer, registry.model_name())
 
 
 if __name__ == "__main__":

@@ -38,8 +38,15 @@ class Curve:
 def read(experiment: Experiment) -> list[Curve]:
     """All trials of an experiment, the best first."""
     space = (experiment.config or {})["hyperparameters"]
-    varied = [name for name, axis in space.items() if isinstance(axis, dict)]
+    varied = [name for name, axis in space.items() if isinstance(axis, dict) and axis.get("type") != "const"]
     return sorted((_curve(trial, varied) for trial in experiment.list_trials()), key=lambda curve: curve.best[0])
+
+
+def epochs(experiment: Experiment) -> int:
+    """How many epochs a whole trial of an experiment has."""
+    axis = (experiment.config or {})["hyperparameters"]["epochs"]
+    # Determined's master holds a constant as such an axis, whichever way the configuration says it.
+    return int(axis["val"] if isinstance(axis, dict) else axis)
 
 
 def table(curves: Sequence[Curve]) -> Table:

@@ -15,7 +15,7 @@ def main() -> int:
     """Register the checkpoint unless it is registered already; write build/model.json."""
     try:
         checkpoint_uuid = str(artifacts.read(artifacts.TRAIN, "make train")["checkpoint_uuid"])
-        version, is_new = register(registry.MODEL_NAME, checkpoint_uuid)
+        version, is_new = register(registry.model_name(), checkpoint_uuid)
     except FmnistError as error:
         print(f"register: {error}", file=sys.stderr)
         return 1
@@ -32,7 +32,8 @@ def register(name: str, checkpoint_uuid: str) -> tuple[ModelVersion, bool]:
     """The version that holds the checkpoint, and whether it is new; creates the model the first time."""
     client = registry.connect()
     if registry.find_model(client, name) is None:
-        det("model", "create", name, "--description", "Classifies 28x28 images of clothes into ten classes")
+        described = ("--description", "Classifies 28x28 images of clothes into ten classes")
+        det("model", "create", name, *(described if name == registry.MODEL_NAME else ()))
     elif (version := registry.version_of(client, name, checkpoint_uuid)) is not None:
         return version, False
     det("model", "register-version", name, checkpoint_uuid)

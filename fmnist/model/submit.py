@@ -50,7 +50,7 @@ def main(argv: list[str] | None = None) -> int:
 
 def reuse() -> dict[str, Any]:
     """What build/train.json holds for the newest registered version."""
-    version = registry.resolve_version(registry.connect(), registry.MODEL_NAME)
+    version = registry.resolve_version(registry.connect(), registry.model_name())
     if version.checkpoint is None:
         raise RegistryError(f"{version.model_name} version {version.model_version} has no checkpoint any more")
     result = _result(version.checkpoint)
@@ -84,7 +84,7 @@ def train(config: str, overrides: list[str]) -> dict[str, Any]:
     trials = curves.read(experiment)
     if len(trials) > 1:
         Console().print(curves.table(trials))
-        print(curves.saved(trials, (experiment.config or {})["hyperparameters"]["epochs"]))
+        print(curves.saved(trials, curves.epochs(experiment)))
     result = {**_result(best(experiment)), "seconds": round(seconds, 1)}
     print(f"{_describe(result)}, {seconds:.0f} s")
     return result

@@ -81,15 +81,19 @@ def bars() -> Progress:
 def run_gate(settings: Settings, progress: Progress | None = None) -> Run:
     """Evaluate the registered version; writes the report and the version's metadata.  Raises FmnistError, DataError."""
     started = time.monotonic()
+    for name in (*page.WRITTEN, handover.VARIABLES, handover.METRICS):
+        # An earlier run's, which would stand for this one where it breaks down.
+        (settings.report_folder / name).unlink(missing_ok=True)
     client = registry.connect()
     version = registry.resolve_version(client, settings.model_name, settings.model_version)
     found = _measured(settings, client, version, progress or bars())
     document = report.document(found, time.monotonic() - started)
     kept = report.summary(document)
-    registry.merge_metadata(version, {"gate": kept})
     rows = versions.table(registry.versions(version.model_name), version.model_version, kept, found.incumbent)
     document["versions"] = [asdict(row) for row in rows]
     page.write(settings.report_folder, document, found)
+    # After the report, so that the registry has no verdict of a gate that broke down.
+    registry.merge_metadata(version, {"gate": kept})
     handover.write(settings.report_folder, document)
     return Run(document, found.evaluation, found.verdict, settings.report_folder)
 
@@ -131,14 +135,27 @@ def _measured(settings: Settings, client: Determined, version: ModelVersion, pro
 
 
 def _test_split(pachyderm: Client, settings: Settings, model: serving.ServingModel) -> ValidatedSplit:
-    """The test split; raises FmnistError where it has labels that the model does not know."""
+    """The test split; raises FmnistError where it has labels that the model does not know, or is what it trained on."""
     split = validated.read(pachyderm, settings.test_data)
+    read = (model.provenance.get(name) or {} for name in ("data_train", "data_feedback"))
+    trained_on = [(_repo(str(each.get("repo"))), each.get("commit")) for each in read]
+    if (_repo(split.reference), split.commit) in trained_on:
+        raise FmnistError(
+            f"the model was trained on {split.reference} itself (commit {split.commit}), so its accuracy there says "
+            "nothing: set TEST_DATA to images that it has not seen"
+        )
     if split.labels.max() >= len(model.labels):
         raise FmnistError(
             f"{split.reference} has the label {split.labels.max()}, and the model knows {len(model.labels)} classes: "
             "set TEST_DATA to a split of the data that it was trained on"
         )
     return split
+
+
+def _repo(reference: str) -> str:
+    """The repo of `[project/]repo[@…]`, its project named."""
+    repo = reference.partition("@")[0]
+    return repo if "/" in repo else f"default/{repo}"
 
 
 def _bar(progress: Progress, description: str, total: int) -> Callable[[int], None]:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -57,21 +58,32 @@ def find(
         same = "this very version" if number == tested.model_version else f"the same checkpoint, as version {number},"
         return Incumbent(live, reason=f"{same} is in production already")
     try:
-        checkpoint = _checkpoint(client, name, number, uuid)
+        # The labels name no model: it is the tested one's where that has the checkpoint.
+        names = (tested.model_name, name) if uuid else (name,)
+        checkpoint = _checkpoint(client, names, number, uuid)
         with tempfile.TemporaryDirectory() as temporary:
             model = serving.load(registry.download(checkpoint, Path(temporary)))
+        if model.labels != labels:
+            reason = f"version {number} is in production and has other classes: {', '.join(model.labels)}"
+            return Incumbent(live, reason=reason, expected=False)
+        answers = model.predict(split.images, advance=advance)
     except (RegistryError, ServingFormatError) as error:
         reason = f"version {number} is in production and cannot be compared with: {error}"
         return Incumbent(live, reason=reason, expected=False)
-    if model.labels != labels:
-        reason = f"version {number} is in production and has other classes: {', '.join(model.labels)}"
-        return Incumbent(live, reason=reason, expected=False)
-    answers = model.predict(split.images, advance=advance)
     return Incumbent(live, evaluation=Evaluation(answers, split.labels, labels))
 
 
-def _checkpoint(client: Determined, name: str, number: int, uuid: str | None) -> Checkpoint:
-    """The checkpoint of the version on production's labels.  Raises RegistryError where that is another one here."""
+def _checkpoint(client: Determined, names: Sequence[str], number: int, uuid: str | None) -> Checkpoint:
+    """The checkpoint of the version on production's labels, of the first model that has it.  Raises RegistryError."""
+    *others, last = dict.fromkeys(names)
+    for name in others:
+        with suppress(RegistryError):
+            return _held(client, name, number, uuid)
+    return _held(client, last, number, uuid)
+
+
+def _held(client: Determined, name: str, number: int, uuid: str | None) -> Checkpoint:
+    """The checkpoint of a registered version.  Raises RegistryError where that is not the one of this uuid."""
     checkpoint = registry.resolve_version(client, name, number).checkpoint
     if checkpoint is None:
         raise RegistryError("it has no checkpoint any more")

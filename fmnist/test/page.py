@@ -19,6 +19,7 @@ MISTAKES = 20
 """Number of most confident mistakes shown as pictures."""
 
 NAMES = ("report.md", "report.html", "model_card.md")
+WRITTEN = ("report.json", *NAMES)
 
 
 def write(folder: Path, document: Mapping[str, Any], found: Findings) -> None:

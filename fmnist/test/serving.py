@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,20 @@ FORMAT_VERSION = 1
 FILES = ("labels.json", "metadata.json", "model.tflite")
 TOLERANCE = 1e-5
 """How far the sum of an image's probabilities may be from 1."""
-_NEEDED = {"format_version", "metrics", "model", "provenance"}
+_NEEDED = (
+    "format_version",
+    "model.parameters",
+    "metrics.validation_accuracy",
+    "provenance.data_train.repo",
+    "provenance.data_train.commit",
+    "provenance.git.commit",
+    "provenance.git.dirty",
+    *(
+        f"provenance.{name}"
+        for name in ("source_tree", "experiment_id", "trial_id", "seed", "config_sha256", "lock_sha256")
+    ),
+)
+"""What gate and report read of metadata.json; a value may be null."""
 
 
 @dataclass(frozen=True)
@@ -91,8 +104,8 @@ def load(checkpoint: Path) -> ServingModel:
     contents = _verified(folder)
     labels = _json(contents, "labels.json")
     metadata = _json(contents, "metadata.json")
-    if not isinstance(metadata, dict) or not set(metadata) >= _NEEDED:
-        raise ServingFormatError(f"serving/metadata.json lacks one of {', '.join(sorted(_NEEDED))}")
+    if missing := [path for path in _NEEDED if not _has(metadata, path.split("."))]:
+        raise ServingFormatError(f"serving/metadata.json lacks {', '.join(missing)}")
     if metadata["format_version"] != FORMAT_VERSION:
         raise ServingFormatError(f"serving format {metadata['format_version']!r}; this gate reads {FORMAT_VERSION}")
     if not isinstance(labels, list) or not all(isinstance(label, str) for label in labels):
@@ -127,6 +140,15 @@ def _json(contents: dict[str, bytes], name: str) -> Any:
         return json.loads(contents[name])
     except ValueError as error:
         raise ServingFormatError(f"serving/{name} is not JSON: {error}") from error
+
+
+def _has(value: Any, path: Sequence[str]) -> bool:
+    """Whether there is something, or null, at this path of nested mappings."""
+    for name in path:
+        if not isinstance(value, dict) or name not in value:
+            return False
+        value = value[name]
+    return True
 
 
 def _check_signature(model: ServingModel) -> None:

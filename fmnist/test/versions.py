@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from determined.common.api import bindings
 
 from fmnist.test.incumbent import Incumbent
+
+T = TypeVar("T", str, bool, float)
 
 
 @dataclass(frozen=True)
@@ -49,11 +51,11 @@ def table(
                 checkpoint_uuid=version.checkpoint.uuid,
                 created=version.creationTime,
                 data_train=f"{data['repo']}@{data['commit']}" if data.get("repo") and data.get("commit") else None,
-                git_commit=git.get("commit"),
-                git_dirty=git.get("dirty"),
-                accuracy=gate.get("test_accuracy"),
-                calibration_error=gate.get("test_calibration_error"),
-                passed=gate.get("passed"),
+                git_commit=_only(str, git.get("commit")),
+                git_dirty=_only(bool, git.get("dirty")),
+                accuracy=_only(float, gate.get("test_accuracy")),
+                calibration_error=_only(float, gate.get("test_calibration_error")),
+                passed=_only(bool, gate.get("passed")),
                 in_production=_is_live(version, live),
                 under_test=version.version == tested,
                 metadata={key: value for key, value in metadata.items() if key != "gate"},
@@ -69,3 +71,10 @@ def _is_live(version: bindings.v1ModelVersion, live: Incumbent) -> bool:
 def _mapping(value: Any) -> Mapping[str, Any]:
     """The value where it is a mapping: people may have written anything into metadata."""
     return value if isinstance(value, Mapping) else {}
+
+
+def _only(kind: type[T], value: Any) -> T | None:
+    """The value where it is of this type, a whole number for a float too."""
+    if kind is float and type(value) is int:
+        value = float(value)
+    return value if isinstance(value, kind) else None

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import io
+from types import SimpleNamespace
+from typing import Any
 
+import pytest
 from rich.console import Console
 
 from fmnist.model import curves
@@ -31,3 +34,15 @@ def test_the_table_has_a_row_for_each_trial() -> None:
 
 def test_what_was_saved_counts_whole_trials() -> None:
     assert curves.saved([WHOLE, STOPPED], 3) == "4 of 6 epochs trained: stopping early saved 33% of the training"
+
+
+@pytest.mark.parametrize("constant", [lambda value: value, lambda value: {"type": "const", "val": value}])
+def test_a_constant_is_not_varied_in_whatever_form_the_master_holds_it(constant: Any) -> None:
+    """Determined's master answers with a configuration in which every constant is a mapping."""
+    space = {"epochs": constant(9), "flip": constant(True), "width": {"type": "categorical", "vals": [48, 64]}}
+    report = SimpleNamespace(metrics={"epochs": 1, "validation_loss": 0.5, "validation_accuracy": 0.8})
+    trial = SimpleNamespace(id=1, hparams={"epochs": 9, "flip": True, "width": 48}, iter_metrics=lambda _: [report])
+    experiment: Any = SimpleNamespace(config={"hyperparameters": space}, list_trials=lambda: [trial])
+    (curve,) = curves.read(experiment)
+    assert curve.hyperparameters == {"width": 48}
+    assert curves.saved([curve], curves.epochs(experiment)).startswith("1 of 9 epochs trained")

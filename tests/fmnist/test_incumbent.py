@@ -17,7 +17,7 @@ from fmnist.test import incumbent, serving
 from fmnist.test.incumbent import Incumbent
 from fmnist.test.serving import ServingModel
 
-TESTED: Any = SimpleNamespace(model_version=3, checkpoint=SimpleNamespace(uuid="u-3"))
+TESTED: Any = SimpleNamespace(model_name="fashion-classifier", model_version=3, checkpoint=SimpleNamespace(uuid="u-3"))
 LABELS = np.array([0, 1, 0, 1], np.uint8)
 SPLIT = ValidatedSplit(np.zeros((4, 28, 28), np.uint8), LABELS, "test@master", "c" * 32)
 NOBODY: Any = None
@@ -63,6 +63,36 @@ def test_a_model_with_other_classes_is_not_compared_with(monkeypatch: pytest.Mon
     rival = found()
     assert (rival.evaluation, rival.expected) == (None, False)
     assert rival.reason == "version 2 is in production and has other classes: 0, 1"
+
+
+def test_production_is_a_version_of_the_tested_model_where_that_has_its_checkpoint(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Production's labels name no model."""
+
+    def resolve(_: object, name: str, number: int) -> Any:
+        held = {"digits": "u-2", "fashion-classifier": "of another model"}
+        return SimpleNamespace(checkpoint=SimpleNamespace(uuid=held[name], model=name))
+
+    monkeypatch.setattr(registry, "resolve_version", resolve)
+    holding(monkeypatch, "a", "b")
+    tested: Any = SimpleNamespace(**{**vars(TESTED), "model_name": "digits"})
+    assert incumbent.find(NOBODY, tested, SPLIT, ("a", "b")).evaluation is not None
+    live(monkeypatch, "2", "of another model")
+    assert incumbent.find(NOBODY, tested, SPLIT, ("a", "b")).evaluation is not None
+    live(monkeypatch, "2", "gone")
+    assert "holds of another model" in incumbent.find(NOBODY, tested, SPLIT, ("a", "b")).reason
+
+
+def test_a_model_whose_answers_are_none_is_a_reason(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(*_: object, **__: object) -> None:
+        raise ServingFormatError("serving/model.tflite does not answer with probabilities")
+
+    holding(monkeypatch, "a", "b")
+    monkeypatch.setattr(ServingModel, "predict", refused)
+    rival = found()
+    assert (rival.evaluation, rival.expected) == (None, False)
+    assert "cannot be compared with: serving/model.tflite does not answer" in rival.reason
 
 
 def test_the_same_checkpoint_under_another_number_is_the_same_model(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from html.parser import HTMLParser
 from pathlib import Path
 from types import SimpleNamespace
@@ -19,6 +19,7 @@ from fmnist.test.evaluation import Evaluation
 from fmnist.test.feedback import Feedback
 from fmnist.test.report import Findings
 from fmnist.test.settings import Settings
+from fmnist.test.splits import SplitFacts
 from fmnist.test.verdict import decide
 from tests.fmnist.samples import (
     COMMIT,
@@ -158,6 +159,18 @@ def test_what_the_registry_keeps_is_small_and_plain(passed: Written, failed: Wri
     assert "is below the threshold 0.9500" in refused["failed"][0]
 
 
+def test_a_version_trained_on_a_folder_says_so(tmp_path: Path) -> None:
+    nowhere = {"repo": None, "branch": None, "commit": None}
+    provenance = {**SERVING["provenance"], "data_train": nowhere}
+    facts = {"train": SplitFacts("a folder, not a commit", reason="nothing was recorded of it")}
+    found = findings(serving={**SERVING, "provenance": provenance})
+    write(tmp_path, replace(found, data={**found.data, **facts}))
+    for name in ("report.md", "report.html", "model_card.md"):
+        text = (tmp_path / name).read_text()
+        assert "a folder, not a commit" in text
+        assert "None@None" not in text
+
+
 def test_the_pairs_that_are_confused_most_come_first() -> None:
     labels = np.array([0, 0, 0, 1, 1, 2])
     evaluation = Evaluation(np.eye(3)[[1, 1, 0, 2, 1, 2]], labels, ("a", "b", "c"))
@@ -249,3 +262,15 @@ class TestVersions:
         elsewhere = self.version(2, {}, {})
         elsewhere.checkpoint.uuid = "u-of-another-registry"
         assert not versions.table([elsewhere], 2, {}, in_production(None))[0].in_production
+
+    def test_what_people_wrote_in_the_results_place_is_no_result(self, tmp_path: Path) -> None:
+        odd = [
+            self.version(
+                1, {"gate": {"test_accuracy": "93 %", "passed": "yes"}}, {"provenance": {"git": {"commit": 7}}}
+            ),
+            self.version(2, {"gate": {"test_accuracy": 0.9, "test_calibration_error": "low"}}, None),
+        ]
+        second, first = versions.table(odd, 3, {}, in_production(None))
+        assert (first.accuracy, first.passed, first.git_commit) == (None, None, None)
+        assert (second.accuracy, second.calibration_error) == (0.9, None)
+        write(tmp_path, findings(), (asdict(first), asdict(second)))

@@ -125,6 +125,29 @@ def test_broken_metadata_is_refused(checkpoint: Path, content: str) -> None:
         serving.load(checkpoint)
 
 
+@pytest.mark.parametrize(
+    ("section", "content", "words"),
+    [
+        (
+            "provenance",
+            {},
+            r"lacks provenance\.data_train\.repo, provenance\.data_train\.commit, provenance\.git\.commit",
+        ),
+        ("provenance", {"data_train": "fmnist-train", "git": None}, r"lacks provenance\.data_train\.repo"),
+        ("model", {"name": "fashion-classifier"}, r"lacks model\.parameters$"),
+        ("metrics", [0.9], r"lacks metrics\.validation_accuracy$"),
+    ],
+)
+def test_metadata_without_what_the_report_tells_is_refused(
+    checkpoint: Path, section: str, content: object, words: str
+) -> None:
+    path = checkpoint / "serving" / "metadata.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), section: content}))
+    write_checksums(checkpoint / "serving")
+    with pytest.raises(ServingFormatError, match=rf"serving/metadata\.json {words}"):
+        serving.load(checkpoint)
+
+
 def test_labels_that_do_not_fit_the_model_are_refused(checkpoint: Path) -> None:
     (checkpoint / "serving" / "labels.json").write_text(json.dumps(["one", "two"]))
     write_checksums(checkpoint / "serving")

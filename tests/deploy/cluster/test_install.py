@@ -68,6 +68,20 @@ def test_a_named_release_is_installed_alone(installation: Installation) -> None:
     assert installed == ["seldon-core"]
 
 
+def test_a_release_that_there_is_not_is_refused(installation: Installation) -> None:
+    done = installation.run("install", "seldon-core", "seldn-core")
+    assert done.returncode == 1
+    assert "charts.txt has no release seldn-core" in done.stderr
+    assert installation.calls() == []
+
+
+def test_without_a_token_the_trials_get_no_secret(installation: Installation) -> None:
+    done = installation.run("clients", PACHYDERM_ROBOT_TOKEN="")
+    assert done.returncode == 1
+    assert "PACHYDERM_ROBOT_TOKEN is not set" in done.stderr
+    assert installation.calls() == []
+
+
 def test_secrets_are_read_from_variables_and_written_nowhere(installed: Installed) -> None:
     installation = installed.installation
     said = "\n".join([*installed.calls, installed.said])
@@ -117,6 +131,8 @@ def test_nothing_is_touched_before_everything_is_there(installation: Installatio
         ({"S3_SECRET_KEY": "", "REGISTRY": ""}, "not set: S3_SECRET_KEY REGISTRY;"),
         ({"DETERMINED_PASSWORD": 'a"b'}, "DETERMINED_PASSWORD may have neither quotes"),
         ({"REGISTRY": "a\nb"}, "REGISTRY may have neither quotes"),
+        ({"S3_REGION": "Zürich"}, "S3_REGION may have neither quotes, backslashes, line breaks nor characters outside"),
+        ({"PACHYDERM_IDPS": '[{"type": "github",\n"clientSecret": "idp-canary"}]'}, "PACHYDERM_IDPS has to be one"),
         ({"CHARTS": "/nowhere"}, "/nowhere/base is not there, istio-base needs 1.30.3: run make cluster-charts"),
         ({"BROKEN": "get --raw /version"}, "the cluster in KUBECONFIG does not answer"),
         ({"MINOR": "31"}, "the cluster is Kubernetes 1.31; Istio 1.30 needs 1.32 or newer"),
@@ -126,6 +142,7 @@ def test_nothing_is_touched_before_everything_is_there(installation: Installatio
         done = installation.run("install", **variables)
         assert done.returncode == 1
         assert words in done.stderr
+        assert "idp-canary" not in done.stdout + done.stderr
     site = installation.cluster / "ingress" / "site.yaml"
     site.write_text(site.read_text().replace("example.org", "example.com"))
     assert "still example.com's" in installation.run("install").stderr

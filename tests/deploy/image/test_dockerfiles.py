@@ -46,11 +46,32 @@ def test_all_stand_on_the_same_base_by_digest() -> None:
 
 @pytest.mark.parametrize("name", RECIPES)
 def test_what_is_copied_is_in_the_context_and_in_the_hash(name: str) -> None:
-    """`.dockerignore` lets exactly that through of which the tag is a hash."""
     copied = re.findall(r"^COPY (?!--from)(\S+)", (REPOSITORY / name).read_text(), flags=re.MULTILINE)
-    assert copied == [source.removesuffix("/**/*") for source in RECIPES[name].sources]
-    let_through = (REPOSITORY / ".dockerignore").read_text()
-    assert all(f"!{source.split('/')[0]}" in let_through for source in copied)
+    lock, *code = RECIPES[name].sources
+    assert copied == [lock, *dict.fromkeys(source.partition("/")[0] for source in code)]
+
+
+def test_the_context_has_exactly_that_of_which_the_tags_are_hashes() -> None:
+    """What else lies in a copied folder, data or a credential, is in no image."""
+    ignored = [line for line in (REPOSITORY / ".dockerignore").read_text().splitlines() if not line.startswith("#")]
+    code = {f"!{source}" for made in RECIPES.values() for source in made.sources[1:]}
+    assert ignored[0] == "*"
+    assert set(ignored[1:]) == code | {"!requirements/*.txt"}
+    assert all("**" not in line and re.search(r"\*\.\w+$", line) for line in ignored[1:])
+
+
+def test_all_that_the_pipelines_code_needs_is_copied() -> None:
+    tracked = subprocess.run(
+        ["git", "ls-files", "data", "pipelines"], cwd=REPOSITORY, check=True, capture_output=True, text=True, timeout=30
+    )
+    _, *code = RECIPES["pipelines/Dockerfile"].sources
+    copied = {path.relative_to(REPOSITORY) for source in code for path in REPOSITORY.glob(source)}
+    left_out = {Path(name) for name in tracked.stdout.split()} - copied
+    # The image itself, what is said to Pachyderm's and GitLab's servers, and nothing that a worker reads.
+    assert {str(path) for path in left_out if path.parent != Path("pipelines/gitlab")} == {
+        "pipelines/Dockerfile",
+        *(str(path.relative_to(REPOSITORY)) for path in REPOSITORY.glob("pipelines/fmnist-*.json")),
+    }
 
 
 @pytest.mark.parametrize("name", RECIPES)

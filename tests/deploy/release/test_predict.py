@@ -88,6 +88,23 @@ def test_the_overlay_says_in_which_namespace_the_model_is_asked(
     assert "http://127.0.0.1:1/seldon/shop/fashion-classifier/" in capsys.readouterr().err
 
 
+def test_the_images_are_of_the_split_that_the_gate_measured_with(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+
+    def read(source: str) -> samples.Samples:
+        asked.append(source)
+        raise PredictError("enough")
+
+    monkeypatch.setattr(samples, "read", read)
+    seldon = {"kind": manifest.KIND, "metadata": {"name": manifest.NAME}}
+    monkeypatch.setattr(manifest, "read_overlay", lambda: [seldon])
+    monkeypatch.setenv("INGRESS_URL", "http://127.0.0.1:1")
+    for given in ("mnist-test@4", ""):
+        monkeypatch.setenv("TEST_DATA", given)
+        assert predict.main([]) == 1
+    assert asked == ["mnist-test@4", "fmnist-test@master"]
+
+
 def test_the_gateways_token_travels_in_the_header_only(monkeypatch: pytest.MonkeyPatch) -> None:
     with ingress.session() as without:
         assert "Authorization" not in without.headers

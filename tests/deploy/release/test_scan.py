@@ -80,7 +80,8 @@ def test_the_list_of_accepted_findings_is_complete() -> None:
 @pytest.mark.parametrize(
     "text",
     ["- {id: CVE-1}", "- {id: CVE-1, package: a, reason: b, mitigation: '', review: 2027-01-01}",
-     "- {id: CVE-1, package: a, reason: b, mitigation: c, review: soon}", "5", "{"],
+     "- {id: CVE-1, package: a, reason: b, mitigation: c, review: soon}",
+     "- {id: CVE-1, package: a, reason: b, mitigation: c, review: 2027-01-01 00:00:00}", "5", "{"],
 )  # fmt: skip
 def test_an_incomplete_entry_is_refused(tmp_path: Path, text: str) -> None:
     path = tmp_path / "accepted.yaml"
