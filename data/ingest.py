@@ -38,7 +38,8 @@ def connect() -> Client:
     try:
         # The SDK would take the variable as it was when it was imported.
         return Client.from_config(path) if path else Client.from_config()
-    except (OSError, ValueError, ConfigError) as error:
+    except (OSError, ValueError, TypeError, AttributeError, ConfigError) as error:
+        # TypeError: a context with a field that the SDK does not know.  AttributeError: JSON, but no object.
         raise IngestError(
             f"no usable Pachyderm configuration ({error}); set PACH_CONFIG, locally by: "
             'eval "$(python -m localcluster env)"'

@@ -91,6 +91,8 @@ def test_an_absent_configuration_is_named(monkeypatch: pytest.MonkeyPatch, tmp_p
     monkeypatch.setattr(Client.from_config.__func__, "__defaults__", (path,))
     with pytest.raises(IngestError, match="PACH_CONFIG"):
         connect()
-    path.write_text("{")
-    with pytest.raises(IngestError, match="PACH_CONFIG"):
-        connect()
+    unknown_field = '{"v2": {"active_context": "x", "contexts": {"x": {"pachd_address": "grpc://h:1", "new": 1}}}}'
+    for text in ("{", "[]", "{}", unknown_field):
+        path.write_text(text)
+        with pytest.raises(IngestError, match="PACH_CONFIG"):
+            connect()
