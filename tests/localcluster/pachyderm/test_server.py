@@ -153,6 +153,16 @@ def test_the_configuration_is_the_clients_own(tmp_path: Path) -> None:
     assert Client.from_config(path).address == pachd.address
 
 
+@pytest.mark.parametrize("torn", ["", '{"v2": {', "[]", '{"v2": {"contexts": {}}}'])
+def test_a_configuration_that_a_client_has_torn_is_made_anew(tmp_path: Path, torn: str) -> None:
+    pachd = LocalPachd(tmp_path)
+    path = Path(service.client_environment(pachd.settings)["PACH_CONFIG"])
+    whole = path.read_text()
+    path.write_text(torn)
+    service.prepare(pachd.settings)
+    assert path.read_text() == whole
+
+
 def test_what_pachctl_adds_to_the_configuration_stays(tmp_path: Path) -> None:
     pachd = LocalPachd(tmp_path)
     service.prepare(pachd.settings)
