@@ -38,7 +38,8 @@ def connect() -> Client:
     try:
         # The SDK would take the variable as it was when it was imported.
         return Client.from_config(path) if path else Client.from_config()
-    except (OSError, ValueError, ConfigError) as error:
+    except (OSError, ValueError, TypeError, AttributeError, ConfigError) as error:
+        # TypeError: a context with a field that the SDK does not know.  AttributeError: JSON, but no object.
         raise IngestError(
             f"no usable Pachyderm configuration ({error}); set PACH_CONFIG, locally by: "
             'eval "$(python -m localcluster env)"'
@@ -57,6 +58,7 @@ def ingest(client: Client, split: Split, files: dict[str, bytes], progress: Prog
     try:
         if not client.pfs.repo_exists(branch.repo):
             client.pfs.create_repo(repo=branch.repo, description="Fashion-MNIST: the files as published")
+        _refuse_open_head(client, branch)
         created = not _holds(client, branch, contents)
         if created:
             client.pfs.modify_file(_modifications(branch, contents, progress))
@@ -68,6 +70,18 @@ def ingest(client: Client, split: Split, files: dict[str, bytes], progress: Prog
     if head.error:
         raise IngestError(f"{split.repo}@{head.commit.id} finished with an error: {head.error}")
     return Ingested(split.repo, head.commit.id, size, created)
+
+
+def _refuse_open_head(client: Client, branch: pfs.Branch) -> None:
+    """Raise IngestError where somebody's commit is open: the files would go into it, and nothing would finish it."""
+    if not client.pfs.branch_exists(branch):
+        return
+    head = client.pfs.inspect_commit(commit=pfs.Commit(repo=branch.repo, branch=branch))
+    if not head.finishing or head.finishing.timestamp() == 0:
+        open_ = f"{branch.repo.name}@{head.commit.id}"
+        raise IngestError(
+            f"{branch.repo.name}@{branch.name}: its head is open; finish it: pachctl finish commit {open_}"
+        )
 
 
 def _holds(client: Client, branch: pfs.Branch, contents: dict[str, bytes]) -> bool:

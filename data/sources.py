@@ -43,7 +43,7 @@ class Source:
 
 
 def find(folder: Path | None, cache: Path, report: Report) -> tuple[str, Files]:
-    """The first source that has the whole data set, and its files, which are in the cache afterwards.
+    """The first source that has the whole data set, and its files, which are kept in the cache where that can be.
 
     A folder that the user names is the only source asked: a silent fallback would train on other data than theirs.
     Raises NoSource, or ChecksumMismatch where the named folder holds other files.
@@ -62,7 +62,10 @@ def find(folder: Path | None, cache: Path, report: Report) -> tuple[str, Files]:
         except (SourceUnavailable, ChecksumMismatch) as error:
             refusals.append(f"  {source.name}: {error}")
             continue
-        keep(files, cache)
+        try:
+            keep(files, cache)
+        except OSError as error:
+            report(f"the files are not kept for the next time: {error}")
         return source.name, files
     raise NoSource(
         "Fashion-MNIST was not found. Tried:\n"
@@ -76,7 +79,10 @@ def from_folder(folder: Path) -> Files:
     missing = [file.name for file in FILES if not (folder / file.name).is_file()]
     if missing:
         raise SourceUnavailable(f"{folder} has no {', '.join(missing)}")
-    return {file.name: verify(file, (folder / file.name).read_bytes(), str(folder)) for file in FILES}
+    try:
+        return {file.name: verify(file, (folder / file.name).read_bytes(), str(folder)) for file in FILES}
+    except OSError as error:
+        raise SourceUnavailable(f"{folder} cannot be read ({error})") from error
 
 
 def from_official(report: Report) -> Files:
@@ -127,7 +133,12 @@ def keep(files: Files, cache: Path) -> None:
         if path.exists() and path.read_bytes() == content:
             continue
         with tempfile.NamedTemporaryFile(dir=cache, prefix=f".{name}.", delete=False) as stream:
-            stream.write(content)
+            try:
+                stream.write(content)
+                stream.flush()
+            except OSError:
+                Path(stream.name).unlink()
+                raise
         Path(stream.name).chmod(0o644)
         Path(stream.name).replace(path)
 

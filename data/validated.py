@@ -57,7 +57,7 @@ def read(client: Client, reference: str) -> ValidatedSplit:
         ) from error
     except (grpc.RpcError, ValueError) as error:
         raise SplitRefused(f"{reference}: {_reason(error)}; run make data") from error
-    if json.loads(contents[REPORT]).get("verdict") != "passed":
+    if not _passed(contents[REPORT]):
         raise SplitRefused(f"{reference}, commit {commit}: its validation did not pass; run make data")
     try:
         return ValidatedSplit(*arrays(contents[IMAGES], contents[LABELS]), reference, commit)
@@ -72,6 +72,14 @@ def report(client: Client, reference: str) -> dict[str, Any]:
     except (ConnectionError, grpc.RpcError, ValueError) as error:
         raise SplitRefused(f"{reference}: {REPORT} cannot be read: {_reason(error)}") from error
     return found
+
+
+def _passed(content: bytes) -> bool:
+    """Whether this is a report whose verdict is "passed"."""
+    try:
+        return bool(json.loads(content)["verdict"] == "passed")
+    except (ValueError, LookupError, TypeError):
+        return False
 
 
 def arrays(images: bytes, labels: bytes) -> tuple[Bytes, Bytes]:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 import time
+from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 from pachyderm_sdk import Client
 from pachyderm_sdk.api import pfs, pps
@@ -57,7 +57,7 @@ def await_head(client: Client, pipeline: str, deadline: float, progress: Progres
         if not job.data_total:
             return Outcome(pipeline, head, True, "no data yet")
         seconds = (job.finished - job.started).total_seconds()
-        return Outcome(pipeline, head, True, f"{_result(_report(client, pipeline, head))}  {seconds:.1f} s")
+        return Outcome(pipeline, head, True, f"{_result(client, pipeline, head)}  {seconds:.1f} s")
 
 
 def _await(client: Client, job: pps.Job, deadline: float, progress: Progress) -> pps.JobInfo:
@@ -75,12 +75,17 @@ def _await(client: Client, job: pps.Job, deadline: float, progress: Progress) ->
         time.sleep(PAUSE)
 
 
-def _report(client: Client, pipeline: str, commit: str) -> dict[str, Any]:
-    with client.pfs.pfs_file(file=pfs.File.from_uri(f"{pipeline}@{commit}:/{REPORT}")) as stream:
-        report: dict[str, Any] = json.loads(stream.read())
-    return report
-
-
-def _result(report: dict[str, Any]) -> str:
-    images = [f"{report['images']} images"] if "images" in report else []
-    return "  ".join([*images, str(report.get("verdict"))])
+def _result(client: Client, pipeline: str, commit: str) -> str:
+    """What the report of a commit says, or the reports of its folders, as fmnist-drift writes one for each batch."""
+    names = defaultdict(list)
+    for found in client.pfs.glob_file(
+        commit=pfs.Commit.from_uri(f"{pipeline}@{commit}"), pattern=f"/{{{REPORT},*/{REPORT}}}"
+    ):
+        with client.pfs.pfs_file(file=found.file) as stream:
+            report = json.loads(stream.read())
+        folder = found.file.path.removesuffix(REPORT).strip("/")
+        if not folder:
+            images = [f"{report['images']} images"] if "images" in report else []
+            return "  ".join([*images, str(report.get("verdict"))])
+        names[str(report.get("verdict"))].append(folder)
+    return "; ".join(f"{verdict}: {', '.join(folders)}" for verdict, folders in sorted(names.items()))

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import re
 from datetime import UTC, datetime
+from functools import cached_property
 from typing import Any
 
 import grpc
@@ -14,6 +14,8 @@ from pachyderm_sdk import Client
 from pachyderm_sdk.api import pfs, pps
 
 from data.catalog import FILES
+from data.errors import IngestError
+from data.ingest import connect
 from fmnist.errors import FmnistError, PlatformUnreachable
 from fmnist.lineage.graph import Graph, Id, Kind, Node, State, Unknown, commit_id, missing
 
@@ -32,10 +34,22 @@ class Commits:
     """Adds commits and jobs to `graph`, as far as pachd answers."""
 
     def __init__(self, graph: Graph) -> None:
-        path = os.environ.get("PACH_CONFIG")
-        self._client = Client.from_config(path) if path else Client.from_config()
         self._graph = graph
         self._infos: dict[Id, pfs.CommitInfo | None] = {}
+
+    @cached_property
+    def _client(self) -> Client:
+        """Raises ConnectionError where there is no usable configuration: nobody answers then either."""
+        try:
+            return connect()
+        except IngestError as error:
+            raise ConnectionError(str(error)) from error
+
+    def _silence(self, error: ConnectionError) -> str:
+        """Why Pachyderm says nothing."""
+        if isinstance(error.__cause__, IngestError):
+            return str(error)
+        return f"Pachyderm at {self._client.address} does not answer; is it up?"
 
     def find(self, text: str) -> list[Id]:
         """The commits that `[project/]repo@branch-or-commit`, or the bare id of a commit set, stands for.
@@ -48,7 +62,7 @@ class Commits:
             else:
                 infos = [self._client.pfs.inspect_commit(commit=pfs.Commit.from_uri(text))]
         except ConnectionError as error:
-            raise PlatformUnreachable(f"Pachyderm at {self._client.address}: {error}; is it up?") from error
+            raise PlatformUnreachable(self._silence(error)) from error
         except (grpc.RpcError, ValueError) as error:
             raise FmnistError(f"{text}: {_words(error)}; see pachctl list commit") from error
         found = {_id(info.commit): info for info in infos if info.commit.repo.type == "user"}
@@ -92,8 +106,8 @@ class Commits:
                     self._infos[id_] = info
                 else:  # pachd answers an id that the repo lacks with the commit that its commit set was made from.
                     self._miss(id_, f"the commit is gone; its commit set was made from {info.commit.id}")
-            except ConnectionError:
-                reason = f"Pachyderm at {self._client.address} does not answer"
+            except ConnectionError as error:
+                reason = self._silence(error)
                 self._graph.problems["Pachyderm"] = reason
                 self._miss(id_, reason)
             except (grpc.RpcError, ValueError) as error:

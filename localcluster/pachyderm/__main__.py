@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import signal
+import sqlite3
 import sys
 import threading
 
@@ -47,11 +48,18 @@ def run(settings: Settings) -> None:
 
 def fsck(settings: Settings) -> int:
     """Print every fault of the stored state; 0 where there is none.  pachd must not be running."""
-    faults = list(Store(settings.home / "pachyderm").fsck())
+    try:
+        faults = list(Store(settings.home / "pachyderm").fsck())
+    except sqlite3.DatabaseError as error:
+        faults = [_unreadable(error)]
     for fault in faults:
         print(fault)
     print(f"{len(faults)} faults in {settings.home / 'pachyderm'}")
     return 1 if faults else 0
+
+
+def _unreadable(error: sqlite3.DatabaseError) -> str:
+    return f"database: {error}; restore the directory from a backup, or begin anew (make reset)"
 
 
 def main(arguments: list[str]) -> int:
@@ -67,6 +75,9 @@ def main(arguments: list[str]) -> int:
         run(settings)
     except LocalClusterError as error:
         log.error("%s", error)
+        return 1
+    except sqlite3.DatabaseError as error:
+        log.error("%s: %s", settings.home / "pachyderm", _unreadable(error))
         return 1
     return 0
 

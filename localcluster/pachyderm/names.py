@@ -16,8 +16,10 @@ LONGEST_PROJECT_NAME = 51
 
 _NAME = re.compile(r"[a-zA-Z0-9_-]+")
 _COMMIT_ID = re.compile(r"[\da-f]{12}4[\da-f]{19}")
-_ANCESTRY = re.compile(r"(?P<base>[^\^.]+)(?:(?P<carets>\^+)(?P<back>\d*)|\.(?P<forward>\d+))?")
+_ANCESTRY = re.compile(r"(?P<base>[^\^.]+)(?:(?P<carets>\^+)(?P<back>[0-9]*)|\.(?P<forward>[0-9]+))?")
 _VERSION = re.compile(r"([^^~.]*)([\^~.]?)(.*)", re.DOTALL)
+_LONGEST_NUMBER = 18
+"""Digits of what is sure to be a 64-bit integer."""
 _PRINTABLE = re.compile(r"[ -~]+")
 GLOBBING = frozenset("*?[]{}!()@+^")
 """What makes a path a glob, and may not be in a file's path."""
@@ -87,6 +89,9 @@ def parse_ancestry(reference: str) -> Ancestry:
     match = _ANCESTRY.fullmatch(reference)
     if match is None:
         raise PachdError("count offset and clean: invalid ancestry format")
+    for group, what in (("back", "ancestor"), ("forward", "descendants")):
+        if len(match[group] or "") > _LONGEST_NUMBER:
+            raise PachdError(f"invalid {what} format")
     if match["forward"]:
         return Ancestry(match["base"], forward=int(match["forward"]))
     back = len(match["carets"] or "")
@@ -98,11 +103,12 @@ def parse_ancestry(reference: str) -> Ancestry:
 def parse_version(name: str) -> Ancestry:
     """Read a pipeline's name, or `name^2` for an older version.  Raises PachdError on anything else."""
     base, sign, rest = _VERSION.fullmatch(name).groups()  # type: ignore[union-attr]
-    if other := "" if rest.isdigit() else rest.replace(sign, ""):
+    number = rest.isascii() and rest.isdigit() and len(rest) <= _LONGEST_NUMBER
+    if other := "" if number else rest.replace(sign, ""):
         raise PachdError(f'invalid ancestry syntax "{name}", cannot mix {sign} and {other[0]} characters')
     if sign == ".":
         raise PachdError("cannot inspect future pipelines")
-    return Ancestry(base, int(rest) if rest.isdigit() else len(sign + rest))
+    return Ancestry(base, int(rest) if number else len(sign + rest))
 
 
 def check_name(name: str) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from pathlib import Path
 
 import grpc
 
@@ -24,14 +25,17 @@ def prepare(settings: Settings) -> None:
     config = {"user_id": "local", "v2": {"active_context": CONTEXT, "contexts": {CONTEXT: context}, "metrics": False}}
     path = settings.home / "pachyderm" / "config.json"
     content = json.dumps(config, indent=2) + "\n"
-    if not path.exists() or not _same(json.loads(path.read_text()), context):
+    if not _serves(path, context):
         write_atomically(path, content, mode=0o600)
 
 
-def _same(existing: dict[str, dict[str, dict[str, dict[str, str]]]], context: dict[str, str]) -> bool:
-    """Whether the file serves as it is; pachctl adds fields of its own, which stay."""
-    found = existing["v2"]["contexts"].get(CONTEXT, {})
-    return all(found.get(key) == value for key, value in context.items() if key != "project")
+def _serves(path: Path, context: dict[str, str]) -> bool:
+    """Whether the file serves as it is; pachctl adds fields of its own, which stay, and may tear it when killed."""
+    try:
+        found = json.loads(path.read_text())["v2"]["contexts"][CONTEXT]
+        return all(found.get(key) == value for key, value in context.items() if key != "project")
+    except (FileNotFoundError, ValueError, LookupError, TypeError, AttributeError):
+        return False
 
 
 def token(settings: Settings) -> str:

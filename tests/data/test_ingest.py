@@ -13,8 +13,9 @@ import pytest
 from pachyderm_sdk import Client
 from pachyderm_sdk.api import pfs
 
+from data import validated
 from data.catalog import TEST
-from data.errors import IngestError
+from data.errors import IngestError, SplitRefused
 from data.ingest import connect, ingest
 from localcluster.pachyderm import service
 from localcluster.settings import Settings
@@ -80,6 +81,27 @@ def test_a_stream_that_breaks_leaves_no_commit(client: Client) -> None:
     assert user_commits(client) == 0
 
 
+def test_an_open_head_is_refused_instead_of_waited_for(client: Client) -> None:
+    branch = pfs.Branch.from_uri(f"{TEST.repo}@master")
+    client.pfs.create_repo(repo=branch.repo)
+    commit = client.pfs.start_commit(branch=branch)
+    with pytest.raises(IngestError, match=f"pachctl finish commit {TEST.repo}@{commit.id}"):
+        ingest(client, TEST, contents(1), lambda _: None)
+    client.pfs.finish_commit(commit=commit)
+    assert ingest(client, TEST, contents(1), lambda _: None).created
+
+
+@pytest.mark.parametrize("report", [b"", b"[]", b'{"verdict": "failed"}'])
+def test_a_split_whose_report_is_none_is_refused(client: Client, report: bytes) -> None:
+    branch = pfs.Branch.from_uri("mine@master")
+    client.pfs.create_repo(repo=branch.repo)
+    with client.pfs.commit(branch=branch) as commit:
+        for name, content in (("images.npy", b""), ("labels.npy", b""), ("report.json", report)):
+            commit.put_file_from_bytes(f"/{name}", content)
+    with pytest.raises(SplitRefused, match="did not pass"):
+        validated.read(client, "mine@master")
+
+
 def test_an_absent_server_is_named_with_what_to_do(free_port: Callable[[], int]) -> None:
     client = Client.from_pachd_address(f"grpc://127.0.0.1:{free_port()}")
     with pytest.raises(IngestError, match="make up"):
@@ -91,6 +113,8 @@ def test_an_absent_configuration_is_named(monkeypatch: pytest.MonkeyPatch, tmp_p
     monkeypatch.setattr(Client.from_config.__func__, "__defaults__", (path,))
     with pytest.raises(IngestError, match="PACH_CONFIG"):
         connect()
-    path.write_text("{")
-    with pytest.raises(IngestError, match="PACH_CONFIG"):
-        connect()
+    unknown_field = '{"v2": {"active_context": "x", "contexts": {"x": {"pachd_address": "grpc://h:1", "new": 1}}}}'
+    for text in ("{", "[]", "{}", unknown_field):
+        path.write_text(text)
+        with pytest.raises(IngestError, match="PACH_CONFIG"):
+            connect()

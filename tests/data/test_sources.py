@@ -54,6 +54,26 @@ def test_the_cache_comes_first_and_later_sources_fill_it(tmp_path: Path, monkeyp
     assert sorted(path.name for path in cache.iterdir()) == sorted(file.name for file in FILES)
 
 
+def test_a_cache_that_cannot_be_written_is_said_and_stops_nobody(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").touch()
+    said: list[str] = []
+    good = {file.name: b"good" for file in FILES}
+    monkeypatch.setattr(sources, "from_official", lambda report: good)
+    assert sources.find(None, tmp_path / "file" / "cache", said.append) == ("official download", good)
+    assert "not kept" in said[0]
+
+
+def test_a_folder_that_cannot_be_read_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(path: Path) -> bytes:
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr(Path, "read_bytes", refuse)
+    with pytest.raises(SourceUnavailable, match="cannot be read"):
+        sources.find(filled(tmp_path / "mine", b""), tmp_path / "cache", print)
+
+
 def test_a_spoilt_cache_is_replaced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     cache = filled(tmp_path / "cache", b"spoilt ")
     good = {file.name: b"good" for file in FILES}

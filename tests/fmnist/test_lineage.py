@@ -9,6 +9,7 @@ import json
 import random
 import re
 import xml.etree.ElementTree as ElementTree
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -16,10 +17,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from rich.console import Console
 
-from fmnist.errors import FmnistError
+from fmnist.errors import FmnistError, PlatformUnreachable
 from fmnist.lineage import picture, serving, table
 from fmnist.lineage.__main__ import show
 from fmnist.lineage.chain import Lineage
+from fmnist.lineage.data import Commits
 from fmnist.lineage.graph import Graph, Id, Kind, Node, State, commit_id, missing, references
 from fmnist.lineage.layout import GAP, place
 from fmnist.lineage.training import names, version_id
@@ -281,3 +283,15 @@ def test_labels_tags_and_image_labels_name_the_same_version() -> None:
     assert names({"model-version": "3", "checkpoint": "u-1"}) == expected
     assert names({"model.name": "fashion-classifier", "model.version": "3", "model.checkpoint": "u-1"}) == expected
     assert names({}) == (None, None)
+
+
+def test_without_a_configuration_of_pachyderm_its_commits_are_unknown(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PACH_CONFIG", "/nowhere/config.json")
+    graph, commit = Graph(), commit_id("fmnist-train", "0" * 32)
+    commits = Commits(graph)
+    with pytest.raises(PlatformUnreachable, match="set PACH_CONFIG"):
+        commits.find(commit.name)
+    assert commits.head_at("fmnist-train@master", datetime.now(UTC)) is None
+    commits.follow({commit}, downstream=False)
+    assert graph.nodes[commit].state is State.UNKNOWN
+    assert "set PACH_CONFIG" in graph.problems["Pachyderm"]

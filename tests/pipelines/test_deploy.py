@@ -6,6 +6,7 @@ import copy
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -18,7 +19,7 @@ from data import sources, validated
 from data.catalog import SPLITS, TEST, TRAIN, Split, first_images
 from data.errors import SplitRefused
 from data.ingest import ingest
-from pipelines import specs
+from pipelines import jobs, specs
 from pipelines.deploy import UNCHANGED, UPDATED, deploy
 from pipelines.errors import DeployError
 from tests.contract.pachyderm.pachd import LocalPachd
@@ -110,6 +111,36 @@ def test_changed_code_is_a_new_version_that_runs_again_and_others_stay(pachd: Lo
     head = client.pfs.inspect_branch(branch=pfs.Branch.from_uri("fmnist-test@master")).head.id
     job = client.pps.inspect_job(job=pps.Job(pipeline=pps.Pipeline(name="fmnist-test"), id=head), wait=True)
     assert (job.state, job.data_processed, job.data_skipped) == (pps.JobState.JOB_SUCCESS, 1, 0)
+
+
+@pytest.mark.parametrize(
+    ("reports", "words"),
+    [
+        ({"report.json": "drift"}, "drift"),
+        ({"monday/report.json": "no drift", "tuesday/report.json": "drift"}, "drift: tuesday; no drift: monday"),
+        ({"other": ""}, ""),
+    ],
+)
+def test_what_the_reports_of_a_commit_say(pachd: LocalPachd, reports: dict[str, str], words: str) -> None:
+    client = pachd.client()
+    repo = pfs.Repo.from_uri("in")
+    client.pfs.create_repo(repo=repo)
+    with client.pfs.commit(branch=pfs.Branch(repo=repo, name="master")) as commit:
+        commit.put_file_from_bytes("/file", b"")
+    client.pps.create_pipeline(
+        pipeline=pps.Pipeline(name="reporting"),
+        transform=pps.Transform(
+            cmd=["sh"],
+            stdin=[
+                f'mkdir -p $(dirname /pfs/out/{path}); echo \'{{"verdict": "{verdict}"}}\' > /pfs/out/{path}'
+                for path, verdict in reports.items()
+            ],
+        ),
+        input=pps.Input(pfs=pps.PfsInput(repo="in", glob="/")),
+    )
+    outcome = jobs.await_head(client, "reporting", time.monotonic() + 60, print)
+    assert outcome.good, outcome.words
+    assert outcome.words.rpartition("  ")[0] == words
 
 
 def test_the_version_follows_spec_image_and_the_code_of_that_pipeline(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -15,6 +15,9 @@ from localcluster.pachyderm.state.jobs import Job, JobState
 from localcluster.pachyderm.state.pipelines import Pipeline
 from localcluster.pachyderm.state.store import Store
 
+RETRY = 5.0
+"""Seconds until a job whose end could not be recorded is taken up again: the disk may be full."""
+
 log = logging.getLogger("pachd")
 
 
@@ -36,7 +39,7 @@ class Master:
         log.info("pipelines: %s", self._sandbox)
         self._running: dict[int, JobRun] = {}
         self._threads: dict[int, threading.Thread] = {}
-        self._active = True
+        self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._watch, name="master", daemon=True)
 
     def start(self) -> None:
@@ -45,7 +48,7 @@ class Master:
 
     def stop(self) -> None:
         """End all work and return when no process of it is left; unfinished jobs stay as they are."""
-        self._active = False
+        self._stopping.set()
         self._store.database.wake()
         self._thread.join()
         for run in list(self._running.values()):
@@ -54,7 +57,7 @@ class Master:
             thread.join()
 
     def _watch(self) -> None:
-        while changes := self._store.database.wait(self._look, lambda: self._active):
+        while changes := self._store.database.wait(self._look, lambda: not self._stopping.is_set()):
             for run in changes.ended:
                 run.interrupt()
             for job, pipeline in changes.begun:
@@ -70,10 +73,9 @@ class Master:
         return _Changes(ended, begun) if ended or begun else None
 
     def _begin(self, job: Job, pipeline: Pipeline) -> None:
-        self._introduce(pipeline)
         run = JobRun(self._store, self._sandbox, job, pipeline)
         self._running[pipeline.number] = run
-        thread = threading.Thread(target=self._run, args=(run,), name=f"job {job}", daemon=True)
+        thread = threading.Thread(target=self._run, args=(run, pipeline), name=f"job {job}", daemon=True)
         self._threads[pipeline.number] = thread
         thread.start()
 
@@ -89,19 +91,27 @@ class Master:
                 str(self._sandbox),
             )
 
-    def _run(self, run: JobRun) -> None:
+    def _run(self, run: JobRun, pipeline: Pipeline) -> None:
+        try:
+            self._introduce(pipeline)
+            self._work(run)
+        except Exception:
+            log.exception("job %s is taken up again in %g s: its end could not be recorded", run.job, RETRY)
+            self._stopping.wait(RETRY)
+        finally:
+            del self._running[run.job.pipeline]
+            self._store.database.wake()
+
+    def _work(self, run: JobRun) -> None:
         job = run.job
         path = self._store.logs.path(job.pipeline)
         self._store.logs.write(path, f"starting job {job}")
         try:
             run.run()
         except Exception as error:
+            log.exception("job %s: a defect of pachd", job)
             run.end(JobState.FAILURE, defect(error))
-            raise
-        finally:
-            with self._store.database.read() as tx:
-                now = jobs.reload(tx, job)
-            state = "deleted" if now is None else now.state.name.lower()
-            self._store.logs.write(path, f"job {job}: {state}")
-            del self._running[job.pipeline]
-            self._store.database.wake()
+        with self._store.database.read() as tx:
+            now = jobs.reload(tx, job)
+        state = "deleted" if now is None else now.state.name.lower()
+        self._store.logs.write(path, f"job {job}: {state}")

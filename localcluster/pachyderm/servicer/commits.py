@@ -8,12 +8,14 @@ from betterproto.lib.google.protobuf import Empty
 from pachyderm_sdk.api import pfs
 
 from localcluster.pachyderm.errors import NotFinished, NotFound, PachdError, during
+from localcluster.pachyderm.names import RepoName
 from localcluster.pachyderm.servicer import wire
 from localcluster.pachyderm.servicer.session import Session
 from localcluster.pachyderm.servicer.validation import given
 from localcluster.pachyderm.state import commit_sets, commits, history, repos, trees
-from localcluster.pachyderm.state.commits import CommitState, Origin
+from localcluster.pachyderm.state.commits import Commit, CommitState
 from localcluster.pachyderm.state.database import Transaction
+from localcluster.pachyderm.state.repos import Repo
 
 
 def start_commit(request: pfs.StartCommitRequest, session: Session) -> pfs.Commit:
@@ -43,17 +45,19 @@ def clear_commit(request: pfs.ClearCommitRequest, session: Session) -> Empty:
 
 def inspect_commit(request: pfs.InspectCommitRequest, session: Session) -> pfs.CommitInfo:
     with session.read() as tx:
-        number = commits.resolve(tx, wire.commit_name(request)).number
-    return _in_state(session, number, request.wait) or pfs.CommitInfo()
+        commit = commits.resolve(tx, wire.commit_name(request))
+    return _in_state(session, commit, request.wait) or pfs.CommitInfo()
 
 
-def _in_state(session: Session, number: int, state: int) -> pfs.CommitInfo | None:
-    """Wait until the commit is at least in `state`; None once the caller has gone."""
+def _in_state(session: Session, named: Commit, state: int) -> pfs.CommitInfo | None:
+    """Wait until the commit is at least in `state`; None once the caller has gone.  Raises PachdError if it goes."""
 
     wanted = state if state in tuple(CommitState) else CommitState.STARTED
 
     def look(tx: Transaction) -> pfs.CommitInfo | None:
-        commit = commits.get(tx, number)
+        commit = next(iter(commits.select(tx, "WHERE c.number=?", named.number)), None)
+        if commit is None:
+            raise PachdError(f"inspect finishing or finished commit: commit {named} was deleted")
         return wire.commit_info(tx, commit) if commits.relations(tx, commit).state >= wanted else None
 
     return session.wait(look)
@@ -66,7 +70,7 @@ def list_commit(request: pfs.ListCommitRequest, session: Session) -> Iterator[pf
             wire.repo_name(request),
             to=wire.optional_commit_name(request, "to"),
             since=wire.optional_commit_name(request, "from_"),
-            origin=Origin(request.origin_kind) if request.origin_kind and not request.all else None,
+            origin=request.origin_kind if request.origin_kind and not request.all else None,
             started_before=wire.microseconds(request.started_time),
             reverse=request.reverse,
             number=request.number,
@@ -91,12 +95,18 @@ def find_commits(request: pfs.FindCommitsRequest, session: Session) -> Iterator[
     yield pfs.FindCommitsResponse(last_searched_commit=wire.commit_message(commit), commits_searched=searched + 1)
 
 
+def _repo(tx: Transaction, name: RepoName, number: int | None = None) -> Repo:
+    """The repo of this name, and with `number` only if it is still that one.  Raises NotFound."""
+    repo = repos.find(tx, name)
+    if repo is None or number not in (None, repo.number):
+        raise NotFound(f"get repo ID: {name.row} not found")
+    return repo
+
+
 def subscribe_commit(request: pfs.SubscribeCommitRequest, session: Session) -> Iterator[pfs.CommitInfo]:
     with session.read() as tx:
         name = wire.repo_name(request)
-        repo = repos.find(tx, name)
-        if repo is None:
-            raise NotFound(f"get repo ID: {name.row} not found")
+        repo = _repo(tx, name)
         start = wire.optional_commit_name(request, "from_")
         if start and start.repo != repo.name:
             raise PachdError(f"the `from` commit needs to be from repo {repo.name}")
@@ -107,6 +117,7 @@ def subscribe_commit(request: pfs.SubscribeCommitRequest, session: Session) -> I
     def look(tx: Transaction) -> list[pfs.CommitInfo]:
         nonlocal last
         found: list[pfs.CommitInfo] = []
+        _repo(tx, name, repo.number)
         for commit in commits.select(tx, "WHERE c.repo=? AND c.number>? ORDER BY c.number", repo.number, last):
             if request.branch in ("", commit.branch) and origin in (0, commit.origin):
                 if commits.relations(tx, commit).state < state:
@@ -125,7 +136,7 @@ def inspect_commit_set(request: pfs.InspectCommitSetRequest, session: Session) -
             raise PachdError("commitset cannot be nil")
         found = commit_sets.with_provenance(tx, commit_sets.get(tx, request.commit_set.id))
     for commit in found:
-        info = _in_state(session, commit.number, CommitState.FINISHED if request.wait else CommitState.STARTED)
+        info = _in_state(session, commit, CommitState.FINISHED if request.wait else CommitState.STARTED)
         if info is None:
             return
         yield info

@@ -73,9 +73,9 @@ class _Reader:
 
     def ended(self) -> bool:
         """Whether there will be no more lines."""
-        if self._job is None or self._request.master:
-            return False
         with self._session.read() as tx:
+            if self._job is None or self._request.master:
+                return not pipelines.select(tx, "WHERE p.number=?", self._pipeline.number)
             current = jobs.reload(tx, self._job)
         return current is None or current.state.ended
 

@@ -45,7 +45,7 @@ def list_commits(
     *,
     to: CommitName | None = None,
     since: CommitName | None = None,
-    origin: Origin | None = None,
+    origin: int | None = None,
     started_before: int | None = None,
     reverse: bool = False,
     number: int = 0,

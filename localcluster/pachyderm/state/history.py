@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import replace
 
 from localcluster.pachyderm.blobs import Blobs
-from localcluster.pachyderm.errors import CommitFinished, PachdError, during
+from localcluster.pachyderm.errors import CommitFinished, PachdError, Unimplemented, during
 from localcluster.pachyderm.names import CommitName, RepoName, check_name, is_commit_id, new_commit_id
 from localcluster.pachyderm.state import branches, changes, commits, pipelines, repos, trees
 from localcluster.pachyderm.state.branches import Branch
@@ -20,7 +19,8 @@ def start(
 ) -> Commit:
     """Open a commit on a branch (made where it is missing), on the branch's head or on another commit of the repo.
 
-    Raises NotFound (repo, parent), and PachdError where the parent is open or the branch is computed.
+    Raises NotFound (repo, parent), Unimplemented for a parent in another repo, and PachdError where the parent is open
+    or the branch is computed.
     """
     repo = repos.get(tx, repo_name)
     check_name(branch_name)
@@ -40,11 +40,16 @@ def start(
 
 
 def _parent(tx: Transaction, repo: RepoName, branch: Branch | None, parent: CommitName | None) -> Commit | None:
-    if parent:
-        with during("parent commit not found"):
-            found = commits.resolve(tx, parent)
-            return found if found.repo == repo else commits.resolve(tx, replace(parent, repo=repo))
-    return commits.get(tx, branch.head) if branch else None
+    if parent is None:
+        return commits.get(tx, branch.head) if branch else None
+    with during("parent commit not found"):
+        found = commits.resolve(tx, parent)
+    if found.repo != repo:
+        raise Unimplemented(
+            f"pfs_v2.API/StartCommit: a parent in another repo, {found}, is not served by the local cluster's pachd;"
+            " copy its files"
+        )
+    return found
 
 
 def finish(tx: Transaction, commit: Commit, description: str = "", error: str = "") -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from localcluster.pachyderm.clock import now
 from localcluster.pachyderm.errors import (
@@ -16,7 +16,7 @@ from localcluster.pachyderm.errors import (
     ProjectNotFound,
     during,
 )
-from localcluster.pachyderm.names import LONGEST_PROJECT_NAME, RepoName, check_name
+from localcluster.pachyderm.names import LONGEST_PROJECT_NAME, META, SPEC, USER, RepoName, check_name
 from localcluster.pachyderm.state.database import Transaction
 
 
@@ -100,6 +100,10 @@ def create(tx: Transaction, name: RepoName, description: str = "", *, update: bo
     with during(f'cannot find project "{name.project}"'):
         get_project(tx, name.project)
     existing = find(tx, name)
+    if name.type not in (USER, SPEC, META):
+        raise PachdError(f'error checking whether repo "{name}" exists: there is no repo type "{name.type}"')
+    if not existing and name.type != USER and find(tx, user := replace(name, type=USER)) is None:
+        raise NotFound(f"cannot create a system repo without a corresponding 'user' repo: {user.row} not found")
     if existing and not update:
         raise AlreadyExists(f"repo {name} already exists")
     tx.execute(

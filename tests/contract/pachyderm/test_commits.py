@@ -46,6 +46,7 @@ def test_commits_are_listed_newest_first(client: Client, master: pfs.Branch) -> 
     assert [info.commit.id for info in between] == [made[2], made[1]]
     assert [i.commit.id for i in client.pfs.list_commit(repo=master.repo, number=1)] == made[-1:]
     assert [i.commit.id for i in client.pfs.list_commit(repo=master.repo, reverse=True)] == made
+    assert list(client.pfs.list_commit(repo=master.repo, origin_kind=pfs.OriginKind.FSCK)) == []
 
 
 def test_parents_and_children(client: Client, master: pfs.Branch) -> None:
@@ -161,6 +162,19 @@ def test_subscribe_yields_old_and_new_commits(client: Client, master: pfs.Branch
     follower.join(30)
     assert [info.origin.kind for info in seen] == [pfs.OriginKind.AUTO, pfs.OriginKind.USER]
     assert seen[1].commit.id == commit.id
+
+
+@pytest.mark.parametrize("wait", ["commit", "commit set"])
+def test_whoever_waits_for_a_commit_is_told_that_it_was_deleted(client: Client, master: pfs.Branch, wait: str) -> None:
+    commit = client.pfs.start_commit(branch=master)
+    timer = threading.Timer(1, client.pfs.drop_commit, kwargs={"commit": commit})
+    timer.start()
+    with refused(grpc.StatusCode.UNKNOWN, f"commit {commit.as_uri()} was deleted"):
+        if wait == "commit":
+            client.pfs.inspect_commit(commit=commit, wait=pfs.CommitState.FINISHED)
+        else:
+            list(client.pfs.inspect_commit_set(commit_set=pfs.CommitSet(id=commit.id), wait=True))
+    timer.join()
 
 
 def test_commit_sets(client: Client, master: pfs.Branch) -> None:

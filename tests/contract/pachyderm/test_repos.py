@@ -39,6 +39,11 @@ def test_a_name_with_other_characters_is_refused(client: Client, name: str) -> N
         client.pfs.create_repo(repo=pfs.Repo(name=name, type="user", project=pfs.Project(name="default")))
 
 
+def test_a_repo_of_an_unknown_type_is_refused(client: Client) -> None:
+    with refused(grpc.StatusCode.UNKNOWN, "error checking whether repo"):
+        client.pfs.create_repo(repo=pfs.Repo(name="r", type="weird", project=pfs.Project(name="default")))
+
+
 def test_repos_are_listed_with_size_and_branches(client: Client, repo: pfs.Repo, master: pfs.Branch) -> None:
     put(client, master, {"/a": b"12345"})
     listed = {info.repo.name: info for info in client.pfs.list_repo(type="user")}

@@ -67,6 +67,16 @@ CASES: dict[str, Case] = {
         " offset requested: 9, offset traversable: 0",
         lambda m: m.pfs.inspect_commit(commit=m.at("master^9")),
     ),
+    "commit: farther back than a number can say": (
+        "UNKNOWN",
+        "pick commit tx: calculate offset PROJECT/data@master^99999999999999999999: invalid ancestor format",
+        lambda m: m.pfs.inspect_commit(commit=m.at("master^99999999999999999999")),
+    ),
+    "commit: farther on than a number can say": (
+        "UNKNOWN",
+        "pick commit tx: calculate offset PROJECT/data@master.99999999999999999999: invalid descendants format",
+        lambda m: m.pfs.inspect_commit(commit=m.at("master.99999999999999999999")),
+    ),
     "commit: too far on": (
         "UNKNOWN",
         "pick commit tx: picking commit: invalid offset from branch root for head commit: PROJECT/data.user@FIRST,"

@@ -171,6 +171,11 @@ CASES: dict[str, Case] = {
         'invalid ancestry syntax "a.b", cannot mix . and b characters',
         lambda m: m.create("a.b"),
     ),
+    "pipeline: more versions back than a number can say": (
+        "UNKNOWN",
+        'invalid ancestry syntax "pipe^99999999999999999999", cannot mix ^ and 9 characters',
+        lambda m: m.pps.inspect_pipeline(pipeline=m.pipeline("pipe^99999999999999999999")),
+    ),
     "pipeline: not so many versions": (
         "UNKNOWN",
         'pipeline "PROJECT/pipe" has only 1 versions, not enough to find ancestor 5',

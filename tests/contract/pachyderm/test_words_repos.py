@@ -25,6 +25,11 @@ CASES: dict[str, Case] = {
         f'cannot find project "no": {NO_PROJECT}',
         lambda m: m.pfs.create_repo(repo=pfs.Repo(name="r", type="user", project=NO)),
     ),
+    "repo: a pipeline's without one": (
+        "NOT_FOUND",
+        f"cannot create a system repo without a corresponding 'user' repo: {NO_ROW}",
+        lambda m: m.pfs.create_repo(repo=pfs.Repo(name="no", type="spec", project=m.project)),
+    ),
     "repo: missing": ("NOT_FOUND", "repo PROJECT/no not found", lambda m: m.pfs.inspect_repo(repo=m.repo("no"))),
     "repo: in use": (
         "UNKNOWN",

@@ -210,3 +210,14 @@ def test_a_large_file_goes_through(project: Project) -> None:
     project.create("through", ["sh", "-c", "cp /pfs/in/large /pfs/out/; ln /pfs/in/large /pfs/out/linked"])
     assert project.last("through").state == pps.JobState.JOB_SUCCESS
     assert project.output("through") == {"/large": data, "/linked": data}
+
+
+def test_following_the_logs_ends_with_the_pipeline(project: Project) -> None:
+    project.put({"/a": b""})
+    project.create("p", ["echo", "said"])
+    project.last("p")
+    pipeline = pps.Pipeline(name=project.named("p"), project=pfs.Project(name="default"))
+    timer = threading.Timer(1, project.client.pps.delete_pipeline, kwargs={"pipeline": pipeline})
+    timer.start()
+    assert "said" in [line.message for line in project.client.pps.get_logs(pipeline=pipeline, follow=True)]
+    timer.join()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import stat
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import replace
@@ -57,6 +58,27 @@ def test_parts_that_are_not_served_name_the_call(shared: LocalPachd) -> None:
             list(client.pfs.get_file(file=pfs.File(commit=commit, path="/a"), url="s3://bucket/a"))
     with refused(grpc.StatusCode.UNIMPLEMENTED, "pfs_v2.API/CreateBranch: branch triggers"):
         client.pfs.create_branch(branch=branch, trigger=pfs.Trigger(branch="x", size="1K"))
+    other = pfs.Branch.from_uri("elsewhere@master")
+    client.pfs.create_repo(repo=other.repo)
+    client.pfs.create_branch(branch=other)
+    for parent in (commit, pfs.Commit(repo=branch.repo, branch=branch)):
+        with refused(
+            grpc.StatusCode.UNIMPLEMENTED, f"pfs_v2.API/StartCommit: a parent in another repo, {commit.as_uri()}"
+        ):
+            client.pfs.start_commit(branch=other, parent=parent)
+
+
+def test_a_subscription_ends_with_its_repo(shared: LocalPachd) -> None:
+    client = shared.client()
+    branch = pfs.Branch.from_uri("passing@master")
+    client.pfs.create_repo(repo=branch.repo)
+    client.pfs.create_branch(branch=branch)
+    timer = threading.Timer(1, client.pfs.delete_repo, kwargs={"repo": branch.repo, "force": True})
+    timer.start()
+    with refused(grpc.StatusCode.NOT_FOUND, "not found"):
+        for info in client.pfs.subscribe_commit(repo=branch.repo, branch="master"):
+            assert info.commit.repo.name == "passing"
+    timer.join()
 
 
 def test_what_a_client_gets_wrong_is_no_defect(shared: LocalPachd) -> None:
@@ -129,6 +151,16 @@ def test_the_configuration_is_the_clients_own(tmp_path: Path) -> None:
     assert context["pachd_address"] == f"grpc://{pachd.address}"
     assert context["session_token"] == service.token(pachd.settings)
     assert Client.from_config(path).address == pachd.address
+
+
+@pytest.mark.parametrize("torn", ["", '{"v2": {', "[]", '{"v2": {"contexts": {}}}'])
+def test_a_configuration_that_a_client_has_torn_is_made_anew(tmp_path: Path, torn: str) -> None:
+    pachd = LocalPachd(tmp_path)
+    path = Path(service.client_environment(pachd.settings)["PACH_CONFIG"])
+    whole = path.read_text()
+    path.write_text(torn)
+    service.prepare(pachd.settings)
+    assert path.read_text() == whole
 
 
 def test_what_pachctl_adds_to_the_configuration_stays(tmp_path: Path) -> None:

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+from pathlib import Path
+
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -21,6 +26,7 @@ from localcluster.pachyderm.names import (
 from localcluster.pachyderm.state import commits, files, history, repos, trees
 from localcluster.pachyderm.state.changes import Append, Delete
 from localcluster.pachyderm.state.store import Store
+from localcluster.settings import REPOSITORY
 
 REPO = RepoName("default", "data")
 
@@ -150,3 +156,20 @@ def test_a_commit_id_is_told_from_a_branch() -> None:
     assert is_commit_id(new_commit_id())
     assert not is_commit_id("master")
     assert not is_commit_id("deadbeef" * 4)
+
+
+@pytest.mark.parametrize("arguments", [["fsck"], []])
+def test_a_damaged_database_is_told_in_words(tmp_path: Path, arguments: list[str]) -> None:
+    (tmp_path / "pachyderm").mkdir()
+    (tmp_path / "pachyderm" / "pachd.sqlite").write_bytes(b"no database" * 1000)
+    answer = subprocess.run(
+        [sys.executable, "-m", "localcluster.pachyderm", *arguments],
+        env={**os.environ, "LOCALCLUSTER_HOME": str(tmp_path)},
+        cwd=REPOSITORY,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert answer.returncode == 1
+    assert "database: file is not a database; restore the directory from a backup" in answer.stdout + answer.stderr
+    assert "Traceback" not in answer.stderr
