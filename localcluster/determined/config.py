@@ -49,6 +49,7 @@ def complete(text: str, checkpoints: Path, slots: int) -> dict[str, Any]:
     if grid and not problems and size(space) > _MAX_POINTS:
         problems.append(f"<config>.hyperparameters: the grid has {size(space)} points, more than {_MAX_POINTS}")
     _refuse(problems)
+    config["hyperparameters"] = _explicit(space)
     return config
 
 
@@ -145,9 +146,21 @@ def _space_problems(space: dict[str, Any], where: str, grid: bool) -> Iterator[s
             yield from _axis_problems(axis, path, grid)
 
 
+def _explicit(space: dict[str, Any]) -> dict[str, Any]:
+    """The space with its constants as axes of their own, as the real master answers and hands it to trials."""
+    return {name: _constant(axis) for name, axis in space.items()}
+
+
+def _constant(axis: Any) -> dict[str, Any]:
+    if not isinstance(axis, dict):
+        return {"type": "const", "val": axis}
+    return axis if "type" in axis else _explicit(axis)
+
+
 def _axis_problems(axis: dict[str, Any], path: str, grid: bool) -> Iterator[str]:
     rules = _AXES[axis["type"]]
-    schema.drop_nulls(axis, rules)
+    if axis["type"] != "const":  # whose value may be null
+        schema.drop_nulls(axis, rules)
     found = list(schema.problems(axis, rules, path))
     yield from found
     if found or "minval" not in axis:

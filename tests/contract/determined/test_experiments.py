@@ -37,6 +37,7 @@ def test_list_and_describe(target: Target, experiment: client.Experiment) -> Non
     assert "Validation Metric: accuracy" in described
     shown = json.loads(target.det("experiment", "describe", "--json", number))[0]
     assert shown["config"]["searcher"]["name"] == "single"
+    assert shown["config"]["hyperparameters"] == {"steps": {"type": "const", "val": 2}}
     assert "COMPLETED" in target.det("experiment", "list-trials", number)
     rows = list(csv.DictReader(io.StringIO(target.det("experiment", "list-checkpoints", "--csv", number))))
     assert [row["# of Batches"] for row in rows] == ["1", "2"]

@@ -211,9 +211,21 @@ def test_numbers_as_people_write_them() -> None:
     assert filled["hyperparameters"] == {
         "a": {"type": "double", "minval": 1e-5, "maxval": 100.0},
         "b": {"type": "int", "minval": 1, "maxval": 1000},
-        "1": "2020-01-01",
+        "1": {"type": "const", "val": "2020-01-01"},
     }
     assert isinstance(filled["hyperparameters"]["b"]["maxval"], int)
+
+
+def test_constants_are_axes_of_their_own() -> None:
+    nested = {"b": [1, "x"], "c": {"type": "const", "val": None}, "d": {"type": "categorical", "vals": [1, 2]}}
+    filled = complete(hyperparameters={"a": 1, "n": nested, "nothing": None, "empty": {}})
+    assert filled["hyperparameters"] == {
+        "a": {"type": "const", "val": 1},
+        "n": {**nested, "b": {"type": "const", "val": [1, "x"]}},
+        "nothing": {"type": "const", "val": None},
+        "empty": {},
+    }
+    assert complete(hyperparameters=filled["hyperparameters"])["hyperparameters"] == filled["hyperparameters"]
 
 
 @pytest.mark.parametrize("text", ["", "[1, 2]", "a: [", "just words"])

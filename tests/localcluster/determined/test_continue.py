@@ -36,14 +36,15 @@ def test_a_completed_trial_goes_on_with_changes_and_is_followed(cluster: Cluster
     assert (after.id, after.hparams, after.state.value) == (before.id, {"steps": 4}, "STATE_COMPLETED")
     assert after.taskIds == [before.taskId, f"{before.taskId}-1"]
     found = bindings.get_GetExperiment(session, experimentId=experiment).experiment
-    assert (found.name, found.config["hyperparameters"], found.numTrials) == ("renamed", {"steps": 4}, 1)
+    steps = {"steps": {"type": "const", "val": 4}}
+    assert (found.name, found.config["hyperparameters"], found.numTrials) == ("renamed", steps, 1)
     assert yaml.safe_load(found.originalConfig)["hyperparameters"] == {"steps": 2}
-    steps = [
+    validated = [
         w.validation.totalBatches
         for w in bindings.get_GetTrialWorkloads(session, trialId=after.id).workloads
         if w.validation
     ]
-    assert steps == [1, 2, 3, 4]
+    assert validated == [1, 2, 3, 4]
 
 
 @pytest.mark.slow
