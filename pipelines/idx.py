@@ -7,6 +7,7 @@ type code (8 is uint8), the number of dimensions, one big-endian 32-bit size a d
 from __future__ import annotations
 
 import gzip
+import io
 import math
 import struct
 import sys
@@ -16,6 +17,9 @@ import numpy as np
 import numpy.typing as npt
 
 from pipelines.checks import Check
+
+LIMIT = 1 << 30
+"""Bytes that a file may unpack to: twenty times the larger published one.  A small file could fill the memory."""
 
 UINT8 = 0x08
 WORDS_OF_TYPE = {0x08: "uint8", 0x09: "int8", 0x0B: "int16", 0x0C: "int32", 0x0D: "float32", 0x0E: "float64"}
@@ -35,11 +39,15 @@ def read(
         return passed
 
     try:
-        plain = gzip.decompress(content)
+        with gzip.GzipFile(fileobj=io.BytesIO(content)) as stream:
+            plain = stream.read(LIMIT + 1)
     except (OSError, EOFError, zlib.error) as error:
         holds("gzip", f"{len(content)} bytes", "a whole gzip file", False, f"not a whole gzip file ({error})")
         return checks, None
     holds("gzip", f"{len(content)} bytes", "a whole gzip file", True, "")
+    if len(plain) > LIMIT:
+        holds("size", f"over {LIMIT} bytes", f"{LIMIT} bytes", False, f"unpacks to more than {LIMIT} bytes")
+        return checks, None
     start = 4 + 4 * dimensions
     if len(plain) < start:
         holds("header", f"{len(plain)} bytes", f"{start} bytes", False, f"{len(plain)} bytes are no IDX header")

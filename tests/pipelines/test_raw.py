@@ -281,3 +281,13 @@ def test_any_bytes_are_an_array_or_a_reason(content: bytes) -> None:
     for candidate in (content, gzip.compress(content)):
         checks, read = idx_reader.read("f", candidate, 3)
         assert (read is None) == any(check.reason for check in checks)
+
+
+def test_a_small_file_cannot_fill_the_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    values = np.zeros((10, 28, 28), np.uint8)
+    monkeypatch.setattr(idx_reader, "LIMIT", 16 + values.size)
+    assert idx_reader.read("f", idx(values), 3)[1] is not None
+    monkeypatch.setattr(idx_reader, "LIMIT", 16 + values.size - 1)
+    checks, read = idx_reader.read("f", idx(values), 3)
+    assert read is None
+    assert checks[-1].reason == f"f: unpacks to more than {16 + values.size - 1} bytes"
