@@ -26,7 +26,7 @@ def check(probe: Object, port: int) -> str:
         finally:
             connection.close()
         return "" if 200 <= status < 400 else f"HTTP probe failed with statuscode: {status}"
-    except (OSError, http.client.HTTPException) as error:
+    except (OSError, ValueError, http.client.HTTPException) as error:
         return f"{'HTTP' if 'httpGet' in probe else 'TCP'} probe of {HOST}:{port} failed: {error}"
 
 

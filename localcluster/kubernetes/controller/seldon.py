@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from localcluster.kubernetes.controller import events
+from localcluster.kubernetes.controller.faults import contained
 from localcluster.kubernetes.controller.operator import Desired, address, derive, endpoint
 from localcluster.kubernetes.controller.pods import condition
 from localcluster.kubernetes.errors import ApiError
@@ -42,11 +43,12 @@ def reconcile(store: Store) -> list[Plan]:
     for item in store.all(SELDON)[0]:
         if item["metadata"].get("deletionTimestamp"):
             continue
-        try:
-            plans.append(_reconcile(store, item))
-        except (ApiError, ValueError) as error:
-            events.record(store, item, COMPONENT, "InternalError", str(error), warning=True)
-            _write(store, item, {"state": "Failed", "description": str(error)})
+        with contained(store, item, COMPONENT):
+            try:
+                plans.append(_reconcile(store, item))
+            except (ApiError, ValueError) as error:
+                events.record(store, item, COMPONENT, "InternalError", str(error), warning=True)
+                _write(store, item, {"state": "Failed", "description": str(error)})
     return plans
 
 
@@ -57,7 +59,8 @@ def report(store: Store, plans: list[Plan], *, routed: bool) -> None:
     the Deployments stay ready, whatever happens to the routes of others.
     """
     for plan in plans:
-        _write(store, plan.item, _status(store, plan, routed))
+        with contained(store, plan.item, COMPONENT):
+            _write(store, plan.item, _status(store, plan, routed))
 
 
 def _reconcile(store: Store, item: Object) -> Plan:
