@@ -8,7 +8,7 @@ from urllib.parse import quote
 
 import pytest
 
-from tests.contract.kubernetes.objects import config_map
+from tests.contract.kubernetes.objects import config_map, event
 from tests.contract.kubernetes.server import Namespace
 
 TABLE = "application/json;as=Table;v=v1;g=meta.k8s.io,application/json"
@@ -154,6 +154,15 @@ def test_a_table_has_the_cells_that_kubectl_prints(many: Namespace) -> None:
     assert row["cells"][:2] == ["a", 1]
     assert row["object"]["kind"] == "PartialObjectMetadata"
     assert row["object"]["metadata"]["namespace"] == many.name
+
+
+def test_an_event_of_nothing_is_a_row_all_the_same(many: Namespace) -> None:
+    path = "/api/v1/namespaces/default/events"
+    name = f"of-nothing-{many.name}"
+    assert many.server.ask("POST", path, event(name)).status == 201
+    answer = many.server.ask("GET", f"{path}?fieldSelector=metadata.name%3D{name}", accept=TABLE)
+    many.server.ask("DELETE", f"{path}/{name}")
+    assert (answer.status, len(answer.body["rows"])) == (200, 1)
 
 
 def test_metadata_alone(many: Namespace) -> None:
