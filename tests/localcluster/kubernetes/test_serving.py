@@ -205,6 +205,17 @@ def test_a_broken_new_version_leaves_the_old_one_serving(cluster: Cluster) -> No
         until(lambda: len(cluster.pods(name)) == 1, "the broken Pod goes")
 
 
+def test_a_log_is_cut_where_that_is_asked_for(cluster: Cluster) -> None:
+    with deployed(cluster, manifest("talking", "fast:v1")) as name:
+        (pod,) = cluster.pods(name)
+        logs = ("logs", pod["metadata"]["name"])
+        assert cluster.run(*logs, "--limit-bytes=3").stdout == "ser"
+        refused = cluster.run(
+            "get", "--raw", f"/api/v1/namespaces/default/pods/{logs[1]}/log?tailLines=-1", check=False
+        )
+        assert "tailLines: Invalid value: -1: must be greater than or equal to 0" in refused.stderr
+
+
 def test_containers_outlive_the_controller_and_are_adopted(cluster: Cluster) -> None:
     with deployed(cluster, manifest("adopted", "fast:v1")) as name:
         pid = cluster.request(name)[1]["pid"]
