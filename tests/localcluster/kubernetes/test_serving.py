@@ -7,6 +7,7 @@ import threading
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import grpc
 import psutil
@@ -205,6 +206,19 @@ def test_a_broken_new_version_leaves_the_old_one_serving(cluster: Cluster) -> No
         until(lambda: len(cluster.pods(name)) == 1, "the broken Pod goes")
 
 
+def test_what_the_ingress_does_not_take_is_not_called_available(cluster: Cluster) -> None:
+    spec = {"hosts": ["*"], "http": [{"match": [{"uri": {"regex": "("}}], "route": [route_to("nowhere")]}]}
+    faulty = {"apiVersion": "networking.istio.io/v1", "kind": "VirtualService", "metadata": {"name": "faulty"}}
+    cluster.apply(faulty | {"spec": spec})
+    with deployed(cluster, manifest("kept-out", "fast:v1"), wait=False) as name:
+        until(lambda: "the ingress takes no new routes" in _description(cluster, name), "the status says why")
+        assert cluster.json("sdep", name)["status"]["state"] == "Creating"
+        assert cluster.request(name)[0] == 404
+        cluster.run("delete", "vs", "faulty")
+        cluster.available(name)
+        assert cluster.request(name)[0] == 200
+
+
 def test_a_log_is_cut_where_that_is_asked_for(cluster: Cluster) -> None:
     with deployed(cluster, manifest("talking", "fast:v1")) as name:
         (pod,) = cluster.pods(name)
@@ -214,6 +228,10 @@ def test_a_log_is_cut_where_that_is_asked_for(cluster: Cluster) -> None:
             "get", "--raw", f"/api/v1/namespaces/default/pods/{logs[1]}/log?tailLines=-1", check=False
         )
         assert "tailLines: Invalid value: -1: must be greater than or equal to 0" in refused.stderr
+
+
+def route_to(host: str) -> dict[str, Any]:
+    return {"destination": {"host": host, "port": {"number": 80}}, "weight": 1}
 
 
 def test_containers_outlive_the_controller_and_are_adopted(cluster: Cluster) -> None:
