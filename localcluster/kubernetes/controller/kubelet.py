@@ -180,6 +180,8 @@ class Kubelet:
     ) -> processes.Process:
         directory = self._directory(pod, container)
         directory.mkdir(parents=True, exist_ok=True)
+        if pod["spec"].get("initContainers"):
+            raise ConfigError("init containers are not served by the local cluster")
         for probe in PROBES:
             if set(container.get(probe) or {}) & {"exec", "grpc"}:
                 raise ConfigError(f"exec and grpc probes are not served by the local cluster ({probe})")
@@ -216,7 +218,8 @@ class Kubelet:
         }
         text = f"Back-off restarting failed container {container['name']} in pod {pod['metadata']['name']}"
         events.record(self._store, pod, "kubelet", "BackOff", text, warning=True)
-        self._back_off(state, "CrashLoopBackOff", f"{text}; exit code {code}")
+        ending = processes.last_lines(self._layout.log(pod["metadata"]["uid"], container["name"], process.restarts))
+        self._back_off(state, "CrashLoopBackOff", f"{text}; exit code {code}{ending}")
         state.health = Health()
 
     def _probe(self, pod: Object, container: Object, state: _Container, process: processes.Process) -> None:

@@ -196,6 +196,7 @@ def test_a_broken_new_version_leaves_the_old_one_serving(cluster: Cluster) -> No
     with deployed(cluster, manifest("careful", "fast:v1")) as name:
         cluster.apply(manifest(name, "fast:v1", container=crash))
         until(lambda: "CrashLoopBackOff" in _description(cluster, name), "the status tells of the crash")
+        until(lambda: "exit code 1; the log ends:\nno model here" in _description(cluster, name), "and why")
         assert cluster.request(name)[1]["label"] == "v1"
         bad = next(pod for pod in cluster.pods(name) if not pod["status"]["containerStatuses"][0]["ready"])
         until(
@@ -217,6 +218,14 @@ def test_what_the_ingress_does_not_take_is_not_called_available(cluster: Cluster
         cluster.run("delete", "vs", "faulty")
         cluster.available(name)
         assert cluster.request(name)[0] == 200
+
+
+def test_init_containers_are_not_left_out_in_silence(cluster: Cluster) -> None:
+    item = manifest("initial", "fast:v1")
+    pods = item["spec"]["predictors"][0]["componentSpecs"][0]["spec"]
+    pods["initContainers"] = [{"name": "first", "image": "fast:v1"}]
+    with deployed(cluster, item, wait=False) as name:
+        until(lambda: "init containers are not served" in _description(cluster, name), "the status says so")
 
 
 def test_a_log_is_cut_where_that_is_asked_for(cluster: Cluster) -> None:
