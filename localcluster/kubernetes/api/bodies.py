@@ -19,6 +19,8 @@ LIMIT = 3 * 1024 * 1024
 _YAML = "application/yaml"
 _JSON = "application/json"
 _SUMMARY = 30
+_DEPTH = 200
+"""Of objects and lists in YAML: no object of Kubernetes has a tenth of it."""
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 """libyaml's, where it is there: its words are those of Go's YAML, which is made from it."""
 _SCHEMA = 'struct { APIVersion string "json:\\"apiVersion,omitempty\\""; Kind string "json:\\"kind,omitempty\\"" }'
@@ -70,11 +72,15 @@ def parse(text: bytes) -> Any:
         raise Unreadable(_words(error)) from error
     except UnicodeDecodeError as error:
         raise Unreadable("invalid character 'ï' looking for beginning of value") from error
+    except RecursionError as error:
+        innermost = "[" if text.rfind(b"[") > text.rfind(b"{") else "{"
+        raise Unreadable(f"invalid character '{innermost}' exceeded max depth") from error
 
 
 def parse_yaml(text: bytes, kind: str) -> Any:
     """YAML that could be JSON; raises BadRequest."""
     try:
+        _check_depth(text)
         return json.loads(json.dumps(yaml.load(text, _LOADER), default=str))  # noqa: S506 - it is a safe one
     except yaml.MarkedYAMLError as error:
         mark = error.context_mark if error.context_mark and error.context_mark.line else error.problem_mark
@@ -84,6 +90,15 @@ def parse_yaml(text: bytes, kind: str) -> Any:
         raise BadRequest(f"the object provided is unrecognized (must be of type {kind}): {words}") from error
     except yaml.YAMLError as error:
         raise BadRequest(f"the object provided is unrecognized (must be of type {kind}): yaml: {error}") from error
+
+
+def _check_depth(text: bytes) -> None:
+    """Refuse what libyaml's reader would overflow its stack with, which ends the process.  Raises YAMLError."""
+    depth = 0
+    for event in yaml.parse(text, _LOADER):
+        depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+        if depth > _DEPTH:
+            raise yaml.YAMLError(f"exceeded max depth of {_DEPTH}")
 
 
 def no_object(value: Any) -> str:

@@ -126,6 +126,20 @@ def test_a_body_that_is_no_object_is_unrecognized(shared: Namespace, text: str, 
     assert (answer.status, answer.body) == (400, failure(f"{prefix}: {words}", "BadRequest", 400))
 
 
+@pytest.mark.parametrize(("text", "character"), [('{"a":' * 20_000, "{"), ("[" * 20_000, "[")])
+def test_a_body_that_is_too_deep_is_no_fault_of_the_servers(shared: Namespace, text: str, character: str) -> None:
+    answer = shared.server.ask("POST", shared.path("configmaps"), text)
+    assert answer.status == 400
+    assert f"json parse error: invalid character '{character}' exceeded max depth (" in answer.body["message"]
+
+
+def test_yaml_that_is_too_deep_leaves_the_server_running(shared: Namespace) -> None:
+    answer = shared.server.ask("POST", shared.path("configmaps"), "a: " + "[" * 30_000, "application/yaml")
+    assert answer.status == 400
+    assert "exceeded max depth of " in answer.body["message"]
+    assert shared.get("configmaps").status == 200
+
+
 def test_yaml_is_read_and_written(shared: Namespace) -> None:
     text = "apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: from-yaml\ndata:\n  a: b\n"
     made = shared.server.ask("POST", shared.path("configmaps"), text, "application/yaml")
