@@ -158,11 +158,18 @@ def _parser() -> argparse.ArgumentParser:
     )
     steps = os.environ.get("CANARY_STEPS") or "10 50"
     parser.add_argument("--canary-steps", default=steps, help="percentages in turn (default: %(default)s)")
-    parser.add_argument("--images", type=int, default=500, help="labelled images a phase (default: %(default)s)")
+    parser.add_argument("--images", type=_positive, default=500, help="labelled images a phase (default: %(default)s)")
     source = os.environ.get("TEST_DATA") or samples.SOURCE
     parser.add_argument("--source", default=source, help="repo@branch-or-commit (default: %(default)s)")
     parser.add_argument("--timeout", type=float, default=300, help="seconds for each rollout (default: %(default)s)")
     return parser
+
+
+def _positive(text: str) -> int:
+    """A number of images: of none there is nothing to judge.  Raises ArgumentTypeError."""
+    if not (text.isascii() and text.isdecimal() and int(text) > 0):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number from 1 on")
+    return int(text)
 
 
 def _give_up(candidate: Candidate, reason: str, must: bool = False) -> None:

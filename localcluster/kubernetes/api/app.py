@@ -38,7 +38,8 @@ def create_app(store: Store, layout: Layout, token: str, lifespan: Lifespan) -> 
         if call.method == "GET" and not call.target.name and call.query.get("watch", "false") not in ("false", "0"):
             return _watch(store, request.app.state.hub, call)
         if call.method == "GET" and call.target.kind is POD and call.target.subresource == "log":
-            call.number("tailLines")
+            for option in ("tailLines", "limitBytes"):
+                call.number(option)
             pod = await run_in_threadpool(store.get, POD, call.target.namespace, call.target.name)
             return StreamingResponse(open_log(store, layout, pod, call.query), media_type="text/plain")
         reply = answers.negotiated(request.headers.get("accept", ""))

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from starlette.concurrency import run_in_threadpool
 
-from localcluster.kubernetes.errors import BadRequest, NotServed
+from localcluster.kubernetes.errors import BadRequest, Cause, Invalid, NotServed
 from localcluster.kubernetes.layout import Layout
 from localcluster.kubernetes.state.kinds import POD, Object
 from localcluster.kubernetes.state.store import Store
@@ -19,7 +19,10 @@ _POLL_SECONDS = 0.2
 
 
 def open_log(store: Store, layout: Layout, pod: Object, query: dict[str, str]) -> AsyncIterator[bytes]:
-    """The bytes that the query asks for; raises BadRequest where there is no such log, NotServed for other options."""
+    """The bytes that the query asks for.
+
+    Raises BadRequest where there is no such log, Invalid for numbers that cannot be, NotServed for other options.
+    """
     for option in ("sinceSeconds", "sinceTime", "timestamps"):
         if query.get(option, "false") != "false":
             raise NotServed(f"the option {option} of pods/log")
@@ -27,6 +30,7 @@ def open_log(store: Store, layout: Layout, pod: Object, query: dict[str, str]) -
     name = pod["metadata"]["name"]
     if container not in {each["name"] for each in pod["spec"]["containers"]}:
         raise BadRequest(f"container {container} is not valid for pod {name}")
+    _check_numbers(name, query)
     restarts, waiting = _run(pod, container)
     previous = query.get("previous") == "true"
     path = layout.log(pod["metadata"]["uid"], container, restarts - previous)
@@ -36,8 +40,31 @@ def open_log(store: Store, layout: Layout, pod: Object, query: dict[str, str]) -
         raise BadRequest(
             f'container "{container}" in pod "{name}" is waiting to start: {waiting or "ContainerCreating"}'
         )
-    start = _tail(path, int(query["tailLines"])) if int(query.get("tailLines", "-1")) >= 0 else 0
-    return _read(store, pod, container, path, start, follow=query.get("follow") == "true" and not previous)
+    start = _tail(path, int(query["tailLines"])) if query.get("tailLines") else 0
+    follow = query.get("follow") == "true" and not previous
+    chunks = _read(store, pod, container, path, start, follow=follow)
+    return _limited(chunks, int(query["limitBytes"])) if query.get("limitBytes") else chunks
+
+
+def _check_numbers(name: str, query: dict[str, str]) -> None:
+    """Refuse numbers that cannot be; that they are numbers has been seen to."""
+    causes = []
+    for option, least, words in (
+        ("tailLines", 0, "must be greater than or equal to 0"),
+        ("limitBytes", 1, "must be greater than 0"),
+    ):
+        if query.get(option) and int(query[option]) < least:
+            causes.append(Cause.invalid(option, int(query[option]), words))
+    if causes:
+        raise Invalid("PodLogOptions", "", name, causes)
+
+
+async def _limited(chunks: AsyncIterator[bytes], limit: int) -> AsyncIterator[bytes]:
+    async for chunk in chunks:
+        yield chunk[:limit]
+        limit -= len(chunk)
+        if limit <= 0:
+            return
 
 
 def _run(pod: Object, container: str) -> tuple[int, str]:

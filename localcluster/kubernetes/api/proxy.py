@@ -31,13 +31,17 @@ async def forward(store: Store, request: Request) -> Response:
         with requests.Session() as session:
             session.trust_env = False
             address = f"{url}?{query}" if query else url
-            return session.request(request.method, address, data=body, headers=headers, timeout=_TIMEOUT_SECONDS)
+            return session.request(
+                request.method, address, data=body, headers=headers, timeout=_TIMEOUT_SECONDS, allow_redirects=False
+            )
 
     try:
         answer = await run_in_threadpool(send)
     except requests.RequestException as error:
         raise Unavailable(f"error trying to reach service: {error}") from error
-    return Response(answer.content, answer.status_code, media_type=answer.headers.get("content-type"))
+    # A redirection is the client's to follow: the server would reach what the client may not.
+    headers = {"location": answer.headers["location"]} if "location" in answer.headers else {}
+    return Response(answer.content, answer.status_code, headers, answer.headers.get("content-type"))
 
 
 def _listening(pod: Object, port: str) -> int:

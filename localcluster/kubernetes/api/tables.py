@@ -130,7 +130,7 @@ def _ports(item: Object) -> str:
 def _external(item: Object) -> str:
     addresses = item.get("status", {}).get("loadBalancer", {}).get("ingress", [])
     pending = "<pending>" if item["spec"].get("type") == "LoadBalancer" else "<none>"
-    return ",".join(address["ip"] for address in addresses) or pending
+    return ",".join(address.get("ip") or address.get("hostname", "") for address in addresses) or pending
 
 
 def _deployment_ready(item: Object) -> str:
@@ -138,7 +138,8 @@ def _deployment_ready(item: Object) -> str:
 
 
 def _event_object(item: Object) -> str:
-    return f"{item['involvedObject'].get('kind', '').lower()}/{item['involvedObject'].get('name', '')}"
+    involved = item.get("involvedObject") or {}
+    return f"{involved.get('kind', '').lower()}/{involved.get('name', '')}"
 
 
 _COLUMNS: dict[str, Columns] = {

@@ -13,7 +13,7 @@ from localcluster.kubernetes.api.tables import table
 from localcluster.kubernetes.errors import Expired
 from localcluster.kubernetes.state.kinds import Kind, Object
 from localcluster.kubernetes.state.selectors import Predicate
-from localcluster.kubernetes.state.store import Store
+from localcluster.kubernetes.state.store import Change, Store
 
 DEFAULT_SECONDS = 1800
 """How long a watch lasts if the client does not say; a real server chooses 30 to 60 minutes."""
@@ -74,14 +74,25 @@ class Watch:
             except Expired as error:
                 yield json.dumps({"type": "ERROR", "object": error.status()}).encode() + b"\n"
                 return
-            for change in changes:
-                if self.matches(change.item):
-                    yield self._line(change.type, change.item, titles)
-                    titles = False
+            for type_, item in filter(None, map(self._seen, changes)):
+                yield self._line(type_, item, titles)
+                titles = False
             try:
                 await asyncio.wait_for(changed.wait(), deadline - asyncio.get_running_loop().time())
             except TimeoutError:
                 return
+
+    def _seen(self, change: Change) -> tuple[str, Object] | None:
+        """A change as it looks through the selectors: what begins to match is added, what ceases to is deleted."""
+        was = change.before is not None and self.matches(change.before)
+        if change.type == "DELETED":
+            return (change.type, change.item) if was else None
+        if self.matches(change.item):
+            return ("MODIFIED" if was else "ADDED"), change.item
+        if was and change.before:
+            version = {"resourceVersion": change.item["metadata"]["resourceVersion"]}
+            return "DELETED", change.before | {"metadata": change.before["metadata"] | version}
+        return None
 
     def _bookmark(self, version: int) -> bytes:
         annotations = {"k8s.io/initial-events-end": "true"}

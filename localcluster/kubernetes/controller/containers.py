@@ -111,5 +111,5 @@ def _source(store: Store, pod: Object, source: Object, suffix: str) -> dict[str,
             if found is None and not reference.get("optional"):
                 raise ConfigError(f'{kind.name.lower()} "{reference["name"]}" not found')
             data: dict[str, str] = (found or {}).get("data") or {}
-            return {key: base64.b64decode(text).decode() for key, text in data.items()} if kind is SECRET else data
+            return {key: os.fsdecode(base64.b64decode(text)) for key, text in data.items()} if kind is SECRET else data
     raise ConfigError(f"envFrom {source} is not served by the local cluster")

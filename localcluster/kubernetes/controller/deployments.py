@@ -9,12 +9,14 @@ import math
 from datetime import UTC, datetime
 
 from localcluster.kubernetes.controller import events
+from localcluster.kubernetes.controller.faults import contained
 from localcluster.kubernetes.controller.pods import condition, is_ready
 from localcluster.kubernetes.errors import Forbidden, Invalid
 from localcluster.kubernetes.state.kinds import DEPLOYMENT, POD, Object
 from localcluster.kubernetes.state.selectors import labels_match
 from localcluster.kubernetes.state.store import Store, random_suffix
 
+COMPONENT = "deployment-controller"
 HASH_LABEL = "pod-template-hash"
 
 
@@ -32,11 +34,12 @@ def sync(store: Store) -> None:
             and any(owner["uid"] == metadata["uid"] for owner in pod["metadata"].get("ownerReferences", []))
             and not pod["metadata"].get("deletionTimestamp")
         ]
-        try:
-            _scale(store, deployment, mine)
-        except (Invalid, Forbidden) as error:
-            events.record(store, deployment, "deployment-controller", "FailedCreate", str(error), warning=True)
-        _write_status(store, deployment, mine)
+        with contained(store, deployment, COMPONENT):
+            try:
+                _scale(store, deployment, mine)
+            except (Invalid, Forbidden) as error:
+                events.record(store, deployment, COMPONENT, "FailedCreate", str(error), warning=True)
+            _write_status(store, deployment, mine)
 
 
 def template_hash(deployment: Object) -> str:
@@ -62,7 +65,7 @@ def _scale(store: Store, deployment: Object, pods: list[Object]) -> None:
             spare -= 1
         name = pod["metadata"]["name"]
         store.delete(POD, pod["metadata"]["namespace"], name)
-        events.record(store, deployment, "deployment-controller", "SuccessfulDelete", f"Deleted pod: {name}")
+        events.record(store, deployment, COMPONENT, "SuccessfulDelete", f"Deleted pod: {name}")
 
 
 def _amount(value: int | str, of: int, rounding: object) -> int:
@@ -88,7 +91,7 @@ def _create(store: Store, deployment: Object, current: str) -> None:
         "spec": {**template["spec"], "nodeName": "localcluster"},
     }
     store.create(POD, pod)
-    events.record(store, deployment, "deployment-controller", "SuccessfulCreate", f"Created pod: {name}")
+    events.record(store, deployment, COMPONENT, "SuccessfulCreate", f"Created pod: {name}")
 
 
 def _write_status(store: Store, deployment: Object, pods: list[Object]) -> None:

@@ -11,20 +11,25 @@ from localcluster.kubernetes.state.kinds import EVENT, Object
 from localcluster.kubernetes.state.store import Store, now
 
 KEPT = timedelta(hours=1)
+REPEATED = timedelta(seconds=10)
+"""How long the same has to be over before it counts again: a fault that lasts is met in every round."""
 
 log = logging.getLogger(__name__)
 
 
-def record(store: Store, item: Object, component: str, reason: str, message: str, *, warning: bool = False) -> None:
-    """Note that something happened to `item`; the same again only raises the count."""
+def record(store: Store, item: Object, component: str, reason: str, message: str, *, warning: bool = False) -> bool:
+    """Note that something happened to `item`; the same again only raises the count.  Returns whether that was noted."""
     metadata = item["metadata"]
     namespace = metadata.get("namespace") or "default"
-    digest = hashlib.sha256(f"{metadata['uid']} {reason} {message}".encode()).hexdigest()[:16]
-    name = f"{metadata['name'][:200]}.{digest}"
+    digest = hashlib.sha256(f"{metadata['uid']} {reason} {message}".encode(errors="replace")).hexdigest()[:16]
+    name = f"{metadata['name'][:200].rstrip('.-')}.{digest}"
+    before = store.find(EVENT, namespace, name)
 
     def again(event: Object) -> Object:
         return event | {"count": event["count"] + 1, "lastTimestamp": now()}
 
+    if before and datetime.now(UTC) - datetime.fromisoformat(before["lastTimestamp"]) < REPEATED:
+        return False
     try:
         store.update(EVENT, namespace, name, again)
     except NotFound:
@@ -44,6 +49,8 @@ def record(store: Store, item: Object, component: str, reason: str, message: str
             store.create(EVENT, event)
         except Forbidden:
             log.info("no event in a namespace that ends: %s", message)
+            return False
+    return True
 
 
 def drop_old(store: Store) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from localcluster.kubernetes.controller.faults import contained
 from localcluster.kubernetes.state.kinds import KINDS, NAMESPACE, Kind, Object
 from localcluster.kubernetes.state.store import FOREGROUND, Store
 
@@ -15,15 +16,16 @@ def collect(store: Store) -> None:
         i["metadata"]["name"] for k, i in everything if k is NAMESPACE and i["metadata"].get("deletionTimestamp")
     }
     for kind, item in everything:
-        metadata = item["metadata"]
-        owners = {owner["uid"] for owner in metadata.get("ownerReferences", [])}
-        orphaned = bool(owners) and (not owners & alive or owners <= ending)
-        if (orphaned or metadata.get("namespace") in closing) and not metadata.get("deletionTimestamp"):
-            store.delete(kind, metadata.get("namespace", ""), metadata["name"])
-        if metadata["uid"] in ending and not _dependents(everything, metadata["uid"]):
-            _finish(store, kind, item)
-        if kind is NAMESPACE and metadata["name"] in closing and not _content(everything, metadata["name"]):
-            store.remove(kind, item)
+        with contained(store, item, "garbage-collector"):
+            metadata = item["metadata"]
+            owners = {owner["uid"] for owner in metadata.get("ownerReferences", [])}
+            orphaned = bool(owners) and (not owners & alive or owners <= ending)
+            if (orphaned or metadata.get("namespace") in closing) and not metadata.get("deletionTimestamp"):
+                store.delete(kind, metadata.get("namespace", ""), metadata["name"])
+            if metadata["uid"] in ending and not _dependents(everything, metadata["uid"]):
+                _finish(store, kind, item)
+            if kind is NAMESPACE and metadata["name"] in closing and not _content(everything, metadata["name"]):
+                store.remove(kind, item)
 
 
 def _dependents(everything: list[tuple[Kind, Object]], uid: str) -> list[Object]:

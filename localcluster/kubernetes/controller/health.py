@@ -49,8 +49,7 @@ class Health:
         """
         for name in PROBES:
             probe = container.get(name) or ({"tcpSocket": {}} if name == READINESS else None)
-            port = ports.get(str(probes.declared_port(probe, container) if probe else ""))
-            port = port or next(iter(ports.values()), None)
+            port = probes.port_of(probe, container, ports) if probe else None
             if probe is None or port is None:
                 self._succeeded(name)
                 continue

@@ -17,6 +17,7 @@ from pathlib import Path
 
 from localcluster.kubernetes.controller import events, images, processes, volumes
 from localcluster.kubernetes.controller.containers import command, environment, working_directory
+from localcluster.kubernetes.controller.faults import contained
 from localcluster.kubernetes.controller.health import PROBES, Health
 from localcluster.kubernetes.controller.pods import PORTS_ANNOTATION, pod_ports, pod_status, status_of
 from localcluster.kubernetes.errors import ConfigError, ImageError
@@ -70,10 +71,11 @@ class Kubelet:
         pods = self._store.all(POD)[0]
         self._forget_all_but({pod["metadata"]["uid"] for pod in pods})
         for pod in pods:
-            if pod["metadata"].get("deletionTimestamp"):
-                self._end(pod)
-            else:
-                self._run(pod)
+            with contained(self._store, pod, "kubelet"):
+                if pod["metadata"].get("deletionTimestamp"):
+                    self._end(pod)
+                else:
+                    self._run(pod)
 
     def stop(self, grace: float) -> None:
         """End all containers gracefully, keep the Pods: the next start runs them again."""
@@ -96,7 +98,10 @@ class Kubelet:
         return self._layout.container(pod["metadata"]["uid"], container["name"])
 
     def _run(self, pod: Object) -> None:
-        volumes.refresh(self._store, self._layout, pod)
+        try:
+            volumes.refresh(self._store, self._layout, pod)
+        except (ConfigError, OSError) as error:
+            events.record(self._store, pod, "kubelet", "FailedMount", str(error), warning=True)
         statuses = [self._container(pod, container) for container in pod["spec"]["containers"]]
         ports: dict[str, int] = {}
         for container in pod["spec"]["containers"]:
@@ -129,7 +134,7 @@ class Kubelet:
         except ConfigError as error:
             events.record(self._store, pod, "kubelet", "Failed", str(error), warning=True)
             self._back_off(state, "CreateContainerConfigError", str(error))
-        except OSError as error:
+        except (OSError, ValueError) as error:  # what cannot be executed, as a text with a NUL in it
             events.record(self._store, pod, "kubelet", "Failed", f"Error: {error}", warning=True)
             self._back_off(state, "RunContainerError", str(error))
         else:
@@ -175,6 +180,8 @@ class Kubelet:
     ) -> processes.Process:
         directory = self._directory(pod, container)
         directory.mkdir(parents=True, exist_ok=True)
+        if pod["spec"].get("initContainers"):
+            raise ConfigError("init containers are not served by the local cluster")
         for probe in PROBES:
             if set(container.get(probe) or {}) & {"exec", "grpc"}:
                 raise ConfigError(f"exec and grpc probes are not served by the local cluster ({probe})")
@@ -211,7 +218,8 @@ class Kubelet:
         }
         text = f"Back-off restarting failed container {container['name']} in pod {pod['metadata']['name']}"
         events.record(self._store, pod, "kubelet", "BackOff", text, warning=True)
-        self._back_off(state, "CrashLoopBackOff", f"{text}; exit code {code}")
+        ending = processes.last_lines(self._layout.log(pod["metadata"]["uid"], container["name"], process.restarts))
+        self._back_off(state, "CrashLoopBackOff", f"{text}; exit code {code}{ending}")
         state.health = Health()
 
     def _probe(self, pod: Object, container: Object, state: _Container, process: processes.Process) -> None:

@@ -69,7 +69,8 @@ class Manager:
             deployments.sync(self._store)
             plans = seldon.reconcile(self._store)
             self._routing.publish()
-            seldon.report(self._store, plans, routed=self._routing.settled)
+            routed = self._routing.settled and not self._routing.refused
+            seldon.report(self._store, plans, routed=routed, refused=self._routing.refused)
             if time.monotonic() > self._next_event_cleaning:
                 events.drop_old(self._store)
                 self._next_event_cleaning = time.monotonic() + _EVENTS_EVERY

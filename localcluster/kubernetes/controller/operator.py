@@ -215,6 +215,14 @@ def _json(value: Any) -> str:
     return json.dumps(value, sort_keys=True, separators=(",", ":"))
 
 
+def _whole(annotations: dict[str, str], name: str, default: int) -> int:
+    """A number in an annotation.  Raises ValueError: one that is none would keep Envoy from taking any route at all."""
+    text = annotations.get(name, str(default))
+    if not (text.isascii() and text.isdecimal() and len(text) <= 9):
+        raise ValueError(f"the annotation {name} is {text!r}; give a whole number, without a unit")
+    return int(text)
+
+
 def _virtual_service(item: Object, numbers: dict[str, int]) -> Object:
     metadata, annotations = item["metadata"], item["metadata"].get("annotations") or {}
     name, namespace = metadata["name"], metadata["namespace"]
@@ -233,11 +241,10 @@ def _virtual_service(item: Object, numbers: dict[str, int]) -> Object:
             route["mirror"] = destination
             if predictor.get("traffic", 0) > 0:
                 route["mirrorPercentage"] = {"value": float(predictor["traffic"])}
-        if retries := annotations.get("seldon.io/istio-retries"):
-            seconds = annotations.get("seldon.io/istio-retries-timeout", "1")
+        if attempts := _whole(annotations, "seldon.io/istio-retries", 0):
             route["retries"] = {
-                "attempts": int(retries),
-                "perTryTimeout": f"{seconds}s",
+                "attempts": attempts,
+                "perTryTimeout": f"{_whole(annotations, 'seldon.io/istio-retries-timeout', 1)}s",
                 "retryOn": "gateway-error,connect-failure,refused-stream",
             }
     spec = {

@@ -13,9 +13,12 @@ PORTS_ANNOTATION = "localcluster/ports"
 
 
 def pod_ports(pod: Object) -> dict[str, int]:
-    """Container port -> the port really listened on."""
-    ports: dict[str, int] = json.loads((pod["metadata"].get("annotations") or {}).get(PORTS_ANNOTATION, "{}"))
-    return ports
+    """Container port -> the port really listened on; none where somebody else has written the annotation."""
+    try:
+        ports = json.loads((pod["metadata"].get("annotations") or {}).get(PORTS_ANNOTATION, "{}"))
+    except ValueError:
+        return {}
+    return ports if isinstance(ports, dict) and all(type(port) is int for port in ports.values()) else {}
 
 
 def is_ready(pod: Object) -> bool:

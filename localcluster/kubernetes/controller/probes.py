@@ -4,14 +4,20 @@ from __future__ import annotations
 
 import http.client
 import socket
+from collections.abc import Mapping
 from typing import Any
 
 from localcluster.kubernetes.state.kinds import Object
 from localcluster.settings import HOST
 
+NOWHERE = 0
+"""No port: nothing can listen on it."""
+
 
 def check(probe: Object, port: int) -> str:
-    """Carry out one probe; returns "" on success, else why it failed."""
+    """Carry out one probe on a port that `port_of` found; returns "" on success, else why it failed."""
+    if port == NOWHERE:
+        return f"no port of the container is called {_wanted(probe)!r}"
     timeout = float(probe.get("timeoutSeconds", 1))
     try:
         if "httpGet" not in probe:
@@ -26,12 +32,23 @@ def check(probe: Object, port: int) -> str:
         finally:
             connection.close()
         return "" if 200 <= status < 400 else f"HTTP probe failed with statuscode: {status}"
-    except (OSError, http.client.HTTPException) as error:
+    except (OSError, ValueError, http.client.HTTPException) as error:
         return f"{'HTTP' if 'httpGet' in probe else 'TCP'} probe of {HOST}:{port} failed: {error}"
 
 
-def declared_port(probe: Object, container: Object) -> Any:
-    """The container port that a probe means, by number or by name; None if it names none."""
-    port = (probe.get("httpGet") or probe.get("tcpSocket") or {}).get("port")
-    ports = container.get("ports") or []
-    return next((each["containerPort"] for each in ports if port in (each["containerPort"], each.get("name"))), None)
+def port_of(probe: Object, container: Object, ports: Mapping[str, int]) -> int | None:
+    """The port of this machine that a probe means; NOWHERE for a name that there is not, None where there is no port.
+
+    `ports` are those really listened on, by the container's own.  A number that is not declared was not moved.
+    """
+    wanted = _wanted(probe)
+    if wanted is None:
+        return next(iter(ports.values()), None)
+    for each in container.get("ports") or []:
+        if wanted in (each["containerPort"], each.get("name")):
+            return ports.get(str(each["containerPort"]))
+    return wanted if isinstance(wanted, int) else NOWHERE
+
+
+def _wanted(probe: Object) -> Any:
+    return (probe.get("httpGet") or probe.get("tcpSocket") or {}).get("port")

@@ -24,6 +24,8 @@ from localcluster.settings import HOST
 MARK = "LOCALCLUSTER_CONTAINER"
 PORTS = range(20000, 30000)
 """Below the range from which Linux takes ports for outgoing connections."""
+LAST_LINES, LAST_BYTES = 5, 1000
+"""How much of its log is told of a container that died."""
 
 _children: dict[int, subprocess.Popen[bytes]] = {}
 
@@ -142,6 +144,18 @@ def wait_for_end(processes: list[Process], seconds: float) -> None:
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline and any(process.alive and process.serving() for process in processes):
         time.sleep(0.05)
+
+
+def last_lines(log: Path) -> str:
+    """What a container's log ends with, for a sentence."""
+    try:
+        with log.open("rb") as stream:
+            stream.seek(max(0, log.stat().st_size - LAST_BYTES))
+            lines = stream.read().decode(errors="replace").split("\n")
+    except OSError:
+        return ""
+    found = "\n".join([line for line in lines if line.strip()][-LAST_LINES:])
+    return f"; the log ends:\n{found}" if found else ""
 
 
 def _kill_group(group: int) -> None:

@@ -29,6 +29,8 @@ class Routing:
         self._changed_at = time.monotonic()
         self._left_out: set[str] = set()
         self.settled = False
+        self.refused = False
+        """Whether Envoy answers and does not take what it is given, which holds for the routes of all."""
 
     def routed_ports(self) -> set[int] | None:
         """The ports that Envoy sends requests to; None if Envoy does not answer."""
@@ -53,7 +55,7 @@ class Routing:
         changed.append(self._write(translate.CLUSTERS_FILE, *(clusters[name] for name in sorted(clusters))))
         if any(changed):
             self._changed_at, self.settled = time.monotonic(), False
-        if not self.settled:
+        if not self.settled or self.refused:
             self._settle(routes, ports)
 
     def _routable(self, service: Object) -> bool:
@@ -74,7 +76,8 @@ class Routing:
         """Go on with the routes as far as Envoy has followed; an Envoy that is away reads everything when it starts."""
         known = admin.endpoints(self._directory)
         following = known is not None and time.monotonic() < self._changed_at + DEADLINE_SECONDS
-        if known is not None and following and any(known.get(name) != set(found) for name, found in ports.items()):
+        behind = known is not None and any(known.get(name) != set(found) for name, found in ports.items())
+        if behind and following:
             return
         if self._write(translate.ROUTES_FILE, routes):
             log.info("routes to: %s", ", ".join(sorted(ports)) or "nothing")
@@ -85,8 +88,9 @@ class Routing:
         for stale in self._directory.glob("endpoints-*.json"):
             if stale.name not in used:
                 stale.unlink()
-        if known is not None and not following:
+        if known is not None and not following and not self.settled:
             log.error("Envoy has not taken its configuration within %s s; see the ingress log", DEADLINE_SECONDS)
+        self.refused = known is not None and (behind or not taken)
         self.settled = True
 
     def _write(self, name: str, *resources: Resource) -> bool:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from localcluster.kubernetes.controller import events
+from localcluster.kubernetes.controller.faults import contained
 from localcluster.kubernetes.controller.operator import Desired, address, derive, endpoint
 from localcluster.kubernetes.controller.pods import condition
 from localcluster.kubernetes.errors import ApiError
@@ -42,22 +43,24 @@ def reconcile(store: Store) -> list[Plan]:
     for item in store.all(SELDON)[0]:
         if item["metadata"].get("deletionTimestamp"):
             continue
-        try:
-            plans.append(_reconcile(store, item))
-        except (ApiError, ValueError) as error:
-            events.record(store, item, COMPONENT, "InternalError", str(error), warning=True)
-            _write(store, item, {"state": "Failed", "description": str(error)})
+        with contained(store, item, COMPONENT):
+            try:
+                plans.append(_reconcile(store, item))
+            except (ApiError, ValueError) as error:
+                events.record(store, item, COMPONENT, "InternalError", str(error), warning=True)
+                _write(store, item, {"state": "Failed", "description": str(error)})
     return plans
 
 
-def report(store: Store, plans: list[Plan], *, routed: bool) -> None:
-    """Write the status of each; `routed`: the ingress has taken all routes and endpoints.
+def report(store: Store, plans: list[Plan], *, routed: bool, refused: bool) -> None:
+    """Write the status of each; `routed`: the ingress has taken all routes and endpoints; `refused`: it takes none.
 
     Upstream does not wait for the routes.  Here `Available` means that the next request is answered; it is kept while
     the Deployments stay ready, whatever happens to the routes of others.
     """
     for plan in plans:
-        _write(store, plan.item, _status(store, plan, routed))
+        with contained(store, plan.item, COMPONENT):
+            _write(store, plan.item, _status(store, plan, routed, refused))
 
 
 def _reconcile(store: Store, item: Object) -> Plan:
@@ -131,11 +134,13 @@ def _is_ready(deployment: Object) -> bool:
     return current and updated and status.get("readyReplicas", 0) == wanted and not status.get("unavailableReplicas")
 
 
-def _status(store: Store, plan: Plan, routed: bool) -> Object:
+def _status(store: Store, plan: Plan, routed: bool, refused: bool) -> Object:
     item, desired, deployments, ready = plan.item, plan.desired, plan.deployments, plan.ready
     before = item.get("status", {})
     routed = ready and (routed or before.get("state") == "Available")
     state, description = ("Available", "") if routed else ("Creating", _trouble(store, item))
+    if ready and refused and not routed:
+        description = "the ingress takes no new routes, since a VirtualService is faulty; see make logs"
     conditions = [c for deployment in deployments for c in deployment.get("status", {}).get("conditions", [])]
     failed = [c["type"] for c in conditions if c["status"] == "False"]
     if "Progressing" in failed and "Available" in failed:

@@ -5,8 +5,10 @@ Custom resources are checked against their OpenAPI schema instead: `validation` 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from localcluster.kubernetes.state.kinds import Kind, Object
@@ -23,8 +25,19 @@ _STRUCTS = {
     "readinessProbe": "Probe", "livenessProbe": "Probe", "startupProbe": "Probe", "emptyDir": "EmptyDirVolumeSource",
     "secret": "SecretVolumeSource",  # pragma: allowlist secret
     "persistentVolumeClaim": "PersistentVolumeClaimVolumeSource", "configMap": "ConfigMapVolumeSource",
-    "items": "KeyToPath", "resources": "VolumeResourceRequirements",
+    "items": "KeyToPath", "resources": "VolumeResourceRequirements", "strategy": "DeploymentStrategy",
+    "rollingUpdate": "RollingUpdateDeployment", "envFrom": "EnvFromSource", "configMapRef": "ConfigMapEnvSource",
+    "secretRef": "SecretEnvSource", "valueFrom": "EnvVarSource", "fieldRef": "ObjectFieldSelector",
+    "resourceFieldRef": "ResourceFieldSelector", "configMapKeyRef": "ConfigMapKeySelector",
+    "secretKeyRef": "SecretKeySelector", "httpGet": "HTTPGetAction", "httpHeaders": "HTTPHeader",
+    "tcpSocket": "TCPSocketAction", "exec": "ExecAction", "grpc": "GRPCAction", "ownerReferences": "OwnerReference",
+    "involvedObject": "ObjectReference", "matchExpressions": "LabelSelectorRequirement", "source": "EventSource",
 }  # fmt: skip
+_TIME = (
+    (r"\d{4}", "2006"), ("-", "-"), (r"\d\d", "01"), ("-", "-"), (r"\d\d", "02"), ("T", "T"), (r"\d\d", "15"),
+    (":", ":"), (r"\d\d", "04"), (":", ":"), (r"\d\d(\.\d+)?", "05"), (r"Z|[-+]\d\d:\d\d", "Z07:00"),
+)  # fmt: skip
+"""The parts of a time, and what Go's layout calls them."""
 _ALPHABET = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/")
 
 
@@ -89,10 +102,16 @@ def _filled(value: Any, schema: Schema) -> Any:
         present = {name: each for name, each in value.items() if each is not None}
         return {name: _filled(each, fields.get(name, "any")) for name, each in present.items()}
     if isinstance(schema, list) and isinstance(value, list):
-        return [_filled(each, schema[0]) for each in value]
-    if schema == "map" and isinstance(value, dict):
-        return {name: "" if each is None else each for name, each in value.items()}
+        return [_filled(_empty(schema[0]) if each is None else each, schema[0]) for each in value]
+    if schema in ("map", "amounts") and isinstance(value, dict):
+        nothing = "" if schema == "map" else "0"
+        return {name: nothing if each is None else each for name, each in value.items()}
     return value
+
+
+def _empty(schema: Schema) -> Any:
+    """What null in a list is to the decoder."""
+    return {} if isinstance(schema, dict) else ""
 
 
 def _faults(value: Any, schema: Schema, struct: str, path: tuple[str, ...], kind: str) -> Iterator[Fault]:
@@ -108,6 +127,9 @@ def _faults(value: Any, schema: Schema, struct: str, path: tuple[str, ...], kind
             yield from _faults(inner, fields.get(name, "any"), inside, (*path, name), kind)
     elif schema in ("map", "amounts") and isinstance(value, dict):
         yield from _map_faults(value, schema, struct, path, kind)
+    elif schema == "time" and isinstance(value, str):
+        if words := _time_fault(value):
+            yield Fault(words, words)
     elif not isinstance(schema, str) or schema in ("map", "amounts") or not _fits(value, schema, path):
         yield _fault(value, struct, path, _type(path, schema, kind))
 
@@ -115,7 +137,7 @@ def _faults(value: Any, schema: Schema, struct: str, path: tuple[str, ...], kind
 def _map_faults(value: Object, schema: Schema, struct: str, path: tuple[str, ...], kind: str) -> Iterator[Fault]:
     for each in value.values():
         if schema == "amounts":
-            yield from _amount_faults(each)
+            yield from _amount_faults(each) if each is not None else ()
         elif (kind, *path) in _BYTES:
             yield from _byte_faults(each, struct, path)
         else:
@@ -137,8 +159,29 @@ def _byte_faults(value: Any, struct: str, path: tuple[str, ...]) -> Iterator[Fau
         yield _fault(value, struct, path, "[]uint8")
 
 
+def _time_fault(value: str) -> str:
+    """What Go says about a text that is no time, naming the first part of it that is none; "" if it is one."""
+    rest, start = value, f'parsing time "{value}"'
+    for pattern, part in _TIME:
+        found = re.match(pattern, rest, re.ASCII)
+        if not found:
+            return f'{start} as "{"".join(each for _, each in _TIME)}": cannot parse "{rest}" as "{part}"'
+        rest = rest[found.end() :]
+    if rest:
+        return f'{start}: extra text: "{rest}"'
+    try:
+        datetime.fromisoformat(value)
+    except ValueError as error:
+        return f"{start}: {str(error).partition(' ')[0]} out of range"
+    return ""
+
+
 def _fits(value: Any, schema: str, path: tuple[str, ...]) -> bool:
-    if schema == "integer":
+    if schema == "time":
+        return False
+    if schema == "either" and isinstance(value, str):
+        return True
+    if schema in ("integer", "either"):
         bits = 63 if path[-1] in _LONG else 31
         return isinstance(value, int) and not isinstance(value, bool) and -(1 << bits) <= value < 1 << bits
     return isinstance(value, {"string": str, "boolean": bool, "number": int | float}[schema])
@@ -181,4 +224,5 @@ def _type(path: tuple[str, ...], schema: Schema, kind: str) -> str:
         return "v1.ResourceList"
     if schema == "map":
         return "map[string][]uint8" if (kind, *path) in _BYTES else "map[string]string"
-    return {"integer": "int64" if path[-1] in _LONG else "int32", "boolean": "bool"}.get(schema, schema)
+    integer = "int64" if path[-1] in _LONG else "int32"
+    return {"integer": integer, "either": integer, "time": "string", "boolean": "bool"}.get(schema, schema)

@@ -54,7 +54,7 @@ def service(item: Object) -> None:
     if spec["type"] in ("NodePort", "LoadBalancer"):
         _default(spec, externalTrafficPolicy="Cluster")
     for port in spec.get("ports") or []:
-        _default(port, protocol="TCP", targetPort=port["port"])
+        _default(port, protocol="TCP", targetPort=port.get("port") or 0)
 
 
 def _container(container: Object) -> None:

@@ -72,6 +72,9 @@ _KEY = _Form(
     ("key.name", "KEY_NAME", "key-name"),
     253,
 )
+_HEADER = _Form(
+    "[-A-Za-z0-9]+", "a valid HTTP header must consist of alphanumeric characters or '-'", ("X-Header-Name",)
+)
 
 
 def too_long(limit: int) -> str:
@@ -120,6 +123,11 @@ def config_key(text: str) -> list[str]:
     if text in (".", ".."):
         return [*found, f"must not be '{text}'"]
     return [*found, "must not start with '..'"] if text.startswith("..") else found
+
+
+def header(text: str) -> list[str]:
+    """The name of a header that a probe sends."""
+    return _HEADER.faults(text)
 
 
 def environment(text: str) -> list[str]:

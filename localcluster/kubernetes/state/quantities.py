@@ -21,4 +21,7 @@ def quantity(value: object) -> Decimal:
     number, unit = Decimal(match["number"]), match["unit"] or ""
     if unit in _BINARY:
         return number * Decimal(1024) ** _BINARY[unit]
-    return number.scaleb(_DECIMAL[unit] if unit in _DECIMAL else int(unit[1:] or 0))
+    try:
+        return number.scaleb(_DECIMAL[unit] if unit in _DECIMAL else int(unit[1:] or 0))
+    except ArithmeticError as error:
+        raise ValueError(f"the exponent of the quantity {value} is too large") from error

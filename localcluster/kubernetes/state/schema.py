@@ -1,8 +1,8 @@
 """The fields that objects may have, for strict validation, type checks and `kubectl explain`.
 
-Notation: a string is a type (`map` = strings by name, `amounts` = quantities by name, `any` = not looked into), a dict
-an object, a list of one an array of it; `!` after a name marks a required field.  Fields: Seldon Core 1.17.1's CRD and
-Kubernetes 1.32's API.
+Notation: a string is a type (`map` = strings by name, `amounts` = quantities by name, `either` = a number or a text,
+`time` = RFC 3339, `any` = not looked into), a dict an object, a list of one an array of it; `!` after a name marks a
+required field.  Fields: Seldon Core 1.17.1's CRD and Kubernetes 1.32's API.
 """
 
 from __future__ import annotations
@@ -13,19 +13,31 @@ Schema = str | dict[str, Any] | list[Any]
 
 METADATA: Schema = {
     **dict.fromkeys(("name", "generateName", "namespace", "uid", "resourceVersion", "selfLink"), "string"),
-    **dict.fromkeys(("creationTimestamp", "deletionTimestamp"), "string"),
+    **dict.fromkeys(("creationTimestamp", "deletionTimestamp"), "time"),
     **dict.fromkeys(("generation", "deletionGracePeriodSeconds"), "integer"),
-    "labels": "map", "annotations": "map", "finalizers": ["string"], "ownerReferences": "any", "managedFields": "any",
+    "labels": "map", "annotations": "map", "finalizers": ["string"], "managedFields": "any",
+    "ownerReferences": [{**dict.fromkeys(("apiVersion", "kind", "name", "uid"), "string"),
+                         **dict.fromkeys(("controller", "blockOwnerDeletion"), "boolean")}],
 }  # fmt: skip
 _PROBE: Schema = {
-    **dict.fromkeys(("httpGet", "tcpSocket", "exec", "grpc"), "any"),
+    "httpGet": {**dict.fromkeys(("path", "host", "scheme"), "string"), "port!": "either",
+                "httpHeaders": [{"name!": "string", "value!": "string"}]},
+    "tcpSocket": {"port!": "either", "host": "string"}, "exec": {"command": ["string"]},
+    "grpc": {"port!": "integer", "service": "string"},
     **dict.fromkeys(
         ("initialDelaySeconds", "periodSeconds", "timeoutSeconds", "failureThreshold", "successThreshold",
          "terminationGracePeriodSeconds"), "integer"),
 }  # fmt: skip
+_OBJECT: dict[str, Any] = {"name": "string", "optional": "boolean"}
+_KEY: Schema = {**_OBJECT, "key!": "string"}
+_SOURCE: Schema = {
+    "fieldRef": {"apiVersion": "string", "fieldPath!": "string"}, "configMapKeyRef": _KEY, "secretKeyRef": _KEY,
+    "resourceFieldRef": {"containerName": "string", "resource!": "string", "divisor": "either"},
+}  # fmt: skip
 _CONTAINER: Schema = {
     "name!": "string", "image": "string", "command": ["string"], "args": ["string"], "workingDir": "string",
-    "env": [{"name!": "string", "value": "string", "valueFrom": "any"}], "envFrom": "any",
+    "env": [{"name!": "string", "value": "string", "valueFrom": _SOURCE}],
+    "envFrom": [{"prefix": "string", "configMapRef": _OBJECT, "secretRef": _OBJECT}],
     "ports": [{"containerPort!": "integer", "hostPort": "integer",
                **dict.fromkeys(("name", "hostIP", "protocol"), "string")}],
     **dict.fromkeys(("readinessProbe", "livenessProbe", "startupProbe"), _PROBE),
@@ -88,7 +100,7 @@ _PREDICTOR: Schema = {
 }  # fmt: skip
 _TEMPLATE: Schema = {"metadata": METADATA, "spec": _POD_SPEC}
 _SERVICE_PORT: Schema = {
-    "port!": "integer", "nodePort": "integer", "targetPort": "any",
+    "port!": "integer", "nodePort": "integer", "targetPort": "either",
     **dict.fromkeys(("name", "protocol", "appProtocol"), "string"),
 }  # fmt: skip
 
@@ -101,7 +113,10 @@ _BODIES: dict[str, dict[str, Any]] = {
     },
     "Deployment": {
         "spec": {
-            "selector!": {"matchLabels": "map", "matchExpressions": "any"}, "template!": _TEMPLATE, "strategy": "any",
+            "template!": _TEMPLATE,
+            "selector!": {"matchLabels": "map",
+                          "matchExpressions": [{"key": "string", "operator": "string", "values": ["string"]}]},
+            "strategy": {"type": "string", "rollingUpdate": dict.fromkeys(("maxSurge", "maxUnavailable"), "either")},
             "paused": "boolean",
             **dict.fromkeys(
                 ("replicas", "minReadySeconds", "revisionHistoryLimit", "progressDeadlineSeconds"), "integer"),
@@ -133,9 +148,12 @@ _BODIES: dict[str, dict[str, Any]] = {
     "Namespace": {"spec": {"finalizers": ["string"]}},
     "VirtualService": {"spec": "any"},
     "Event": {
-        **dict.fromkeys(("involvedObject", "source", "series", "related"), "any"),
-        **dict.fromkeys(("reason", "message", "type", "firstTimestamp", "lastTimestamp", "eventTime", "action",
-                         "reportingComponent", "reportingInstance"), "string"),
+        "involvedObject": dict.fromkeys(
+            ("kind", "namespace", "name", "uid", "apiVersion", "resourceVersion", "fieldPath"), "string"),
+        "source": {"component": "string", "host": "string"}, "series": "any", "related": "any",
+        **dict.fromkeys(("firstTimestamp", "lastTimestamp"), "time"),
+        **dict.fromkeys(
+            ("reason", "message", "type", "eventTime", "action", "reportingComponent", "reportingInstance"), "string"),
         "count": "integer",
     },
 }  # fmt: skip
@@ -157,4 +175,4 @@ def openapi(schema: Schema) -> dict[str, Any]:
         return {"type": "object", "properties": properties} | ({"required": required} if required else {})
     if schema in ("map", "amounts"):
         return {"type": "object", "additionalProperties": {"type": "string"}}
-    return {"type": "object" if schema == "any" else schema}
+    return {"type": {"any": "object", "either": "string", "time": "string"}.get(schema, schema)}

@@ -44,7 +44,7 @@ def _ports(ports: list[Object]) -> Iterator[Cause]:
             seen.add(name)
         elif len(ports) > 1:
             yield Cause(f"{path}.name", "Required value")
-        yield from port_number_faults(f"{path}.port", port["port"])
+        yield from port_number_faults(f"{path}.port", port.get("port") or 0)
         if port["protocol"] not in PROTOCOLS:
             yield Cause.unsupported(f"{path}.protocol", port["protocol"], *PROTOCOLS)
         target = port["targetPort"]

@@ -52,10 +52,11 @@ Admission = Callable[[Kind, Object, "Object | None"], None]
 
 @dataclass(frozen=True)
 class Change:
-    """One entry of the history; `type` is ADDED, MODIFIED or DELETED."""
+    """One entry of the history; `type` is ADDED, MODIFIED or DELETED, `before` what the object was."""
 
     type: str
     item: Object
+    before: Object | None = None
 
 
 def now() -> str:
@@ -84,9 +85,14 @@ class Store:
             CREATE TABLE IF NOT EXISTS objects (
                 resource TEXT, namespace TEXT, name TEXT, body TEXT, PRIMARY KEY (resource, namespace, name));
             CREATE TABLE IF NOT EXISTS history (
-                version INTEGER PRIMARY KEY AUTOINCREMENT, resource TEXT, namespace TEXT, type TEXT, body TEXT);
+                version INTEGER PRIMARY KEY AUTOINCREMENT, resource TEXT, namespace TEXT, type TEXT, body TEXT,
+                before TEXT);
             """
         )
+        columns = {row[1] for row in self._connection.execute("PRAGMA table_info(history)")}
+        if "before" not in columns:  # a database that an earlier version made
+            self._connection.execute("ALTER TABLE history ADD COLUMN before TEXT")
+            self._connection.execute("UPDATE history SET before = body WHERE type != 'ADDED'")
 
     def close(self) -> None:
         """Close the database; no other method may be called afterwards."""
@@ -133,10 +139,11 @@ class Store:
             if version and (version > self.version() or (oldest or 0) > version + 1):
                 raise Expired(f"too old resource version: {version} ({oldest})")
             rows = self._connection.execute(
-                "SELECT type, body FROM history WHERE version > ? AND resource = ? AND (? = '' OR namespace = ?)",
+                "SELECT type, body, coalesce(before, 'null') FROM history "
+                "WHERE version > ? AND resource = ? AND (? = '' OR namespace = ?)",
                 (version, kind.resource, namespace, namespace),
             ).fetchall()
-            return [Change(row[0], json.loads(row[1])) for row in rows], self.version()
+            return [Change(type_, json.loads(body), json.loads(old)) for type_, body, old in rows], self.version()
 
     def create(self, kind: Kind, item: Object, *, dry_run: bool = False) -> Object:
         """Store a new object; raises AlreadyExists, NotFound (its namespace) or what the admission says."""
@@ -315,7 +322,9 @@ class Store:
         try:
             self._connection.execute("BEGIN IMMEDIATE")
             cursor = self._connection.execute(
-                "INSERT INTO history (resource, namespace, type) VALUES (?, ?, ?)", (kind.resource, namespace, type_)
+                "INSERT INTO history (resource, namespace, type, before) VALUES (?, ?, ?, "
+                "(SELECT body FROM objects WHERE resource = ? AND namespace = ? AND name = ?))",
+                (kind.resource, namespace, type_, *key),
             )
             version = cursor.lastrowid or 0
             metadata["resourceVersion"] = str(version)

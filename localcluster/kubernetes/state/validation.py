@@ -9,7 +9,9 @@ from localcluster.kubernetes.errors import Cause, Invalid
 from localcluster.kubernetes.state.kinds import Kind, Object
 from localcluster.kubernetes.state.schema import Schema, schema_of
 
-_TYPES: dict[str, type | tuple[type, ...]] = {"string": str, "boolean": bool, "integer": int, "number": (int, float)}
+_TYPES: dict[str, type | tuple[type, ...]] = {
+    "string": str, "time": str, "boolean": bool, "integer": int, "number": (int, float), "either": (int, str),
+}  # fmt: skip
 
 
 def unknown_fields(kind: Kind, item: Object) -> list[str]:
@@ -89,6 +91,8 @@ def _mistyped(value: Any, schema: Schema, path: str) -> Iterator[Cause]:
             yield _type_cause(path, "array", value)
             return
         for index, item in enumerate(value):
+            if item is None:
+                yield _type_cause(f"{path}[{index}]", "object" if isinstance(schema[0], dict) else schema[0], item)
             yield from _mistyped(item, schema[0], f"{path}[{index}]")
     elif schema == "map":
         if not isinstance(value, dict):
@@ -102,5 +106,5 @@ def _mistyped(value: Any, schema: Schema, path: str) -> Iterator[Cause]:
 
 def _type_cause(path: str, wanted: str, value: Any) -> Cause:
     names = {str: "string", bool: "boolean", int: "integer", float: "number", dict: "object", list: "array"}
-    found = names.get(type(value), "null")
+    found, wanted = names.get(type(value), "null"), {"either": "integer,string", "time": "string"}.get(wanted, wanted)
     return Cause.invalid(path, found, f'{path} in body must be of type {wanted}: "{found}"')

@@ -10,6 +10,9 @@ from localcluster.kubernetes.state.kinds import Object
 from localcluster.kubernetes.state.quantities import quantity
 
 SERVED = ("emptyDir", "persistentVolumeClaim", "secret", "configMap")
+_SOURCES = {"persistentVolumeClaim": "claimName", "secret": "secretName", "configMap": "name"}
+"""What each kind of volume has to name."""
+_PROJECTED = ("secret", "configMap")
 _MOUNT_FIELDS = {"name", "mountPath", "readOnly"}
 _MODES = ("ReadOnlyMany", "ReadWriteMany", "ReadWriteOnce", "ReadWriteOncePod")
 _IMMUTABLE = (
@@ -19,8 +22,8 @@ _IMMUTABLE = (
 
 
 def names(spec: Object) -> set[str]:
-    """The names of a Pod's volumes."""
-    return {volume.get("name") or "" for volume in spec.get("volumes") or []}
+    """The names of a Pod's volumes that can be mounted: those without a fault."""
+    return {volume.get("name") or "" for volume in spec.get("volumes") or [] if not list(_volume_faults("", volume))}
 
 
 def faults(path: str, spec: Object) -> Iterator[Cause]:
@@ -36,18 +39,44 @@ def volume_faults(path: str, spec: Object) -> Iterator[Cause]:
     seen: set[str] = set()
     for index, volume in enumerate(spec.get("volumes") or []):
         where, name = f"{path}.volumes[{index}]", volume.get("name") or ""
-        for field in volume.keys() - {"name", *SERVED}:
-            text = f"the local cluster has no {field} volumes; use one of {', '.join(SERVED)}"
-            yield Cause(f"{where}.{field}", f"Forbidden: {text}")
-        given = [field for field in volume if field != "name" and volume[field] is not None]
-        for field in given[1:]:
-            yield Cause(f"{where}.{field}", "Forbidden: may not specify more than 1 volume type")
-        if not name:
-            yield Cause(f"{where}.name", "Required value")
-        yield from (Cause.invalid(f"{where}.name", name, fault) for fault in (rules.label(name) if name else []))
+        yield from _volume_faults(where, volume)
         if name in seen:
             yield Cause(f"{where}.name", f'Duplicate value: "{name}"')
         seen.add(name)
+
+
+def _volume_faults(path: str, volume: Object) -> Iterator[Cause]:
+    name = volume.get("name") or ""
+    for field in volume.keys() - {"name", *SERVED}:
+        text = f"the local cluster has no {field} volumes; use one of {', '.join(SERVED)}"
+        yield Cause(f"{path}.{field}", f"Forbidden: {text}")
+    given = [field for field in volume if field != "name" and volume[field] is not None]
+    for field in given[1:]:
+        yield Cause(f"{path}.{field}", "Forbidden: may not specify more than 1 volume type")
+    for field in given[:1]:
+        source, wanted = volume[field], _SOURCES.get(field)
+        if wanted and not source.get(wanted):
+            yield Cause(f"{path}.{field}.{wanted}", "Required value")
+        for index, item in enumerate(source.get("items") or [] if field in _PROJECTED else []):
+            yield from _item_faults(f"{path}.{field}.items[{index}]", item)
+    if not name:
+        yield Cause(f"{path}.name", "Required value")
+    yield from (Cause.invalid(f"{path}.name", name, fault) for fault in (rules.label(name) if name else []))
+
+
+def _item_faults(path: str, item: Object) -> Iterator[Cause]:
+    """Everything wrong with a key and the path of its file, which must stay in the volume."""
+    if not item.get("key"):
+        yield Cause(f"{path}.key", "Required value")
+    file = item.get("path") or ""
+    if not file:
+        yield Cause(f"{path}.path", "Required value")
+    elif file.startswith("/"):
+        yield Cause.invalid(f"{path}.path", file, "must be a relative path")
+    elif ".." in file.split("/"):
+        yield Cause.invalid(f"{path}.path", file, "must not contain '..'")
+    elif file.startswith(".."):
+        yield Cause.invalid(f"{path}.path", file, "must not start with '..'")
 
 
 def mount_faults(path: str, container: Object, mounted: set[str]) -> Iterator[Cause]:

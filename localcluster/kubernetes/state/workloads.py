@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from typing import Any
 
 from localcluster.kubernetes.errors import Cause
 from localcluster.kubernetes.state import metadata, names, volumes
@@ -18,6 +19,10 @@ _HANDLERS = ("exec", "httpGet", "tcpSocket", "grpc")
 _COUNTS = ("initialDelaySeconds", "timeoutSeconds", "periodSeconds", "successThreshold", "failureThreshold")
 _SOURCES = ("fieldRef", "resourceFieldRef", "configMapKeyRef", "secretKeyRef")
 _ONE_SOURCE = "must specify one of: `fieldRef`, `resourceFieldRef`, `configMapKeyRef` or `secretKeyRef`"
+_REFERENCES = ("configMapRef", "secretRef")
+_MANY = "may not have more than one field specified at a time"
+_PERCENT = "a valid percent string must be a numeric string followed by an ending '%' (e.g. '1%',  or '93%', "
+_PERCENT += "regex used for validation is '[0-9]+%')"
 
 
 def deployment_faults(item: Object, old: Object | None) -> Iterator[Cause]:
@@ -144,11 +149,25 @@ def _strategy(path: str, strategy: Object) -> Iterator[Cause]:
         yield Cause(path, f'Unsupported value: {shown}: supported values: "Recreate", "RollingUpdate"')
     else:
         rolling = strategy["rollingUpdate"]
+        for field in ("maxUnavailable", "maxSurge"):
+            yield from _share(f"{path}.rollingUpdate.{field}", rolling[field])
         if all(str(rolling[field]) in ("0", "0%") for field in ("maxSurge", "maxUnavailable")):
             kind, text = (1, rolling["maxUnavailable"]) if isinstance(rolling["maxUnavailable"], str) else (0, "")
             shown = f'intstr.IntOrString{{Type:{kind}, IntVal:0, StrVal:"{text}"}}'
             where = f"{path}.rollingUpdate.maxUnavailable"
             yield Cause(where, f"Invalid value: {shown}: may not be 0 when `maxSurge` is 0")
+
+
+def _share(path: str, value: int | str) -> Iterator[Cause]:
+    """Everything wrong with a number, or percentage, of replicas."""
+    shown = f'Invalid value: intstr.IntOrString{{Type:1, IntVal:0, StrVal:"{value}"}}'
+    if isinstance(value, int):
+        if value < 0:
+            yield Cause.invalid(path, value, _NEGATIVE)
+    elif not re.fullmatch("[0-9]+%", value):
+        yield Cause(path, f"{shown}: {_PERCENT}")
+    elif path.endswith("maxUnavailable") and int(value[:-1]) > 100:
+        yield Cause(path, f"{shown}: must not be greater than 100%")
 
 
 def _container(path: str, container: Object, mounted: set[str]) -> Iterator[Cause]:
@@ -162,6 +181,7 @@ def _container(path: str, container: Object, mounted: set[str]) -> Iterator[Caus
     yield from _ports(f"{path}.ports", container.get("ports") or [])
     for index, variable in enumerate(container.get("env") or []):
         yield from _variable(f"{path}.env[{index}]", variable)
+    yield from _env_from(f"{path}.envFrom", container.get("envFrom") or [])
     yield from volumes.mount_faults(path, container, mounted)
     if container["imagePullPolicy"] not in ("Always", "IfNotPresent", "Never"):
         policy = container["imagePullPolicy"]
@@ -202,7 +222,36 @@ def _variable(path: str, variable: Object) -> Iterator[Cause]:
     elif variable.get("value"):
         yield Cause.invalid(f"{path}.valueFrom", "", "may not be specified when `value` is not empty")
     elif len(given) > 1:
-        yield Cause.invalid(f"{path}.valueFrom", "", "may not have more than one field specified at a time")
+        yield Cause.invalid(f"{path}.valueFrom", "", _MANY)
+    else:
+        yield from _reference(f"{path}.valueFrom.{given[0]}", given[0], source[given[0]])
+
+
+def _reference(path: str, kind: str, source: Object) -> Iterator[Cause]:
+    """Everything wrong with where a variable's value comes from."""
+    field = {"fieldRef": "fieldPath", "resourceFieldRef": "resource"}.get(kind)
+    if field and not source.get(field):
+        yield Cause(f"{path}.{field}", _REQUIRED)
+    if field is None:
+        name, key = source.get("name") or "", source.get("key") or ""
+        yield from (Cause.invalid(f"{path}.name", name, fault) for fault in names.subdomain(name))
+        if key:
+            yield from (Cause.invalid(f"{path}.key", key, fault) for fault in names.config_key(key))
+        else:
+            yield Cause(f"{path}.key", _REQUIRED)
+
+
+def _env_from(path: str, sources: list[Object]) -> Iterator[Cause]:
+    for index, source in enumerate(sources):
+        given = [each for each in _REFERENCES if source.get(each) is not None]
+        for each in given:
+            where, name = f"{path}[{index}].{each}.name", source[each].get("name") or ""
+            if name:
+                yield from (Cause.invalid(where, name, fault) for fault in names.subdomain(name))
+            else:
+                yield Cause(where, _REQUIRED)
+        if len(given) != 1:
+            yield Cause.invalid(path, "", _MANY if given else "must specify one of: `configMapRef` or `secretRef`")
 
 
 def _probes(path: str, container: Object) -> Iterator[Cause]:
@@ -216,7 +265,23 @@ def _probes(path: str, container: Object) -> Iterator[Cause]:
             yield Cause(where, f"{_REQUIRED}: must specify a handler type")
         for each in given[1:]:
             yield Cause(f"{where}.{each}", "Forbidden: may not specify more than 1 handler type")
+        for each in given[:1]:
+            yield from _handler(f"{where}.{each}", each, probe[each])
         yield from _not_negative(where, probe, *_COUNTS)
+
+
+def _handler(path: str, kind: str, handler: Object) -> Iterator[Cause]:
+    if kind == "exec":
+        if not handler.get("command"):
+            yield Cause(f"{path}.command", _REQUIRED)
+        return
+    port: Any = handler.get("port") or 0
+    yield from (port_name_faults if isinstance(port, str) else port_number_faults)(f"{path}.port", port)
+    if kind == "httpGet" and handler["scheme"] not in ("HTTP", "HTTPS"):
+        yield Cause.unsupported(f"{path}.scheme", handler["scheme"], "HTTP", "HTTPS")
+    for header in handler.get("httpHeaders") or []:
+        name = header.get("name") or ""
+        yield from (Cause.invalid(f"{path}.httpHeaders", name, fault) for fault in names.header(name))
 
 
 def _resources(path: str, resources: Object) -> Iterator[Cause]:

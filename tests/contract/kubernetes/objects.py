@@ -40,6 +40,11 @@ def with_pod(**fields: Any) -> Object:
     return item
 
 
+def event(name: str = "n", **fields: Any) -> Object:
+    """An Event of nothing."""
+    return {"apiVersion": "v1", "kind": "Event", "metadata": {"name": name}, **fields}
+
+
 def service(name: str = "v", **spec: Any) -> Object:
     """A Service of one port."""
     whole = {"ports": [{"port": 80}], "selector": {"a": "b"}, **spec}

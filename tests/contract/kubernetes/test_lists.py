@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import time
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 from urllib.parse import quote
 
 import pytest
 
-from tests.contract.kubernetes.objects import config_map
+from tests.contract.kubernetes.objects import config_map, event
 from tests.contract.kubernetes.server import Namespace
 
 TABLE = "application/json;as=Table;v=v1;g=meta.k8s.io,application/json"
@@ -156,6 +158,15 @@ def test_a_table_has_the_cells_that_kubectl_prints(many: Namespace) -> None:
     assert row["object"]["metadata"]["namespace"] == many.name
 
 
+def test_an_event_of_nothing_is_a_row_all_the_same(many: Namespace) -> None:
+    path = "/api/v1/namespaces/default/events"
+    name = f"of-nothing-{many.name}"
+    assert many.server.ask("POST", path, event(name)).status == 201
+    answer = many.server.ask("GET", f"{path}?fieldSelector=metadata.name%3D{name}", accept=TABLE)
+    many.server.ask("DELETE", f"{path}/{name}")
+    assert (answer.status, len(answer.body["rows"])) == (200, 1)
+
+
 def test_metadata_alone(many: Namespace) -> None:
     accept = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1"
     found = many.server.ask("GET", many.path("configmaps", "/a"), accept=accept).body
@@ -179,6 +190,23 @@ def test_a_watch_begins_with_what_is_there_or_with_a_version(many: Namespace) ->
     (kind, marker) = watched(wanted)[-1]
     assert kind == "BOOKMARK"
     assert marker["metadata"]["annotations"]["k8s.io/initial-events-end"] == "true"
+
+
+@pytest.mark.parametrize("begin", ["", "&resourceVersion="])
+def test_a_watch_with_a_selector_is_told_of_what_ceases_to_match(namespace: Namespace, begin: str) -> None:
+    made = namespace.post("configmaps", config_map("w", labels={"a": "1"})).body["metadata"]["resourceVersion"]
+    with ThreadPoolExecutor(1) as pool:
+        query = f"?watch=true&timeoutSeconds=3&labelSelector=a%3D1{begin and begin + made}"
+        watching = pool.submit(namespace.get, "configmaps", query)
+        time.sleep(1)
+        for value in ("2", "1", "1", "3"):
+            change = {"metadata": {"labels": {"a": value}}, "data": {"changed": str(time.monotonic())}}
+            assert namespace.patch("configmaps", "w", change).status == 200
+        seen = [json.loads(line) for line in watching.result().body.splitlines()]
+    types = ["DELETED", "ADDED", "MODIFIED", "DELETED"]
+    assert [each["type"] for each in seen] == (types if begin else ["ADDED", *types])
+    assert seen[-1]["object"]["metadata"]["labels"] == {"a": "1"}
+    assert int(seen[-1]["object"]["metadata"]["resourceVersion"]) > int(made)
 
 
 def test_a_watch_of_one_object_by_its_path_is_the_object(many: Namespace) -> None:

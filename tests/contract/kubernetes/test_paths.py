@@ -167,6 +167,7 @@ def test_a_body_that_would_exhaust_the_server_is_refused(
     assert (answer.status, answer.body["reason"]) == (400, "BadRequest")
     prefix = r"the object provided is unrecognized \(must be of type ConfigMap\): "
     assert re.fullmatch(rf"{prefix}{words} \(.+\)", answer.body["message"])
+    assert shared.get("configmaps").status == 200
 
 
 @pytest.mark.parametrize(

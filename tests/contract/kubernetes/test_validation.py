@@ -10,6 +10,7 @@ from tests.contract.kubernetes.objects import (
     Object,
     config_map,
     deployment,
+    event,
     secret,
     seldon,
     with_container,
@@ -19,6 +20,7 @@ from tests.contract.kubernetes.server import Namespace, failure
 from tests.contract.kubernetes.words import KEY, LABEL, QUANTITY, SUBDOMAIN, VALUE
 
 SELDON = "seldondeployments.machinelearning.seldon.io"
+POD = "spec.predictors[0].componentSpecs[0].spec"
 
 
 @pytest.mark.parametrize(
@@ -119,6 +121,50 @@ def test_secrets(shared: Namespace, fields: Object, words: str) -> None:
         ),
         (
             "deployments.apps",
+            deployment("n", strategy="x"),
+            "string into Go struct field DeploymentSpec.spec.strategy of type v1.DeploymentStrategy",
+        ),
+        (
+            "deployments.apps",
+            deployment("n", strategy={"rollingUpdate": {"maxSurge": 1.5}}),
+            "number 1.5 into Go struct field RollingUpdateDeployment.spec.strategy.rollingUpdate.maxSurge of type "
+            "int32",
+        ),
+        (
+            "deployments.apps",
+            deployment("n", selector={"matchExpressions": "x"}),
+            "string into Go struct field LabelSelector.spec.selector.matchExpressions of type "
+            "[]v1.LabelSelectorRequirement",
+        ),
+        (
+            "deployments.apps",
+            with_container(envFrom=["x"]),
+            "string into Go struct field Container.spec.template.spec.containers.envFrom of type v1.EnvFromSource",
+        ),
+        (
+            "deployments.apps",
+            with_container(env=[{"name": "A", "valueFrom": "x"}]),
+            "string into Go struct field EnvVar.spec.template.spec.containers.env.valueFrom of type v1.EnvVarSource",
+        ),
+        (
+            "deployments.apps",
+            with_container(readinessProbe={"httpGet": "x"}),
+            "string into Go struct field Probe.spec.template.spec.containers.readinessProbe.httpGet of type "
+            "v1.HTTPGetAction",
+        ),
+        (
+            "configmaps",
+            config_map("n", ownerReferences="x"),
+            "string into Go struct field ObjectMeta.metadata.ownerReferences of type []v1.OwnerReference",
+        ),
+        ("events", event(lastTimestamp=5), "number into Go struct field Event.lastTimestamp of type string"),
+        (
+            "events",
+            event(involvedObject="x"),
+            "string into Go struct field Event.involvedObject of type v1.ObjectReference",
+        ),
+        (
+            "deployments.apps",
             with_pod(containers={"a": 1}),
             "object into Go struct field PodSpec.spec.template.spec.containers of type []v1.Container",
         ),
@@ -148,6 +194,16 @@ def test_fields_of_a_wrong_type(shared: Namespace, resource: str, item: Object, 
         ("secrets", secret("n", data={"a": "abcd?"}), "illegal base64 data at input byte 4"),
         ("configmaps", config_map("n") | {"binaryData": {"b": "abc"}}, "illegal base64 data at input byte 0"),
         ("deployments.apps", with_container(resources={"limits": {"cpu": "abc"}}), QUANTITY),
+        (
+            "events",
+            event(lastTimestamp="yesterday"),
+            'parsing time "yesterday" as "2006-01-02T15:04:05Z07:00": cannot parse "yesterday" as "2006"',
+        ),
+        (
+            "events",
+            event(lastTimestamp="2024-02-31T00:00:00Z"),
+            'parsing time "2024-02-31T00:00:00Z": day out of range',
+        ),
     ],
 )
 def test_texts_that_do_not_say_what_they_should(shared: Namespace, resource: str, item: Object, words: str) -> None:
@@ -223,6 +279,21 @@ def test_objects_that_belong_elsewhere(shared: Namespace, item: Object, code: in
             ".spec.replicas: Invalid value: 0: .spec.replicas accessor error: x is of the type string, expected int64]",
         ),
         (seldon("n", graph={}), "spec.predictors[0].graph.name: Required value"),
+        (
+            seldon("n") | {"spec": {"predictors": [None]}},
+            'spec.predictors[0]: Invalid value: "null": spec.predictors[0] in body must be of type object: "null"',
+        ),
+        (
+            seldon("n", componentSpecs=[{"spec": {"containers": [{"name": "clf", "envFrom": "x"}]}}]),
+            f'{POD}.containers[0].envFrom: Invalid value: "string": {POD}.containers[0].envFrom in body must be of '
+            'type array: "string"',
+        ),
+        (
+            seldon(
+                "n", componentSpecs=[{"spec": {"containers": [{"name": "clf", "readinessProbe": {"httpGet": {}}}]}}]
+            ),
+            f"{POD}.containers[0].readinessProbe.httpGet.port: Required value",
+        ),
         (seldon("Bad_Name"), f'metadata.name: Invalid value: "Bad_Name": {SUBDOMAIN}'),
     ],
 )

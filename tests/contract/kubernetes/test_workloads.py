@@ -2,13 +2,37 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from tests.contract.kubernetes.objects import Object, deployment, service, with_container, with_pod
 from tests.contract.kubernetes.server import Namespace
-from tests.contract.kubernetes.words import LABEL, VALUE
+from tests.contract.kubernetes.words import LABEL, SUBDOMAIN, VALUE
 
 CONTAINER = "spec.template.spec.containers[0]"
+ITEM = "spec.template.spec.volumes[0].secret.items[0]"
+MOUNTING = {"name": "m", "image": "registry/image:v1", "volumeMounts": [{"name": "v", "mountPath": "/v"}]}
+
+
+def with_volume(**source: Any) -> Object:
+    """A Deployment whose Pods have one volume."""
+    return with_pod(volumes=[{"name": "v", **source}])
+
+
+def with_items(*items: Object) -> Object:
+    """A Deployment with a volume of some of a Secret's keys."""
+    return with_volume(secret={"secretName": "s", "items": list(items)})
+
+
+def with_source(**source: Any) -> Object:
+    """A Deployment with a variable whose value comes from elsewhere."""
+    return with_container(env=[{"name": "A", "valueFrom": source}])
+
+
+def share(text: str) -> str:
+    """How a faulty percentage is shown."""
+    return f'Invalid value: intstr.IntOrString{{Type:1, IntVal:0, StrVal:"{text}"}}'
 
 
 @pytest.mark.parametrize(
@@ -78,6 +102,57 @@ CONTAINER = "spec.template.spec.containers[0]"
             with_container(resources={"limits": {"cpu": "1"}, "requests": {"cpu": "2"}}),
             f'{CONTAINER}.resources.requests: Invalid value: "2": must be less than or equal to cpu limit of 1',
         ),
+        (
+            deployment("n", strategy={"rollingUpdate": {"maxSurge": "abc"}}),
+            f"spec.strategy.rollingUpdate.maxSurge: {share('abc')}: a valid percent string must be a numeric string "
+            "followed by an ending '%' (e.g. '1%',  or '93%', regex used for validation is '[0-9]+%')",
+        ),
+        (
+            deployment("n", strategy={"rollingUpdate": {"maxUnavailable": "101%"}}),
+            f"spec.strategy.rollingUpdate.maxUnavailable: {share('101%')}: must not be greater than 100%",
+        ),
+        (
+            deployment("n", strategy={"rollingUpdate": {"maxSurge": -1}}),
+            "spec.strategy.rollingUpdate.maxSurge: Invalid value: -1: must be greater than or equal to 0",
+        ),
+        (with_container(envFrom=[{"secretRef": {}}]), f"{CONTAINER}.envFrom[0].secretRef.name: Required value"),
+        (
+            with_container(envFrom=[{}]),
+            f'{CONTAINER}.envFrom: Invalid value: "": must specify one of: `configMapRef` or `secretRef`',
+        ),
+        (with_source(fieldRef={}), f"{CONTAINER}.env[0].valueFrom.fieldRef.fieldPath: Required value"),
+        (with_source(resourceFieldRef={}), f"{CONTAINER}.env[0].valueFrom.resourceFieldRef.resource: Required value"),
+        (with_source(secretKeyRef={"name": "s"}), f"{CONTAINER}.env[0].valueFrom.secretKeyRef.key: Required value"),
+        (
+            with_source(secretKeyRef={"key": "k"}),
+            f'{CONTAINER}.env[0].valueFrom.secretKeyRef.name: Invalid value: "": {SUBDOMAIN}',
+        ),
+        (with_volume(secret={}), "spec.template.spec.volumes[0].secret.secretName: Required value"),
+        (with_volume(configMap={}), "spec.template.spec.volumes[0].configMap.name: Required value"),
+        (
+            with_volume(persistentVolumeClaim={"readOnly": True}),
+            "spec.template.spec.volumes[0].persistentVolumeClaim.claimName: Required value",
+        ),
+        (with_items({"key": "k"}), f"{ITEM}.path: Required value"),
+        (with_items({"key": "k", "path": "/x"}), f'{ITEM}.path: Invalid value: "/x": must be a relative path'),
+        (with_items({"key": "k", "path": "a/../x"}), f"{ITEM}.path: Invalid value: \"a/../x\": must not contain '..'"),
+        (with_items({"key": "k", "path": "..x"}), f"{ITEM}.path: Invalid value: \"..x\": must not start with '..'"),
+        (
+            with_pod(volumes=[{"name": "v", "secret": {}}], containers=[MOUNTING]),
+            "[spec.template.spec.volumes[0].secret.secretName: Required value, "
+            f'{CONTAINER}.volumeMounts[0].name: Not found: "v"]',
+        ),
+        (
+            with_container(readinessProbe={"httpGet": {}}),
+            f"{CONTAINER}.readinessProbe.httpGet.port: Invalid value: 0: must be between 1 and 65535, inclusive",
+        ),
+        (
+            with_container(livenessProbe={"httpGet": {"port": "http", "httpHeaders": [{}]}}),
+            f'{CONTAINER}.livenessProbe.httpGet.httpHeaders: Invalid value: "": a valid HTTP header must consist of '
+            "alphanumeric characters or '-' (e.g. 'X-Header-Name', regex used for validation is '[-A-Za-z0-9]+')",
+        ),
+        (with_pod(volumes=[None]), "spec.template.spec.volumes[0].name: Required value"),
+        (with_container(env=[None]), f"{CONTAINER}.env[0].name: Required value"),
     ],
 )
 def test_deployments(shared: Namespace, item: Object, words: str) -> None:
@@ -101,6 +176,11 @@ def test_a_deployment_without_anything(shared: Namespace) -> None:
         (service("n", ports=[]), "spec.ports: Required value"),
         (
             service("n", ports=[{"port": 0}]),
+            "[spec.ports[0].port: Invalid value: 0: must be between 1 and 65535, inclusive, spec.ports[0].targetPort: "
+            "Invalid value: 0: must be between 1 and 65535, inclusive]",
+        ),
+        (
+            service("n", ports=[{}]),
             "[spec.ports[0].port: Invalid value: 0: must be between 1 and 65535, inclusive, spec.ports[0].targetPort: "
             "Invalid value: 0: must be between 1 and 65535, inclusive]",
         ),

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from deploy.release import release
 from deploy.release.judge import Evidence, judge
 from deploy.release.traffic import FAILED, Answer, Counters
 
@@ -130,3 +131,10 @@ def test_more_harm_never_helps(labels: list[int], seconds: float, harmed: set[in
         for index, each in enumerate(before)
     ]
     assert refused(evidence(before)) <= refused(evidence(after))
+
+
+@pytest.mark.parametrize("count", ["0", "-1", "many"])
+def test_a_release_without_images_to_judge_by_does_not_begin(count: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        release.main(["--images", count])
+    assert f"argument --images: '{count}' is not a number from 1 on" in capsys.readouterr().err

@@ -9,7 +9,7 @@ from unittest import mock
 
 import pytest
 
-from localcluster.kubernetes.controller import health
+from localcluster.kubernetes.controller import health, probes
 from localcluster.kubernetes.controller.health import Fault, Health
 
 PORTS = {"9000": 40000}
@@ -101,3 +101,27 @@ def test_readiness_is_lost_after_the_threshold_and_comes_back(bench: Bench) -> N
     bench.answers.clear()
     assert bench.run(11) == []
     assert bench.health.ready
+
+
+DECLARING = {"ports": [{"name": "http", "containerPort": 9000}, {"containerPort": 6000}]}
+
+
+@pytest.mark.parametrize(
+    ("port", "found"),
+    [
+        (9000, 40000),
+        ("http", 40000),
+        (6000, 40001),
+        (None, 40000),
+        (1234, 1234),
+        ("htp", probes.NOWHERE),
+    ],
+)
+def test_a_probe_asks_the_port_that_it_names_and_no_other(port: int | str | None, found: int) -> None:
+    probe = {"tcpSocket": {} if port is None else {"port": port}}
+    assert probes.port_of(probe, DECLARING, {"9000": 40000, "6000": 40001}) == found
+
+
+def test_a_port_by_a_name_that_there_is_not_is_a_failure() -> None:
+    assert probes.check({"tcpSocket": {"port": "htp"}}, probes.NOWHERE) == "no port of the container is called 'htp'"
+    assert probes.port_of({"tcpSocket": {}}, {}, {}) is None

@@ -117,6 +117,21 @@ def test_the_virtual_service_becomes_weighted_mirrored_routes() -> None:
     assert translate.clusters_of([translate.routes([service])]) == named
 
 
+@pytest.mark.parametrize("name", ["seldon.io/istio-retries", "seldon.io/istio-retries-timeout"])
+@pytest.mark.parametrize("text", ["1s", "-1", "", "many", "9" * 10])
+def test_retries_that_are_no_numbers_never_reach_envoy(name: str, text: str) -> None:
+    item = sdep()
+    item["metadata"]["annotations"] = {"seldon.io/istio-retries": "3", name: text}
+    with pytest.raises(ValueError, match=rf"the annotation {name} is '{text}'; give a whole number"):
+        derive(item)
+
+
+def test_no_retries_are_istios_own() -> None:
+    item = sdep()
+    item["metadata"]["annotations"] = {"seldon.io/istio-retries": "0"}
+    assert derive(item).virtual_service == derive(sdep()).virtual_service
+
+
 def test_a_weight_of_nought_gets_no_route_but_a_lone_predictor_does() -> None:
     service = derive(sdep(predictor_of("b:v1", "b", traffic=100), traffic=0)).virtual_service
     service["metadata"]["creationTimestamp"] = "2024-01-01T00:00:00Z"

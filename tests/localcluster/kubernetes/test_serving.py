@@ -7,6 +7,7 @@ import threading
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import grpc
 import psutil
@@ -195,6 +196,7 @@ def test_a_broken_new_version_leaves_the_old_one_serving(cluster: Cluster) -> No
     with deployed(cluster, manifest("careful", "fast:v1")) as name:
         cluster.apply(manifest(name, "fast:v1", container=crash))
         until(lambda: "CrashLoopBackOff" in _description(cluster, name), "the status tells of the crash")
+        until(lambda: "exit code 1; the log ends:\nno model here" in _description(cluster, name), "and why")
         assert cluster.request(name)[1]["label"] == "v1"
         bad = next(pod for pod in cluster.pods(name) if not pod["status"]["containerStatuses"][0]["ready"])
         until(
@@ -203,6 +205,42 @@ def test_a_broken_new_version_leaves_the_old_one_serving(cluster: Cluster) -> No
         cluster.apply(manifest(name, "fast:v1"))
         cluster.available(name)
         until(lambda: len(cluster.pods(name)) == 1, "the broken Pod goes")
+
+
+def test_what_the_ingress_does_not_take_is_not_called_available(cluster: Cluster) -> None:
+    spec = {"hosts": ["*"], "http": [{"match": [{"uri": {"regex": "("}}], "route": [route_to("nowhere")]}]}
+    faulty = {"apiVersion": "networking.istio.io/v1", "kind": "VirtualService", "metadata": {"name": "faulty"}}
+    cluster.apply(faulty | {"spec": spec})
+    with deployed(cluster, manifest("kept-out", "fast:v1"), wait=False) as name:
+        until(lambda: "the ingress takes no new routes" in _description(cluster, name), "the status says why")
+        assert cluster.json("sdep", name)["status"]["state"] == "Creating"
+        assert cluster.request(name)[0] == 404
+        cluster.run("delete", "vs", "faulty")
+        cluster.available(name)
+        assert cluster.request(name)[0] == 200
+
+
+def test_init_containers_are_not_left_out_in_silence(cluster: Cluster) -> None:
+    item = manifest("initial", "fast:v1")
+    pods = item["spec"]["predictors"][0]["componentSpecs"][0]["spec"]
+    pods["initContainers"] = [{"name": "first", "image": "fast:v1"}]
+    with deployed(cluster, item, wait=False) as name:
+        until(lambda: "init containers are not served" in _description(cluster, name), "the status says so")
+
+
+def test_a_log_is_cut_where_that_is_asked_for(cluster: Cluster) -> None:
+    with deployed(cluster, manifest("talking", "fast:v1")) as name:
+        (pod,) = cluster.pods(name)
+        logs = ("logs", pod["metadata"]["name"])
+        assert cluster.run(*logs, "--limit-bytes=3").stdout == "ser"
+        refused = cluster.run(
+            "get", "--raw", f"/api/v1/namespaces/default/pods/{logs[1]}/log?tailLines=-1", check=False
+        )
+        assert "tailLines: Invalid value: -1: must be greater than or equal to 0" in refused.stderr
+
+
+def route_to(host: str) -> dict[str, Any]:
+    return {"destination": {"host": host, "port": {"number": 80}}, "weight": 1}
 
 
 def test_containers_outlive_the_controller_and_are_adopted(cluster: Cluster) -> None:

@@ -121,6 +121,18 @@ def test_the_history_replays_every_change_in_order(store: Store) -> None:
     assert store.since(CONFIG_MAP, "default", version) == ([], version)
 
 
+def test_a_history_of_an_earlier_version_is_read_on(store: Store, tmp_path: Path) -> None:
+    store.create(CONFIG_MAP, settings_map(n="0"))
+    begin = store.version()
+    store.update(CONFIG_MAP, "default", "a", set_data(n="1"))
+    store.delete(CONFIG_MAP, "default", "a")
+    store._connection.execute("ALTER TABLE history DROP COLUMN before")
+    again = Store(tmp_path / "state.sqlite", admit)
+    changes, _ = again.since(CONFIG_MAP, "default", begin)
+    again.close()
+    assert [(each.type, each.before == each.item) for each in changes] == [("MODIFIED", True), ("DELETED", True)]
+
+
 def test_a_version_that_is_too_old_or_never_was_is_expired(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "HISTORY", 5)
     start = store.version()
