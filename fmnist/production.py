@@ -14,6 +14,9 @@ from deploy.release.errors import DeployError
 from deploy.release.manifest import MAIN_PREDICTOR, NAME
 from fmnist import registry
 
+STAGING = "fashion-mnist-staging"
+"""The namespace of the overlay staging: what is tried out there is not in production."""
+
 _RESOURCE = "seldondeployments.machinelearning.seldon.io"
 
 
@@ -81,7 +84,7 @@ def find() -> Production:
         (str(deployment["metadata"].get("namespace", "default")), predictor.get("labels") or {})
         for deployment in listed.deployments
         for predictor in deployment["spec"]["predictors"]
-        if is_main(deployment, predictor)
+        if is_main(deployment, predictor) and deployment["metadata"].get("namespace") != STAGING
     ]
     if not mains and listed.problem:
         return Production(None, listed.problem.splitlines()[-1], readable=False)

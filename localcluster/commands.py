@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -13,6 +12,7 @@ import psutil
 
 from localcluster import platforms
 from localcluster.errors import LocalClusterError, PortTaken, ServiceNotReady, SettingsError
+from localcluster.files import remove_tree
 from localcluster.processes import ProcessRecord, listener, marked, start_detached, stop
 from localcluster.services import Service
 from localcluster.settings import HOST, REPOSITORY, Settings
@@ -88,8 +88,7 @@ def reset(settings: Settings, report: Report) -> None:
     """Stop the cluster and delete all its state."""
     down(settings, report)
     if settings.home.exists():
-        _make_writable(settings)
-        shutil.rmtree(settings.home)
+        remove_tree(settings.home)
 
 
 def _status(settings: Settings, service: Service) -> ServiceStatus:
@@ -162,10 +161,3 @@ def _exclusive(settings: Settings) -> Iterator[None]:
         yield
     finally:
         held.close()
-
-
-def _make_writable(settings: Settings) -> None:
-    """Unpacked images are read-only; their directories must be writable before they can be deleted."""
-    for directory in settings.home.rglob("*"):
-        if directory.is_dir() and not directory.is_symlink():
-            directory.chmod(0o700)

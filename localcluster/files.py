@@ -1,10 +1,11 @@
-"""Files that are either whole or absent, also after a crash, and secrets that only their owner reads."""
+"""Files that are whole or absent, also after a crash; trees that go; secrets that only their owner reads."""
 
 from __future__ import annotations
 
 import contextlib
 import os
 import secrets
+import shutil
 import tempfile
 from pathlib import Path
 
@@ -35,6 +36,16 @@ def sync_directory(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def remove_tree(root: Path) -> None:
+    """Delete a directory with all in it, also where programs have left directories that nobody may write or enter."""
+    root.chmod(0o700)
+    for directory, names, _ in os.walk(root):
+        for path in (Path(directory, name) for name in names):
+            if not path.is_symlink():
+                path.chmod(0o700)  # Before os.walk enters it.
+    shutil.rmtree(root)
 
 
 def secret(path: Path) -> str:

@@ -60,6 +60,14 @@ def test_the_index_of_the_same_commits_is_found(
     pachd.pfs.finish_commit(commit=output)
     assert find(pachd, trained_on(train), test.id) == Leakage((3, 7), output.id)
     assert "no commit computed from" in find(pachd, trained_on(train), "0" * 32).reason
+    branch = pachd.pfs.inspect_branch(branch=pfs.Branch.from_uri(f"{REPO}@master"))
+    for provenance in (list[pfs.Branch](), branch.direct_provenance):
+        pachd.pfs.create_branch(branch=branch.branch, provenance=provenance)
+    again = pachd.pfs.inspect_branch(branch=branch.branch).head
+    assert again.id != output.id
+    assert find(pachd, trained_on(train), test.id) == Leakage((3, 7), output.id), "while it is computed again"
+    pachd.pfs.finish_commit(commit=again, error="out of memory")
+    assert find(pachd, trained_on(train), test.id) == Leakage((3, 7), output.id)
 
 
 def test_a_failed_index_is_none(pachd: Client, computed: tuple[pfs.Commit, pfs.Commit, pfs.Commit]) -> None:

@@ -6,9 +6,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from fmnist import production
-from tests.fmnist.conftest import KubectlStub
+from tests.fmnist.conftest import REPOSITORY, KubectlStub
 
 
 @pytest.fixture
@@ -55,6 +56,13 @@ def test_nothing_deployed_is_readable_and_said(kubectl: KubectlStub) -> None:
     found = production.find()
     assert (found.named, found.readable) == (None, True)
     assert "no SeldonDeployment fashion-classifier" in found.reason
+
+
+def test_what_is_tried_out_in_staging_is_not_in_production(kubectl: KubectlStub) -> None:
+    overlay = yaml.safe_load((REPOSITORY / "deploy/overlays/staging/kustomization.yaml").read_text())
+    assert overlay["namespace"] == production.STAGING
+    kubectl.lists([deployment(LABELS, namespace=production.STAGING)])
+    assert "no SeldonDeployment fashion-classifier" in production.find().reason
 
 
 @pytest.mark.parametrize(

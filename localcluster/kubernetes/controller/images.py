@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import shutil
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +14,7 @@ from typing import Any
 
 from backports import tarfile
 
+from localcluster.files import remove_tree
 from localcluster.kubernetes.errors import ImageError
 
 REFERENCE = "org.opencontainers.image.ref.name"
@@ -134,11 +134,3 @@ def _hide(paths: list[Path]) -> None:
             remove_tree(path)
         else:
             path.unlink(missing_ok=True)
-
-
-def remove_tree(root: Path) -> None:
-    """Delete a directory although it and its subdirectories are read-only."""
-    for path in (root, *root.rglob("*")):
-        if path.is_dir() and not path.is_symlink():
-            path.chmod(0o755)
-    shutil.rmtree(root)

@@ -7,14 +7,15 @@ where it was.  `sync` never waits; pulls and probes run in a few threads and are
 from __future__ import annotations
 
 import json
-import shutil
 import signal
 import time
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from localcluster.files import remove_tree
 from localcluster.kubernetes.controller import events, images, processes, volumes
 from localcluster.kubernetes.controller.containers import command, environment, working_directory
 from localcluster.kubernetes.controller.faults import contained
@@ -293,6 +294,7 @@ class Kubelet:
                 for container in directory.glob("*"):
                     if process := processes.load(container):
                         process.kill()
-                shutil.rmtree(directory, ignore_errors=True)
+                with suppress(OSError):  # What its processes still write into goes in a later round.
+                    remove_tree(directory)
         self._leaving = {uid: value for uid, value in self._leaving.items() if uid in known}
         self._containers = {key: value for key, value in self._containers.items() if key[0] in known}

@@ -8,10 +8,10 @@ long as its Pod, a claim's directory as long as the claim.
 from __future__ import annotations
 
 import base64
-import shutil
+from contextlib import suppress
 from pathlib import Path
 
-from localcluster.files import write_atomically
+from localcluster.files import remove_tree, write_atomically
 from localcluster.kubernetes.errors import ConfigError
 from localcluster.kubernetes.layout import Layout
 from localcluster.kubernetes.state.kinds import CLAIM, CONFIG_MAP, POD, SECRET, Object
@@ -46,7 +46,8 @@ def bind(store: Store, layout: Layout) -> None:
     known = {claim["metadata"]["uid"] for claim in claims}
     for directory in layout.claims.glob("*"):
         if directory.name not in known and not any(map(_uses_claims, store.all(POD)[0])):
-            shutil.rmtree(directory)
+            with suppress(OSError):  # What is still written into goes in a later round.
+                remove_tree(directory)
 
 
 def _uses_claims(pod: Object) -> bool:

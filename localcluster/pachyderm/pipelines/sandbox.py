@@ -11,7 +11,6 @@ import marshal
 import os
 import re
 import selectors
-import shutil
 import signal
 import socket
 import subprocess
@@ -22,6 +21,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import astuple, dataclass
 from pathlib import Path
+
+from localcluster.files import remove_tree
 
 PFS = "/pfs"
 _PFS = re.compile(r"(?<![\w./-])/pfs(?![\w.-])")
@@ -169,7 +170,7 @@ def _feed(launcher: subprocess.Popen[bytes], data: bytes) -> None:
 def choose(scratch: Path) -> Sandbox:
     """Empty `scratch` and find out, by trying, what this system allows."""
     if scratch.exists():
-        _remove(scratch)
+        remove_tree(scratch)
     sandbox = Sandbox()
     with new_place(scratch, "probe") as place:
         command = Command(["sh", "-c", "test -d /pfs && ! test -e /pfs/root"], None, {"PATH": os.defpath})
@@ -188,16 +189,7 @@ def new_place(scratch: Path, name: str) -> Iterator[Path]:
     try:
         yield place
     finally:
-        _remove(place)
-
-
-def _remove(tree: Path) -> None:
-    """Remove a directory with all in it, also where user code has left directories that nobody may enter."""
-    for directory, names, _ in os.walk(tree):
-        for path in (Path(directory, name) for name in names):
-            if not path.is_symlink():
-                path.chmod(0o700)  # Before os.walk enters it.
-    shutil.rmtree(tree)
+        remove_tree(place)
 
 
 def base_environment() -> dict[str, str]:

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import http.server
+import ssl
+import threading
 from collections.abc import Iterator
 from concurrent.futures import Executor, Future
+from pathlib import Path
 from typing import Any
 from unittest import mock
 
 import pytest
 
+from localcluster.kubernetes import tls
 from localcluster.kubernetes.controller import health, probes
 from localcluster.kubernetes.controller.health import Fault, Health
 
@@ -125,3 +130,33 @@ def test_a_probe_asks_the_port_that_it_names_and_no_other(port: int | str | None
 def test_a_port_by_a_name_that_there_is_not_is_a_failure() -> None:
     assert probes.check({"tcpSocket": {"port": "htp"}}, probes.NOWHERE) == "no port of the container is called 'htp'"
     assert probes.port_of({"tcpSocket": {}}, {}, {}) is None
+
+
+class Found(http.server.BaseHTTPRequestHandler):
+    """Answers all that is asked with 200."""
+
+    def do_GET(self) -> None:
+        self.send_response(200)
+        self.end_headers()
+
+    def log_message(self, format: str, *arguments: Any) -> None:
+        """Say nothing."""
+
+
+def test_a_probe_by_https_takes_any_certificate(tmp_path: Path) -> None:
+    tls.ensure_certificates(tmp_path)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(tmp_path / "server.crt", tmp_path / "server.key")
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Found) as server:
+        server.socket = context.wrap_socket(server.socket, server_side=True)
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        try:
+            port = server.server_address[1]
+            assert probes.check({"httpGet": {"path": "/", "scheme": "HTTPS"}, "timeoutSeconds": 10}, port) == ""
+            assert "HTTP probe" in probes.check(
+                {"httpGet": {"path": "/", "scheme": "HTTP"}, "timeoutSeconds": 10}, port
+            )
+        finally:
+            server.shutdown()
+            thread.join()
