@@ -10,7 +10,11 @@ from localcluster.kubernetes.state.kinds import Object
 from localcluster.kubernetes.state.quantities import quantity
 
 SERVED = ("emptyDir", "persistentVolumeClaim", "secret", "configMap")
-_SOURCES = {"persistentVolumeClaim": "claimName", "secret": "secretName", "configMap": "name"}
+_SOURCES = {
+    "persistentVolumeClaim": "claimName",
+    "secret": "secretName",  # pragma: allowlist secret
+    "configMap": "name",
+}
 """What each kind of volume has to name."""
 _PROJECTED = ("secret", "configMap")
 _MOUNT_FIELDS = {"name", "mountPath", "readOnly"}

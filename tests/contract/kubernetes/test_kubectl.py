@@ -231,7 +231,9 @@ def test_deleting_and_waiting(namespace: Namespace) -> None:
 
 def test_a_watch_prints_changes_as_they_happen(namespace: Namespace) -> None:
     namespace.apply(config_map("w"))
-    watching = namespace.start("get", "cm", "w", "-w", "--output-watch-events", "--no-headers")
+    # Of a list, kubectl watches from what it has printed; of one object, from whenever the watch begins.
+    selected = ("cm", "--field-selector=metadata.name=w")
+    watching = namespace.start("get", *selected, "-w", "--output-watch-events", "--no-headers")
     assert watching.stdout
     try:
         assert watching.stdout.readline().split()[:3] == ["ADDED", "w", "1"]
