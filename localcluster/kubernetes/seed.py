@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from localcluster.kubernetes.state.deletion import PROTECTED
 from localcluster.kubernetes.state.kinds import NAMESPACE, SERVICE, Object
-from localcluster.kubernetes.state.store import PROTECTED, Store
+from localcluster.kubernetes.state.store import Store
 from localcluster.settings import HOST
 
 GATEWAY = "istio-ingressgateway"

@@ -8,6 +8,7 @@ from localcluster.kubernetes.api import bodies
 from localcluster.kubernetes.api.resources import Call
 from localcluster.kubernetes.api.writing import check_options
 from localcluster.kubernetes.errors import Cause, Invalid, NotFound, Unexplained
+from localcluster.kubernetes.state.deletion import Deletion
 from localcluster.kubernetes.state.kinds import Object
 from localcluster.kubernetes.state.store import Store
 
@@ -38,18 +39,15 @@ def delete(store: Store, call: Call) -> Object:
 
 
 def _delete(store: Store, call: Call, options: Object, namespace: str, name: str) -> Object:
-    grace = options.get("gracePeriodSeconds", call.number("gracePeriodSeconds"))
     preconditions = options.get("preconditions") or {}
-    return store.delete(
-        call.target.kind,
-        namespace,
-        name,
+    deletion = Deletion(
         propagation=options.get("propagationPolicy") or call.query.get("propagationPolicy") or "Background",
-        grace=grace,
+        grace=options.get("gracePeriodSeconds", call.number("gracePeriodSeconds")),
         uid=preconditions.get("uid", ""),
         version=preconditions.get("resourceVersion", ""),
-        dry_run=bool(options.get("dryRun")) if call.body else call.dry_run,
     )
+    dry_run = bool(options.get("dryRun")) if call.body else call.dry_run
+    return store.delete(call.target.kind, namespace, name, deletion, dry_run=dry_run)
 
 
 def _options(call: Call) -> Object:

@@ -11,9 +11,10 @@ from starlette.concurrency import run_in_threadpool
 
 from localcluster.kubernetes.api.tables import table
 from localcluster.kubernetes.errors import Expired
+from localcluster.kubernetes.state.database import Change
 from localcluster.kubernetes.state.kinds import Kind, Object
 from localcluster.kubernetes.state.selectors import Predicate
-from localcluster.kubernetes.state.store import Change, Store
+from localcluster.kubernetes.state.store import Store
 
 DEFAULT_SECONDS = 1800
 """How long a watch lasts if the client does not say; a real server chooses 30 to 60 minutes."""

@@ -13,8 +13,9 @@ from localcluster.kubernetes.controller.faults import contained
 from localcluster.kubernetes.controller.pods import condition, is_ready
 from localcluster.kubernetes.errors import Forbidden, Invalid
 from localcluster.kubernetes.state.kinds import DEPLOYMENT, POD, Object
+from localcluster.kubernetes.state.names import random_suffix
 from localcluster.kubernetes.state.selectors import labels_match
-from localcluster.kubernetes.state.store import Store, random_suffix
+from localcluster.kubernetes.state.store import Store
 
 COMPONENT = "deployment-controller"
 HASH_LABEL = "pod-template-hash"

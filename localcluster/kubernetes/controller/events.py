@@ -6,9 +6,10 @@ import hashlib
 import logging
 from datetime import UTC, datetime, timedelta
 
+from localcluster.kubernetes.clock import now
 from localcluster.kubernetes.errors import Forbidden, NotFound
 from localcluster.kubernetes.state.kinds import EVENT, Object
-from localcluster.kubernetes.state.store import Store, now
+from localcluster.kubernetes.state.store import Store
 
 KEPT = timedelta(hours=1)
 REPEATED = timedelta(seconds=10)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from localcluster.kubernetes.controller.faults import contained
+from localcluster.kubernetes.state.deletion import FOREGROUND
 from localcluster.kubernetes.state.kinds import KINDS, NAMESPACE, Kind, Object
-from localcluster.kubernetes.state.store import FOREGROUND, Store
+from localcluster.kubernetes.state.store import Store
 
 
 def collect(store: Store) -> None:

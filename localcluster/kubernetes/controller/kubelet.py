@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from localcluster.files import remove_tree
+from localcluster.kubernetes.clock import now
 from localcluster.kubernetes.controller import events, images, processes, volumes
 from localcluster.kubernetes.controller.containers import command, environment, working_directory
 from localcluster.kubernetes.controller.faults import contained
@@ -24,7 +25,7 @@ from localcluster.kubernetes.controller.pods import PORTS_ANNOTATION, pod_ports,
 from localcluster.kubernetes.errors import ConfigError, ImageError
 from localcluster.kubernetes.layout import Layout
 from localcluster.kubernetes.state.kinds import POD, Object
-from localcluster.kubernetes.state.store import Store, now
+from localcluster.kubernetes.state.store import Store
 
 FIRST_BACKOFF, LONGEST_BACKOFF = 1.0, 60.0
 STABLE_SECONDS = 60.0

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 
+from localcluster.kubernetes.clock import now
 from localcluster.kubernetes.state.kinds import Object
-from localcluster.kubernetes.state.store import now
 from localcluster.settings import HOST
 
 PORTS_ANNOTATION = "localcluster/ports"

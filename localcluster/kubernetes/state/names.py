@@ -1,11 +1,13 @@
 """What names, labels and keys may look like, and the API server's words for those that may not.
 
-Each function returns what is wrong with a text; nothing, if it may be used.
+Each check returns what is wrong with a text; nothing, if it may be used.
 """
 
 from __future__ import annotations
 
 import re
+import secrets
+import string
 from dataclasses import dataclass
 
 _LABEL = "[a-z0-9]([-a-z0-9]*[a-z0-9])?"
@@ -137,3 +139,8 @@ def environment(text: str) -> list[str]:
     if all(" " <= character <= "~" and character != "=" for character in text):
         return []
     return ["a valid environment variable name must consist only of printable ASCII characters other than '='"]
+
+
+def random_suffix() -> str:
+    """Five letters and digits, as `generateName` appends them."""
+    return "".join(secrets.choice(string.ascii_lowercase + string.digits) for _ in range(5))

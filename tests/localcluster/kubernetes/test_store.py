@@ -12,8 +12,9 @@ from typing import Any
 import pytest
 
 from localcluster.kubernetes.errors import AlreadyExists, Conflict, Expired, Forbidden, Invalid, NotFound
-from localcluster.kubernetes.state import store as module
+from localcluster.kubernetes.state import database
 from localcluster.kubernetes.state.admission import admit
+from localcluster.kubernetes.state.deletion import Deletion
 from localcluster.kubernetes.state.kinds import CONFIG_MAP, DEPLOYMENT, NAMESPACE, SECRET, Object
 from localcluster.kubernetes.state.store import Store
 from localcluster.settings import REPOSITORY
@@ -85,7 +86,7 @@ def test_an_older_version_is_a_conflict(store: Store) -> None:
     with pytest.raises(Conflict):
         store.update(CONFIG_MAP, "default", "a", lambda _: old | {"data": {"x": "2"}})
     with pytest.raises(Conflict):
-        store.delete(CONFIG_MAP, "default", "a", uid="another")
+        store.delete(CONFIG_MAP, "default", "a", Deletion(uid="another"))
 
 
 def test_concurrent_writers_all_count(store: Store) -> None:
@@ -134,7 +135,7 @@ def test_a_history_of_an_earlier_version_is_read_on(store: Store, tmp_path: Path
 
 
 def test_a_version_that_is_too_old_or_never_was_is_expired(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "HISTORY", 5)
+    monkeypatch.setattr(database, "HISTORY", 5)
     start = store.version()
     for number in range(8):
         store.create(CONFIG_MAP, settings_map(f"m{number}"))
@@ -163,6 +164,7 @@ def test_what_was_acknowledged_is_there_after_kill_9(tmp_path: Path) -> None:
     script = f"""
 from pathlib import Path
 from localcluster.kubernetes.state.admission import admit
+from localcluster.kubernetes.state.deletion import Deletion
 from localcluster.kubernetes.state.kinds import CONFIG_MAP, NAMESPACE
 from localcluster.kubernetes.state.store import Store
 store = Store(Path({str(tmp_path / "state.sqlite")!r}), admit)
