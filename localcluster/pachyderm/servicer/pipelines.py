@@ -16,6 +16,7 @@ from localcluster.pachyderm.servicer.session import Session
 from localcluster.pachyderm.servicer.validation import given
 from localcluster.pachyderm.specs import schema
 from localcluster.pachyderm.specs import spec as specs
+from localcluster.pachyderm.specs.effective import effective_json, message
 from localcluster.pachyderm.state import commits, pipelines
 from localcluster.pachyderm.state.database import Transaction
 from localcluster.pachyderm.state.pipelines import Pipeline
@@ -25,7 +26,7 @@ def create_pipeline_v2(request: pps.CreatePipelineV2Request, session: Session) -
     text = request.create_pipeline_request_json
     try:
         document = json.loads(text)
-        effective = specs.message(document)
+        effective = message(document)
     except json.JSONDecodeError as error:
         raise schema.syntax(text, error) from None
     except schema.Misfit as fault:
@@ -35,7 +36,7 @@ def create_pipeline_v2(request: pps.CreatePipelineV2Request, session: Session) -
     effective.update, effective.reprocess = request.update, request.reprocess
     if not request.dry_run:
         spec = specs.parse(document)
-        stored = specs.effective_json(document)
+        stored = effective_json(document)
         with session.write() as tx:
             pipelines.create(tx, spec, text, stored, update=request.update, reprocess=request.reprocess)
     return pps.CreatePipelineV2Response(effective.to_json())

@@ -16,6 +16,7 @@ from pachyderm_sdk.api import pfs, pps
 from localcluster.pachyderm.errors import Unimplemented
 from localcluster.pachyderm.names import DEFAULT_PROJECT, META, SPEC, RepoName
 from localcluster.pachyderm.servicer import wire
+from localcluster.pachyderm.specs import effective
 from localcluster.pachyderm.specs import spec as specs
 from localcluster.pachyderm.state import commits, datums, jobs, pipelines
 from localcluster.pachyderm.state.database import Transaction
@@ -92,7 +93,7 @@ def _details(kind: type[T], pipeline: Pipeline) -> T:
 @lru_cache(maxsize=256)
 def _fields(effective_json: str) -> dict[str, Any]:
     """The fields that a specification sets; their values are shared by many answers."""
-    request = specs.message(json.loads(effective_json))
+    request = effective.message(json.loads(effective_json))
     specs.set_input_defaults(request.input, request.pipeline.project.name)
     return {name: value for name in request.__dataclass_fields__ if (value := getattr(request, name))}
 

@@ -1,4 +1,4 @@
-"""What a pipeline's specification says: parsed, completed with the defaults, and refused where it cannot be run here.
+"""What a pipeline's specification says: parsed, and refused where it cannot be run here.
 
 Fields and rules are those of pps_v2.CreatePipelineRequest.  `image`, resources and scheduling have no meaning without
 containers; they are kept and shown, and change nothing.
@@ -15,28 +15,15 @@ from typing import Any
 from betterproto import Message, serialized_on_wire
 from pachyderm_sdk.api import pps
 
-from localcluster.pachyderm.errors import BadSpec, PachdError, Unimplemented, during
+from localcluster.pachyderm.errors import PachdError, Unimplemented, during
 from localcluster.pachyderm.globs import matcher
-from localcluster.pachyderm.names import DEFAULT_PROJECT, USER, RepoName, check_name, clean_path, parse_version
-from localcluster.pachyderm.specs.schema import SHOWN, canonical
+from localcluster.pachyderm.names import USER, RepoName, check_name, clean_path, parse_version
+from localcluster.pachyderm.specs.effective import DEFAULTS, EVERY_JOB, message
 
 _DIRECTORY = re.compile(r"[^/=\0]{1,255}")
-_RESOURCES = {"cpu": 1, "memory": "256Mi", "disk": "1Gi"}
-
-DEFAULTS: dict[str, Any] = {
-    "transform": {"image": "ubuntu:20.04"},
-    "outputBranch": "master",
-    "datumTries": "3",
-    "reprocessSpec": "until_success",
-    "resourceRequests": _RESOURCES,
-    "sidecarResourceRequests": _RESOURCES,
-}
-"""The defaults of a cluster that nobody changed, into which every specification is merged."""
-
 LONGEST_NAME = 51
 LONGEST_LABEL = 63
 """Of Kubernetes; what is accepted here can also be created on a cluster."""
-EVERY_JOB = "every_job"
 
 _UNSERVED = ("service", "spout", "egress", "s3_out", "determined", "spec_commit")
 _UNSERVED_INPUTS = ("join", "group", "cron")
@@ -116,40 +103,6 @@ def leaves(node: Input) -> Iterator[Pfs]:
     else:
         for child in node.inputs:
             yield from leaves(child)
-
-
-def effective(document: object) -> dict[str, Any]:
-    """A user's specification merged into the defaults, with canonical names.  Raises BadSpec with the path at fault."""
-    return _merge(DEFAULTS, canonical(pps.CreatePipelineRequest, document))
-
-
-def _merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
-    merged = dict(base)
-    for key, value in over.items():
-        both = isinstance(value, dict) and isinstance(merged.get(key), dict)
-        merged[key] = _merge(merged[key], value) if both else value
-    return merged
-
-
-def effective_json(document: object) -> str:
-    """As `effective`, the way upstream writes it."""
-    return json.dumps(effective(document), sort_keys=True, separators=(",", ":"))
-
-
-def message(document: object) -> pps.CreatePipelineRequest:
-    """The effective specification as a message.  Raises BadSpec, and PachdError where it names no pipeline."""
-    request: pps.CreatePipelineRequest = pps.CreatePipelineRequest().from_dict(effective(document))
-    fault = ""
-    if serialized_on_wire(request.tf_job):
-        fault = "embedding TFJobs in pipelines is not supported yet"
-    if request.reprocess_spec not in ("", "until_success", EVERY_JOB):
-        fault = 'invalid pipeline spec: ReprocessSpec must be one of "until_success" or "every_job"'
-    if fault:
-        raise BadSpec(f"invalid effective spec {effective_json(document)[:SHOWN]}: {fault}")
-    if not serialized_on_wire(request.pipeline):
-        raise PachdError("request.Pipeline cannot be nil")
-    request.pipeline.project.name = request.pipeline.project.name or DEFAULT_PROJECT
-    return request
 
 
 def set_input_defaults(node: pps.Input, project: str) -> None:

@@ -161,6 +161,23 @@ CASES: dict[str, Case] = {
         ' invalid pipeline spec: ReprocessSpec must be one of "until_success" or "every_job"',
         lambda m: m.json('{"reprocessSpec": "no"}'),
     ),
+    "pipeline: a pod patch that is no JSON": (
+        "INVALID_ARGUMENT",
+        'could not make effective spec: invalid effective spec {"datumTries":"3","outputBranch":"master",'
+        '"podPatch":"nope","reprocessSpec":"until_success","resourceRequests":{"cpu":1,"disk":"1Gi","memory":"256Mi"},'
+        '"sidecarResourceRequests":{"cpu":1,"disk":"1Gi","memory":"256Mi"},"transform":{"image":"ubuntu:20.04"}}:'
+        " malformed PodPatch",
+        lambda m: m.json('{"podPatch": "nope"}'),
+    ),
+    "pipeline: a toleration without an operator": (
+        "INVALID_ARGUMENT",
+        'could not make effective spec: invalid effective spec {"datumTries":"3","outputBranch":"master",'
+        '"reprocessSpec":"until_success","resourceRequests":{"cpu":1,"disk":"1Gi","memory":"256Mi"},'
+        '"sidecarResourceRequests":{"cpu":1,"disk":"1Gi","memory":"256Mi"},"tolerations":[{"key":"a"}],'
+        '"transform":{"image":"ubuntu:20.04"}}:'
+        " toleration 1/1: cannot omit key/value comparison operator; specify EQUAL or EXISTS",
+        lambda m: m.json('{"tolerations": [{"key": "a"}]}'),
+    ),
     "pipeline: a name too long for Kubernetes": (
         "UNKNOWN",
         f'Kubernetes name "PROJECT-{"p" * 50}-v99" is 13 characters longer than the 63 max',

@@ -18,6 +18,7 @@ from localcluster.pachyderm.pipelines import master
 from localcluster.pachyderm.pipelines.job import JobRun
 from localcluster.pachyderm.pipelines.master import Master
 from localcluster.pachyderm.specs import spec
+from localcluster.pachyderm.specs.effective import effective
 from localcluster.pachyderm.state import jobs, pipelines, repos
 from localcluster.pachyderm.state.database import Transaction
 from localcluster.pachyderm.state.jobs import Job, JobState
@@ -34,7 +35,7 @@ def store_with_a_job(home: Path) -> Store:
     }
     with store.database.write() as tx:
         repos.create(tx, RepoName("default", "data"))
-        pipelines.create(tx, spec.parse(document), json.dumps(document), json.dumps(spec.effective(document)))
+        pipelines.create(tx, spec.parse(document), json.dumps(document), json.dumps(effective(document)))
     return store
 
 

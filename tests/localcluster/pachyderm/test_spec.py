@@ -13,6 +13,7 @@ from pachyderm_sdk.api import pps
 
 from localcluster.pachyderm.errors import BadSpec, PachdError, Unimplemented
 from localcluster.pachyderm.specs import spec as specs
+from localcluster.pachyderm.specs.effective import effective
 from localcluster.pachyderm.specs.schema import canonical, json_name
 from localcluster.pachyderm.specs.spec import Cross, Pfs, Union
 
@@ -97,9 +98,9 @@ def test_both_spellings_mean_the_same(document: Any) -> None:
 @settings(max_examples=50, deadline=None)
 @given(DOCUMENTS.map(numbered))
 def test_an_effective_specification_is_its_own(document: Any) -> None:
-    effective = specs.effective(document)
-    assert specs.effective(effective) == effective
-    assert specs.parse(effective) == specs.parse(document)
+    merged = effective(document)
+    assert effective(merged) == merged
+    assert specs.parse(merged) == specs.parse(document)
 
 
 @settings(max_examples=50, deadline=None)
