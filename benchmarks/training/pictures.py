@@ -72,7 +72,7 @@ def step(runs: Runs, path: Path) -> None:
     by_kind = {kind: ops[kind] for kind in longest[:KINDS]} | {"all others": sum(ops[kind] for kind in longest[KINDS:])}
     for axes, title, values in (
         (left, "by part", by_part),
-        (right, "by kind of operation, sum of all threads", by_kind),
+        (right, "by kind of operation, all threads", by_kind),
     ):
         axes.barh(list(values), list(values.values()), color="tab:blue")
         axes.invert_yaxis()
