@@ -170,13 +170,13 @@ def drop_commit_set(request: pfs.DropCommitSetRequest, session: Session) -> Empt
 
 def squash_commit(request: pfs.SquashCommitRequest, session: Session) -> pfs.SquashCommitResponse:
     with session.write() as tx:
-        commit = commits.resolve(tx, wire.commit_name(request))
+        commit = commits.resolve(tx, wire.commit_name(request, missing=wire.NO_COMMIT))
         commit_sets.squash(tx, commit_sets.with_subvenance(tx, commit, "squash", recursive=request.recursive))
     return pfs.SquashCommitResponse()
 
 
 def drop_commit(request: pfs.DropCommitRequest, session: Session) -> pfs.DropCommitResponse:
     with session.write() as tx:
-        commit = commits.resolve(tx, wire.commit_name(request))
+        commit = commits.resolve(tx, wire.commit_name(request, missing=wire.NO_COMMIT))
         commit_sets.drop(tx, commit_sets.with_subvenance(tx, commit, "drop", recursive=request.recursive))
     return pfs.DropCommitResponse()

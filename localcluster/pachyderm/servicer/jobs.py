@@ -168,7 +168,7 @@ def batch_transaction(request: transaction.BatchTransactionRequest, session: Ses
     with session.write() as tx:
         for at, stop in enumerate(stops, 1):
             with during(f"error running request {at} of {len(stops)}"):
-                job = _get(tx, stop, "Job must be specified")
+                job = _get(tx, stop, "unrecognized transaction request type")
             jobs.stop(tx, job, stop.reason or "job stopped")
     return transaction.TransactionInfo(
         transaction=transaction.Transaction(id=new_commit_id()),

@@ -64,7 +64,7 @@ class Upload:
                     self._end_file()
                     validation.check(request, "validate recv")
                     check_file(copy.dst)
-                    source = wire.commit_name(copy.src)
+                    source = wire.commit_name(copy.src, missing=wire.NO_COMMIT)
                     self._changes.append(Copy(copy.dst, source, copy.src.path or "/", copy.append))
                 case "set_commit", _:
                     raise PachdError("cannot set commit")

@@ -19,6 +19,8 @@ from localcluster.pachyderm.state.files import Node
 from localcluster.pachyderm.state.repos import Project, Repo
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+NO_COMMIT = "pick commit tx: cannot pick nil commit"
+"""What upstream says where it looks for a commit before it has asked whether there is one."""
 
 
 def bytes_value(data: bytes) -> bytes:
@@ -71,9 +73,12 @@ def branch_of(branch: pfs.Branch) -> tuple[RepoName, str]:
     return _repo_name(branch.repo), branch.name
 
 
-def commit_name(request: Message, field: str = "commit") -> CommitName:
-    """What a message calls a commit, whose repo stands in it or in its branch.  Raises PachdError where it is not."""
-    _require(request, field, "commit cannot be nil")
+def commit_name(request: Message, field: str = "commit", missing: str = "commit cannot be nil") -> CommitName:
+    """What a message calls a commit, whose repo stands in it or in its branch.
+
+    Raises PachdError where it stands in neither, with the words `missing` where there is no commit at all.
+    """
+    _require(request, field, missing)
     return commit_of(getattr(request, field))
 
 

@@ -84,7 +84,7 @@ def get(tx: Transaction, project: str, pipeline: str, job_id: str) -> Job:
     """Raises NotFound."""
     found = select(tx, "WHERE p.project=? AND p.name=? AND j.id=?", project, pipeline, job_id)
     if not found:
-        raise NotFound(f"jobs {project}/{pipeline}@{job_id} not found")
+        raise NotFound(f"jobs {f'{project}/{pipeline}' if pipeline else ''}@{job_id} not found")
     return found[0]
 
 

@@ -90,6 +90,8 @@ CASES: dict[str, Case] = {
     ),
     "squash: no commit": ("NOT_FOUND", NO_COMMIT, lambda m: m.pfs.squash_commit(commit=m.at())),
     "drop: no commit": ("NOT_FOUND", NO_COMMIT, lambda m: m.pfs.drop_commit(commit=m.at())),
+    "squash: nothing": ("UNKNOWN", "pick commit tx: cannot pick nil commit", lambda m: m.pfs.squash_commit()),
+    "drop: nothing": ("UNKNOWN", "pick commit tx: cannot pick nil commit", lambda m: m.pfs.drop_commit()),
     "start: an id": (
         "UNKNOWN",
         "start commit in transaction: create commit: create commit: update head: branch name cannot be a UUID V4",

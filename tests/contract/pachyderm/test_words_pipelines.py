@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from pachyderm_sdk.api import pfs, pps
 
-from tests.contract.pachyderm.mistakes import BAD_NAME, NO_REPO, Case, Mistakes
+from tests.contract.pachyderm.mistakes import BAD_NAME, NO_REPO, UNKNOWN, Case, Mistakes
 
 NO_PIPELINE = (
     'pipeline was not inspected: couldn\'t find up to date spec for pipeline "PROJECT/no": pick commit tx: commit'
@@ -214,6 +214,11 @@ CASES: dict[str, Case] = {
         'pipeline was not inspected: couldn\'t find up to date spec for pipeline "no/pipe": pick commit tx: picking'
         ' commit: picking branch: picking repo: picking project: project "no" not found',
         lambda m: m.pps.inspect_pipeline(pipeline=pps.Pipeline(name="pipe", project=pfs.Project(name="no"))),
+    ),
+    "job: no pipeline": (
+        "NOT_FOUND",
+        "jobs @UNKNOWN not found",
+        lambda m: m.pps.inspect_job(job=pps.Job(id=UNKNOWN)),
     ),
     "job: none": ("UNKNOWN", "must specify a job", lambda m: m.pps.inspect_job()),
     "job: none to stop": ("UNKNOWN", "Job must be specified", lambda m: m.pps.stop_job()),
