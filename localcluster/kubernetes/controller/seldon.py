@@ -7,6 +7,7 @@ So new weights and new versions take effect when they can answer, and old ones l
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import chain
 
 from localcluster.kubernetes.controller import events
 from localcluster.kubernetes.controller.faults import contained
@@ -23,7 +24,9 @@ _CANNOT_ACT = {
     "hpaSpec": "one machine does not scale by load; replicas counts here, on a cluster it does not beside hpaSpec",
     "kedaSpec": "one machine does not scale by load; replicas counts here",
     "pdbSpec": "there are no evictions on one machine",
+    "lifecycle": "hooks are not run; a Pod that ends gets SIGTERM at once",
 }
+"""Fields of a component, and of its containers, and why they do nothing here."""
 _TROUBLE = ("ErrImagePull", "ImagePullBackOff", "CrashLoopBackOff", "CreateContainerConfigError", "RunContainerError")
 
 
@@ -83,7 +86,8 @@ def _tell_what_cannot_act(store: Store, item: Object) -> None:
         return
     for predictor in item["spec"]["predictors"]:
         for part in predictor.get("componentSpecs") or []:
-            for field in part.keys() & _CANNOT_ACT.keys():
+            fields = {*part, *chain.from_iterable((part.get("spec") or {}).get("containers") or [])}
+            for field in sorted(fields & _CANNOT_ACT.keys()):
                 words = (
                     f"predictor {predictor['name']}: {field} has no effect on the local cluster: {_CANNOT_ACT[field]}"
                 )

@@ -22,8 +22,8 @@ log = logging.getLogger("pachd")
 LARGEST_MESSAGE = 21 * 1024 * 1024
 """The SDK sends file contents 19 MiB at a time."""
 
-THREADS = 128
-"""Calls in progress at once; a waiting or subscribed client takes one."""
+THREADS = 1024
+"""Calls in progress at once; a waiting or subscribed client takes one.  Threads are made as they are needed."""
 
 OPTIONS = (
     ("grpc.max_receive_message_length", LARGEST_MESSAGE),

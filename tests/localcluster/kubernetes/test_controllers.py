@@ -160,3 +160,15 @@ def test_a_fault_that_lasts_does_not_write_in_every_round(machine: Machine) -> N
     machine.store.create(CONFIG_MAP, config_map() | {"metadata": {"name": "c", "namespace": "default"}})
     with pytest.raises(AssertionError):
         until(lambda: machine.store.version() > version + 3, "more writes", seconds=2)
+
+
+def test_what_cannot_act_on_one_machine_is_told(machine: Machine) -> None:
+    item = seldon()
+    item["metadata"]["namespace"] = "default"
+    (part,) = item["spec"]["predictors"][0]["componentSpecs"]
+    part["pdbSpec"] = {"maxUnavailable": 1}
+    part["spec"]["containers"][0]["lifecycle"] = {"preStop": {"exec": {"command": ["sleep", "10"]}}}
+    machine.store.create(SELDON, item)
+    machine.manager.start()
+    until(lambda: len(machine.events("NoEffect")) == 2, "an Event for each field")
+    assert {event["message"].split()[2] for event in machine.events("NoEffect")} == {"lifecycle", "pdbSpec"}
