@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import copy
+import json
 from typing import Any
 
 from localcluster.kubernetes.errors import KubernetesError
 from localcluster.kubernetes.state.kinds import Object
 
+MOST_COPIED = 3 * 1024 * 1024
+"""Bytes that the copies of one JSON patch add at most, as upstream's `JSONPatchMaxCopyBytes`."""
 _MERGE_KEYS = {
     "containers": "name", "initContainers": "name", "env": "name", "volumes": "name", "imagePullSecrets": "name",
     "volumeMounts": "mountPath", "ownerReferences": "uid", "conditions": "type", "hostAliases": "ip",
@@ -95,16 +98,20 @@ def _merge_list(field: str, target: list[Any], patch: list[Any]) -> list[Any]:
 def json_patch(target: Object, operations: Any) -> Object:
     """JSON patch (RFC 6902); raises CannotApply naming the operation that cannot be carried out."""
     document: Any = {"": copy.deepcopy(target)}
+    copied = 0
     for number, operation in enumerate(operations if isinstance(operations, list) else [operations]):
         try:
-            _operate(document, operation)
+            copied += _operate(document, operation)
+            if copied > MOST_COPIED:
+                raise ValueError(f"the accumulated size increase of copy is {copied}, exceeding {MOST_COPIED}")
         except (KeyError, IndexError, ValueError, TypeError, AttributeError) as error:
             raise CannotApply(f"patch operation {number} ({operation}): {error}") from error
     result: Object = document[""]
     return result
 
 
-def _operate(document: Any, operation: Object) -> None:
+def _operate(document: Any, operation: Object) -> int:
+    """Carry out an operation; how many bytes of JSON it copied."""
     action = operation["op"]
     if action == "test":
         if _lookup(document, operation["path"]) != operation.get("value"):
@@ -120,8 +127,10 @@ def _operate(document: Any, operation: Object) -> None:
         if action == "move":
             _forget(document, operation["from"])
         _add(document, operation["path"], value)
+        return len(json.dumps(value, separators=(",", ":"))) if action == "copy" else 0
     else:
         raise ValueError(f"unknown op {action!r}")
+    return 0
 
 
 def _parent(document: Any, pointer: str) -> tuple[Any, Any]:

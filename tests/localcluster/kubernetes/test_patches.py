@@ -111,3 +111,10 @@ def test_a_json_patch_is_as_lenient_as_the_api_servers() -> None:
 def test_a_strategic_patch_that_cannot_be_merged_is_refused(patch: Any, words: str) -> None:
     with pytest.raises(CannotMerge, match=words):
         strategic({"a": {}, "containers": [{"name": "m"}]}, patch)
+
+
+def test_copies_that_double_come_to_an_end() -> None:
+    doubling = {"op": "copy", "from": "/a", "path": "/a/-"}
+    assert len(json_patch({"a": ["x"]}, [doubling] * 10)["a"]) == 11
+    with pytest.raises(CannotApply, match="exceeding 3145728"):
+        json_patch({"a": ["x"]}, [doubling] * 100)
