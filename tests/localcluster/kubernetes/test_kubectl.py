@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 import subprocess
-import time
 from typing import Any
 
 import pytest
 
+from tests.contract.kubernetes.objects import seldon
 from tests.localcluster.kubernetes.cluster import Cluster, manifest, until
 
 NAMES = iter(range(1000))
@@ -97,19 +97,23 @@ def test_logs_by_name_by_label_with_tail_and_following(cluster: Cluster, name: s
 
 
 def test_a_watch_sees_every_state(cluster: Cluster, name: str) -> None:
+    there = f"{name}-before"
+    cluster.apply(seldon(there))
     environment = {"KUBECONFIG": str(cluster.home / "kubernetes/kubeconfig"), "HOME": str(cluster.home)}
     command = [str(cluster.kubectl), "get", "sdep", "-w", "--no-headers", "--output-watch-events"]
     watching = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True)
+    assert watching.stdout
+    events = (line.split() for line in watching.stdout)
     try:
-        time.sleep(0.5)
+        # It has listed then, and watches from there on.
+        assert any(event[1] == there for event in events)
         cluster.apply(manifest(name, "fast:v1"))
         cluster.available(name)
-        cluster.run("delete", "sdep", name)
+        cluster.run("delete", "sdep", name, there)
         seen: list[str] = []
-        assert watching.stdout
-        for line in watching.stdout:
-            if name in line:
-                seen.append(line.split()[0] + ":" + line.split()[2])
+        for event in events:
+            if event[1] == name:
+                seen.append(f"{event[0]}:{event[2]}")
             if seen and seen[-1].startswith("DELETED"):
                 break
     finally:
