@@ -28,6 +28,7 @@ SECRETS = {
     "REGISTRY_USER": "user-canary",
     "REGISTRY_PASSWORD": "pull-canary",
     "PACHYDERM_ROBOT_TOKEN": "robot-canary",
+    "PACHYDERM_FEEDBACK_TOKEN": "feedback-canary",
 }
 PLAIN = {
     "S3_ENDPOINT": "https://storage.internal:9000",
