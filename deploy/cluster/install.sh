@@ -182,7 +182,10 @@ clients() {
     trials=$(value PACHYDERM_ROBOT_TOKEN)
     feedback=$(value PACHYDERM_FEEDBACK_TOKEN)
     client determined pachyderm-client "$trials"
-    # A release leaves it alone: its own would hold the token and the address of whoever releases.
+    # A release leaves it alone: its own would hold the token and the address of whoever releases.  One that an earlier
+    # release made gives way.
+    kubectl delete secret -n default -l app.kubernetes.io/managed-by=make-deploy \
+        --field-selector=metadata.name=fashion-classifier-pachyderm
     client default fashion-classifier-pachyderm "$feedback"
 }
 

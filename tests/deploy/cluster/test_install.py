@@ -85,6 +85,14 @@ def test_without_a_token_nobody_gets_a_secret(installation: Installation, token:
     assert installation.calls() == []
 
 
+def test_feedbacks_own_secret_takes_the_place_of_a_releases(installed: Installed) -> None:
+    """Server-side apply would refuse what another client made; by its label the next release would take it back."""
+    label = "=".join(*access.OWNER.items())
+    given_up = f"kubectl delete secret -n default -l {label} --field-selector=metadata.name={access.SECRET}"
+    made = next(call for call in installed.calls if f"create secret generic {access.SECRET}" in call)
+    assert installed.calls.index(given_up) < installed.calls.index(made)
+
+
 def test_secrets_are_read_from_variables_and_written_nowhere(installed: Installed) -> None:
     installation = installed.installation
     said = "\n".join([*installed.calls, installed.said])
