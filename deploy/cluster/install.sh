@@ -78,6 +78,9 @@ preflight() {
     check_charts
     kubectl kustomize "$here/ingress" | grep -q 'example\.com' &&
         fail "host and issuer of the tokens are still example.com's: set yours in $here/ingress/site.yaml"
+    production=$here/../overlays/production
+    kubectl kustomize "$production" | grep -q '192\.0\.2\.0/24' &&
+        fail "the control plane's addresses are still 192.0.2.0/24: set yours in $production/networkpolicy.yaml"
     minor=$(kubectl get --raw /version | sed -n 's/.*"minor": *"\([0-9]*\).*/\1/p')
     [ -n "$minor" ] || fail "the cluster in KUBECONFIG does not answer"
     [ "$minor" -ge 32 ] || fail "the cluster is Kubernetes 1.$minor; Istio 1.30 needs 1.32 or newer"
@@ -166,7 +169,7 @@ install() {
     kubectl apply -k "$here/ingress"
     kubectl apply -f "$here/deployer.yaml"
     # Both webhooks, Istio's and Seldon's, read what will be deployed.
-    kubectl apply --dry-run=server -k "$here/../overlays/production"
+    kubectl apply --dry-run=server -k "$production"
     say "The cluster is ready.  Next: install.sh clients, then make data (deploy/cluster/README.md)."
 }
 

@@ -163,6 +163,10 @@ def test_nothing_is_touched_before_everything_is_there(installation: Installatio
     site = installation.cluster / "ingress" / "site.yaml"
     site.write_text(site.read_text().replace("example.org", "example.com"))
     assert "still example.com's" in installation.run("install").stderr
+    site.write_text(site.read_text().replace("example.com", "example.org"))
+    policy = installation.cluster.parent / "overlays" / "production" / "networkpolicy.yaml"
+    policy.write_text(policy.read_text().replace("198.51.100.0/28", "192.0.2.0/24"))
+    assert "addresses are still 192.0.2.0/24" in installation.run("install").stderr
     assert not [call for call in installation.calls() if "apply" in call or call.startswith("helm upgrade")]
 
 
