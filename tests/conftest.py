@@ -19,8 +19,15 @@ hypothesis.settings.register_profile("same", deadline=None, derandomize=True)
 hypothesis.settings.register_profile("search", deadline=None, max_examples=500, print_blob=True)
 hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "same"))
 
-# A shell that knows a cluster, by `localcluster env` or as a pipeline's job, must not lend it to the tests.
-for variable in ("DET_MASTER", "DET_USER", "DET_PASS", "PACH_CONFIG", "KUBECONFIG", "IMAGE_LAYOUT"):
+# A shell that knows a cluster, by `localcluster env` or as a pipeline's job, must not lend it to the tests, nor what
+# docs/pipeline.md has a project set for its deployments: its token, for one, would go to the tests' own servers.
+LENT = (
+    *("DET_MASTER", "DET_USER", "DET_PASS", "PACH_CONFIG", "KUBECONFIG", "INGRESS_URL", "INGRESS_TOKEN"),
+    *("REGISTRY", "REGISTRY_AUTH_FILE", "IMAGE_LAYOUT", "BASE", "PIPELINES_IMAGE", "TRIAL_IMAGE", "OVERLAY"),
+    *("MODEL_NAME", "MODEL_VERSION", "VERSION", "TRAIN_DATA", "TEST_DATA", "CONFIG", "TRAIN_SET"),
+    *("ACCURACY_THRESHOLD", "CLASS_FLOOR", "PRODUCTION_MARGIN", "CANARY_STEPS", "SCAN_WITHOUT_DATABASE"),
+)
+for variable in LENT:
     os.environ.pop(variable, None)
 
 

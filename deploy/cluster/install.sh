@@ -3,7 +3,8 @@
 #
 # pull     brings the charts of charts.txt to build/charts (CHARTS=folder)
 # install  namespaces, secrets and every release of charts.txt (or those named), a check after each, then the gateway
-# clients  the trials' access to Pachyderm, once it runs and has given out a token
+#          and the account that deploys
+# clients  the trials' and the feedback's access to Pachyderm, once it runs and has given out their tokens
 #
 # A secret goes from its variable to kubectl or helm by standard input: it is in no file, argument or line of output.
 # Everything can be run again.  README.md lists the variables.
@@ -77,6 +78,9 @@ preflight() {
     check_charts
     kubectl kustomize "$here/ingress" | grep -q 'example\.com' &&
         fail "host and issuer of the tokens are still example.com's: set yours in $here/ingress/site.yaml"
+    production=$here/../overlays/production
+    kubectl kustomize "$production" | grep -q '192\.0\.2\.0/24' &&
+        fail "the control plane's addresses are still 192.0.2.0/24: set yours in $production/networkpolicy.yaml"
     minor=$(kubectl get --raw /version | sed -n 's/.*"minor": *"\([0-9]*\).*/\1/p')
     [ -n "$minor" ] || fail "the cluster in KUBECONFIG does not answer"
     [ "$minor" -ge 32 ] || fail "the cluster is Kubernetes 1.$minor; Istio 1.30 needs 1.32 or newer"
@@ -163,17 +167,29 @@ install() {
     done
     say "== gateway"
     kubectl apply -k "$here/ingress"
+    kubectl apply -f "$here/deployer.yaml"
     # Both webhooks, Istio's and Seldon's, read what will be deployed.
-    kubectl apply --dry-run=server -k "$here/../overlays/production"
+    kubectl apply --dry-run=server -k "$production"
     say "The cluster is ready.  Next: install.sh clients, then make data (deploy/cluster/README.md)."
 }
 
-clients() {
-    # In the arguments of printf a failure would pass unnoticed, and a Secret without a token replace a good one.
-    token=$(value PACHYDERM_ROBOT_TOKEN)
+# client NAMESPACE NAME TOKEN: a client's configuration of Pachyderm as a Secret, as pods of the cluster reach it.
+client() {
     printf '{"v2":{"active_context":"cluster","contexts":{"cluster":{"pachd_address":"%s","session_token":"%s"}}}}' \
-        grpc://pachd.pachyderm:30650 "$token" |
-        secret determined pachyderm-client Opaque --from-file=config.json
+        grpc://pachd.pachyderm:30650 "$3" |
+        secret "$1" "$2" Opaque --from-file=config.json
+}
+
+clients() {
+    # In the arguments of a command a failure would pass unnoticed, and a Secret without a token replace a good one.
+    trials=$(value PACHYDERM_ROBOT_TOKEN)
+    feedback=$(value PACHYDERM_FEEDBACK_TOKEN)
+    client determined pachyderm-client "$trials"
+    # A release leaves it alone: its own would hold the token and the address of whoever releases.  One that an earlier
+    # release made gives way.
+    kubectl delete secret -n default -l app.kubernetes.io/managed-by=make-deploy \
+        --field-selector=metadata.name=fashion-classifier-pachyderm
+    client default fashion-classifier-pachyderm "$feedback"
 }
 
 case ${1:-} in

@@ -7,14 +7,15 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from pathlib import Path
 from typing import Any
 
 from deploy.release import programs
 from deploy.release.errors import BuildError
 
-_ABSENT = ("manifest unknown", "name unknown", "repository name not known")
-"""How registries say that there is no such image (OCI distribution specification, error codes)."""
+_ABSENT = re.compile(r"manifest unknown|name unknown|repository name not known|unknown: .*not found", re.IGNORECASE)
+"""How registries say that there is no such image: OCI's error codes, and Harbor's `unknown: artifact … not found`."""
 
 
 def manifest(reference: str) -> bytes | None:
@@ -23,7 +24,7 @@ def manifest(reference: str) -> bytes | None:
     done = programs.attempt(*command)
     if done.returncode == 0:
         return done.stdout
-    if any(words in done.stderr.decode().lower() for words in _ABSENT):
+    if _ABSENT.search(done.stderr.decode(errors="replace")):
         return None
     raise programs.failure(command, done)
 

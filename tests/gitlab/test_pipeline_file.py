@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import os
 import re
 import subprocess
 from pathlib import Path
@@ -11,12 +12,15 @@ from typing import Any
 import pytest
 import yaml
 
+from tests.conftest import LENT
+
 REPOSITORY = Path(__file__).resolve().parents[2]
 MAIN = REPOSITORY / ".gitlab-ci.yml"
 FILES = [MAIN, *sorted((REPOSITORY / "pipelines" / "gitlab").glob("*.yml"))]
 DOCUMENT = (REPOSITORY / "docs" / "pipeline.md").read_text()
 GLOBAL = {"include", "stages", "workflow", "variables", "default"}
 PHASES = ["staging", "comparison", "canary", "promote"]
+_TIMED = ("SCRIPT", "AFTER_SCRIPT")
 
 
 def documents() -> dict[str, Any]:
@@ -99,6 +103,29 @@ def test_a_phase_needs_the_one_before_and_takes_back_what_it_leaves() -> None:
         assert {"accuracy", "build-image"} <= set(needed(jobs()[name])), "the version and the image come from there"
 
 
+def test_a_phase_that_runs_out_of_time_is_taken_back_within_the_jobs_own() -> None:
+    """GitLab runs no after_script once the job's time is over ("Set script and after_script timeouts")."""
+    assert documents()["default"]["timeout"] == "1 hour"
+    for name in PHASES:
+        variables = jobs()[name]["variables"]
+        script, after = (int(variables[f"RUNNER_{part}_TIMEOUT"].removesuffix("m")) for part in _TIMED)
+        assert "timeout" not in jobs()[name]
+        assert script + after < 60
+
+
+def test_what_was_gated_goes_on_whatever_the_projects_variables_say(tmp_path: Path) -> None:
+    """GitLab's order: a project's variable, then a dotenv report's ("Pass dotenv variables to specific jobs")."""
+    (tmp_path / "build" / "report").mkdir(parents=True)
+    odd = "a b; touch spoilt $(touch spoilt)"
+    (tmp_path / "build" / "report" / "model.env").write_text(f"MODEL_NAME={odd}\nMODEL_VERSION=3\n")
+    settings = {"PATH": "/usr/bin:/bin", "MODEL_VERSION": "newest", "MODEL_NAME": "other"}
+    for name in ("build-image", *PHASES):
+        script = "\n".join(["set -eu; REGISTRY=", *jobs()[name]["before_script"], "env"])
+        done = subprocess.run(["/bin/sh"], input=script, cwd=tmp_path, env=settings, text=True, capture_output=True)
+        assert {"MODEL_VERSION=3", f"MODEL_NAME={odd}"} <= set(done.stdout.splitlines()), name
+    assert not (tmp_path / "spoilt").exists()
+
+
 def test_every_need_is_of_an_earlier_stage() -> None:
     stages: list[str] = documents()["stages"]
     for name, job in jobs().items():
@@ -112,11 +139,23 @@ def test_environments_that_are_started_can_be_stopped() -> None:
     assert stop["rules"][-1]["when"] == "manual"
 
 
-def test_every_variable_is_documented() -> None:
+def variables_of_the_document() -> set[str]:
     rows = [
         line.split("|")[1] for line in DOCUMENT.split("## Variables")[1].split("\n## ")[0].splitlines() if "|" in line
     ]
-    documented = set(re.findall(r"`([A-Z_]+)`", "".join(rows)))
+    return set(re.findall(r"`([A-Z_]+)`", "".join(rows)))
+
+
+def test_the_tests_see_nothing_of_what_a_project_sets_for_its_deployments() -> None:
+    """GitLab gives a project's variables to every job, so to `test`, too."""
+    own = {"PYTEST_ARGS", "TEST_SUITE", "UV_CACHE_DIR", "PIP_CONFIG_FILE", "PIP_CERT"}
+    runners = {"RUNNER_SCRIPT_TIMEOUT", "RUNNER_AFTER_SCRIPT_TIMEOUT"}
+    assert variables_of_the_document() - own - runners <= set(LENT)
+    assert set(LENT) & os.environ.keys() == set()
+
+
+def test_every_variable_is_documented() -> None:
+    documented = variables_of_the_document()
     used = {
         name
         for path in FILES

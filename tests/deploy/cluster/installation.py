@@ -28,6 +28,7 @@ SECRETS = {
     "REGISTRY_USER": "user-canary",
     "REGISTRY_PASSWORD": "pull-canary",
     "PACHYDERM_ROBOT_TOKEN": "robot-canary",
+    "PACHYDERM_FEEDBACK_TOKEN": "feedback-canary",
 }
 PLAIN = {
     "S3_ENDPOINT": "https://storage.internal:9000",
@@ -53,7 +54,7 @@ esac
 
 
 class Installation:
-    """One copy of deploy/, with `site.yaml` filled in and charts that have the right versions and nothing else."""
+    """One copy of deploy/, with what is a site's own filled in, and charts of the right versions with nothing else."""
 
     def __init__(self, directory: Path, kubectl: Path) -> None:
         self.record = directory / "record"
@@ -71,6 +72,8 @@ class Installation:
         shutil.copytree(CLUSTER.parent, self.cluster.parent, ignore=shutil.ignore_patterns("__pycache__", "*.py"))
         site = self.cluster / "ingress" / "site.yaml"
         site.write_text(site.read_text().replace("example.com", "example.org"))
+        policy = self.cluster.parent / "overlays" / "production" / "networkpolicy.yaml"
+        policy.write_text(policy.read_text().replace("192.0.2.0/24", "198.51.100.0/28"))
         for release in releases():
             chart = directory / "charts" / release["chart"]
             chart.mkdir(parents=True)

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from deploy.release import access
 from tests.deploy.cluster.installation import PLAIN, SECRETS, Installation, releases
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("install")]
@@ -50,6 +51,7 @@ def test_each_release_is_installed_in_order_and_checked_before_the_next(installe
         places = [next(i for i, call in enumerate(calls) if call.startswith(each)) for each in (before, check, after)]
         assert places == sorted(places)
     assert any(call.startswith("kubectl apply --dry-run=server -k") for call in calls)
+    assert f"kubectl apply -f {installation.cluster / 'deployer.yaml'}" in calls
 
 
 def test_nothing_follows_a_release_that_does_not_work(installation: Installation) -> None:
@@ -75,11 +77,20 @@ def test_a_release_that_there_is_not_is_refused(installation: Installation) -> N
     assert installation.calls() == []
 
 
-def test_without_a_token_the_trials_get_no_secret(installation: Installation) -> None:
-    done = installation.run("clients", PACHYDERM_ROBOT_TOKEN="")
+@pytest.mark.parametrize("token", ["PACHYDERM_ROBOT_TOKEN", "PACHYDERM_FEEDBACK_TOKEN"])
+def test_without_a_token_nobody_gets_a_secret(installation: Installation, token: str) -> None:
+    done = installation.run("clients", **{token: ""})
     assert done.returncode == 1
-    assert "PACHYDERM_ROBOT_TOKEN is not set" in done.stderr
+    assert f"{token} is not set" in done.stderr
     assert installation.calls() == []
+
+
+def test_feedbacks_own_secret_takes_the_place_of_a_releases(installed: Installed) -> None:
+    """Server-side apply would refuse what another client made; by its label the next release would take it back."""
+    label = "=".join(*access.OWNER.items())
+    given_up = f"kubectl delete secret -n default -l {label} --field-selector=metadata.name={access.SECRET}"
+    made = next(call for call in installed.calls if f"create secret generic {access.SECRET}" in call)
+    assert installed.calls.index(given_up) < installed.calls.index(made)
 
 
 def test_secrets_are_read_from_variables_and_written_nowhere(installed: Installed) -> None:
@@ -107,11 +118,17 @@ def test_secrets_are_read_from_variables_and_written_nowhere(installed: Installe
         assert pull["type"] == "kubernetes.io/dockerconfigjson"
         login = json.loads(base64.b64decode(pull["data"][".dockerconfigjson"]))["auths"]["registry.internal"]["auth"]
         assert base64.b64decode(login).decode() == f"{SECRETS['REGISTRY_USER']}:{SECRETS['REGISTRY_PASSWORD']}"
-    client = json.loads(base64.b64decode(objects["determined", "pachyderm-client"]["data"]["config.json"]))
-    assert client["v2"]["contexts"][client["v2"]["active_context"]] == {
-        "pachd_address": "grpc://pachd.pachyderm:30650",
-        "session_token": SECRETS["PACHYDERM_ROBOT_TOKEN"],
-    }
+    for namespace, name, token in (
+        ("determined", "pachyderm-client", "PACHYDERM_ROBOT_TOKEN"),
+        ("default", access.SECRET, "PACHYDERM_FEEDBACK_TOKEN"),
+    ):
+        made = objects[namespace, name]
+        client = json.loads(base64.b64decode(made["data"]["config.json"]))
+        assert client["v2"]["contexts"][client["v2"]["active_context"]] == {
+            "pachd_address": "grpc://pachd.pachyderm:30650",
+            "session_token": SECRETS[token],
+        }
+        assert not access.OWNER.items() <= (made["metadata"].get("labels") or {}).items(), "a release would replace it"
 
 
 def test_helm_gets_what_is_yours_by_standard_input(installed: Installed) -> None:
@@ -146,6 +163,10 @@ def test_nothing_is_touched_before_everything_is_there(installation: Installatio
     site = installation.cluster / "ingress" / "site.yaml"
     site.write_text(site.read_text().replace("example.org", "example.com"))
     assert "still example.com's" in installation.run("install").stderr
+    site.write_text(site.read_text().replace("example.com", "example.org"))
+    policy = installation.cluster.parent / "overlays" / "production" / "networkpolicy.yaml"
+    policy.write_text(policy.read_text().replace("198.51.100.0/28", "192.0.2.0/24"))
+    assert "addresses are still 192.0.2.0/24" in installation.run("install").stderr
     assert not [call for call in installation.calls() if "apply" in call or call.startswith("helm upgrade")]
 
 

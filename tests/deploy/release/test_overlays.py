@@ -160,7 +160,10 @@ def test_production_spreads_the_replicas_and_guards_their_pods(kubectl: Path) ->
     assert kinds == {"SeldonDeployment", "NetworkPolicy", "PersistentVolumeClaim", *ISTIO}
     seldon = copy.deepcopy(objects["SeldonDeployment", "fashion-classifier"])
     (part,) = seldon["spec"]["predictors"][0]["componentSpecs"]
-    assert len(part["spec"]["topologySpreadConstraints"]) == 2
+    spread = part["spec"]["topologySpreadConstraints"]
+    assert {each["topologyKey"] for each in spread} == {"kubernetes.io/hostname", "topology.kubernetes.io/zone"}
+    # Tainted nodes count as empty domains (nodeTaintsPolicy: Ignore): a demand leaves a candidate without a place.
+    assert {each["whenUnsatisfiable"] for each in spread} == {"ScheduleAnyway"}
     seldon["metadata"]["uid"] = "u"
     (deployment,) = derive(seldon).deployments
     labels = deployment["spec"]["template"]["metadata"]["labels"]
