@@ -122,7 +122,7 @@ test-fast: env ## an answer in two minutes
 test-long: env ## chaos, soak, full data, and other examples of every property
 	@HYPOTHESIS_PROFILE=search $(PYTEST) -m "long or hypothesis"
 
-bench: env ## measure again, on a quiet machine (BENCH=serving takes 30 min; determined, pachyderm, training)
+bench: env ## measure again, on a quiet machine (BENCH="serving load …": the folders of benchmarks/; serving takes 30 min)
 	@$(CLIENTS) && for name in $(BENCH); do $(PYTHON) -m "benchmarks.$$name.measure" || exit 1; done
 
 check: env ## format, lint, types, import rules
