@@ -43,6 +43,7 @@ validated: env ## are the splits that training and gate would read now validated
 	@$(CLIENTS) && $(PYTHON) -m data.heads
 
 train: env ## the const experiment on Determined (CONFIG=file, TRAIN=reuse, TRAIN_SET="hyperparameters.epochs=2 …")
+	$(if $(filter-out new reuse,$(TRAIN)),$(error TRAIN=$(TRAIN) is neither new nor reuse))
 	@$(CLIENTS) && $(PYTHON) -m fmnist.model.submit --config "$(CONFIG)" \
 		$(if $(filter reuse,$(TRAIN)),--reuse) $(FIRST_SET) $(foreach value,$(TRAIN_SET),--set "$(value)")
 
@@ -54,7 +55,7 @@ register: env ## the trained checkpoint as a version of fashion-classifier
 	@$(CLIENTS) && $(PYTHON) -m fmnist.model.register
 
 gate: env ## the accuracy test against the registered version, with its report
-	@$(CLIENTS) && REPORT_DIR=$(REPORT) $(PYTEST) fmnist/test/test_model_accuracy.py --junitxml=$(REPORT)/junit.xml
+	@$(CLIENTS) && REPORT_DIR="$(REPORT)" $(PYTEST) fmnist/test/test_model_accuracy.py --junitxml="$(REPORT)/junit.xml"
 
 image: env ## the registered version as an OCI image (REGISTRY=host/path: over its base, pushed, for a cluster)
 	@$(CLIENTS) && $(PYTHON) -m deploy.release.image
@@ -121,7 +122,7 @@ test-fast: env ## an answer in two minutes
 test-long: env ## chaos, soak, full data, and other examples of every property
 	@HYPOTHESIS_PROFILE=search $(PYTEST) -m "long or hypothesis"
 
-bench: env ## measure again, on a quiet machine (BENCH=serving takes 30 min; determined, pachyderm, training)
+bench: env ## measure again, on a quiet machine (BENCH="serving load …": the folders of benchmarks/; serving takes 30 min)
 	@$(CLIENTS) && for name in $(BENCH); do $(PYTHON) -m "benchmarks.$$name.measure" || exit 1; done
 
 check: env ## format, lint, types, import rules

@@ -31,7 +31,7 @@ def session() -> authentication.api.Session:
     try:
         return authentication.login_with_cache(address, cert=certs.default_load(address))
     except (requests.RequestException, api_errors.BadRequestException) as error:
-        raise PlatformUnreachable(f"Determined at {address}: {error}; is it up (make status)?") from error
+        raise _unreachable(address, error) from error
 
 
 def connect() -> Determined:
@@ -43,7 +43,7 @@ def connect() -> Determined:
     try:
         return Determined()
     except (requests.RequestException, api_errors.BadRequestException) as error:
-        raise PlatformUnreachable(f"Determined at {address}: {error}; is it up (make status)?") from error
+        raise _unreachable(address, error) from error
 
 
 def find_model(client: Determined, name: str) -> Model | None:
@@ -112,6 +112,15 @@ def merge_metadata(version: ModelVersion, additions: Mapping[str, Any]) -> None:
         modelName=version.model_name,
         modelVersionNum=version.model_version,
     )
+
+
+def _unreachable(address: str, error: Exception) -> PlatformUnreachable:
+    if isinstance(error, api_errors.UnauthenticatedException | api_errors.ForbiddenException):
+        return PlatformUnreachable(
+            f"Determined at {address} refuses the login; set DET_USER and DET_PASS, locally, also after make reset, "
+            'by: eval "$(python -m localcluster env)"'
+        )
+    return PlatformUnreachable(f"Determined at {address}: {error}; is it up (make status)?")
 
 
 def _master() -> str:

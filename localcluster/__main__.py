@@ -63,12 +63,21 @@ def _run(arguments: argparse.Namespace, settings: Settings, console: Console) ->
         case "logs":
             return _print_logs(arguments, settings, console)
         case "reset":
-            if not arguments.yes and input(f"Delete all state in {settings.home}? [y/N] ").lower() not in ("y", "yes"):
-                return 1
+            if not arguments.yes and not _agreed(f"Delete all state in {settings.home}? [y/N] "):
+                raise LocalClusterError("nothing was deleted; `python -m localcluster reset --yes` does not ask")
             commands.reset(settings, console.print)
         case "supervise":
             return supervise(settings)
     return 0
+
+
+def _agreed(question: str) -> bool:
+    """Whether a person says yes; nobody does where there is no terminal."""
+    try:
+        return input(question).strip().lower() in ("y", "yes")
+    except EOFError:
+        print()
+        return False
 
 
 def _print_status(statuses: list[commands.ServiceStatus], console: Console) -> int:

@@ -66,8 +66,17 @@ if command -v flock >/dev/null; then flock 9; fi
 # A moved environment is a broken one: its scripts name their interpreter by its full path.
 location=$(cd -P "$environment" && pwd)
 wanted=$(fingerprint)
+checkout=$(pwd -P)
+owner=$(cat "$environment/.checkout" 2>/dev/null || true)
+# What was installed editable is gone with the checkout that it was installed from.
 if [ "$(cat "$environment/.fingerprint" 2>/dev/null || true)" = "$wanted" ]; then
-    exit 0
+    if [ -z "$project" ] || [ -d "$owner" ]; then exit 0; fi
+fi
+before=$(cat "$environment/.location" 2>/dev/null || true)
+# A linked environment may be another checkout's: its pipelines would become those of this one.
+if [ "$before" = "$location" ] && [ "$owner" != "$checkout" ] && [ -d "$owner" ]; then
+    say "environment $environment is that of $owner, which has other locks: run make there, or remove the link"
+    exit 1
 fi
 check_platform
 started=$(date +%s)
@@ -76,8 +85,9 @@ say "environment $environment: installing from $here/$lock ..."
 if [ -n "${PIP_INDEX_URL:-}" ]; then export UV_DEFAULT_INDEX="${UV_DEFAULT_INDEX:-$PIP_INDEX_URL}"; fi
 if [ -n "${PIP_CERT:-}" ]; then export SSL_CERT_FILE="${SSL_CERT_FILE:-$PIP_CERT}"; fi
 export UV_LINK_MODE="${UV_LINK_MODE:-copy}"
+rm -f "$environment/.fingerprint"  # Interrupted from here on, it is neither what it was nor what it shall be.
 bootstrap_uv
-if [ "$(cat "$environment/.location" 2>/dev/null || true)" != "$location" ]; then
+if [ "$before" != "$location" ]; then
     "$uv" venv -q --clear --python build/uv/bin/python "$environment"
     printf '%s\n' "$location" >"$environment/.location"
 fi
@@ -88,5 +98,6 @@ fi
 if [ -n "$project" ]; then
     "$uv" pip install -q --python "$environment/bin/python" --offline --no-deps --no-build-isolation --editable "$project"
 fi
+printf '%s\n' "$checkout" >"$environment/.checkout"
 printf '%s\n' "$wanted" >"$environment/.fingerprint"
 say "environment $environment: ready after $(($(date +%s) - started)) s"

@@ -29,9 +29,9 @@ def test_every_make_target_that_a_document_names_exists() -> None:
 @pytest.mark.parametrize(
     ("target", "variable", "words"),
     [
-        ("gate", "REPORT_DIR=/elsewhere", "--junitxml=/elsewhere/junit.xml"),
-        ("gate", "REPORT_DIR=/elsewhere", "REPORT_DIR=/elsewhere "),
-        ("gate", "REPORT_DIR=", "REPORT_DIR=build/report "),
+        ("gate", "REPORT_DIR=/some where", '--junitxml="/some where/junit.xml"'),
+        ("gate", "REPORT_DIR=/some where", 'REPORT_DIR="/some where" '),
+        ("gate", "REPORT_DIR=", 'REPORT_DIR="build/report" '),
         ("train", "TRAIN_DATA=mnist-train@master", '--set "data.train=mnist-train@master"'),
         ("search", "TRAIN_DATA=mnist-train@master", '--set "data.train=mnist-train@master"'),
     ],
@@ -42,6 +42,13 @@ def test_a_variable_that_a_document_names_reaches_its_stage(target: str, variabl
         ["make", "--dry-run", target], cwd=REPOSITORY, env={**os.environ, name: value}, capture_output=True, text=True
     )
     assert words in done.stdout, done.stderr
+
+
+def test_a_misspelt_wish_for_no_training_does_not_train() -> None:
+    done = subprocess.run(["make", "--dry-run", "train", "TRAIN=resue"], cwd=REPOSITORY, capture_output=True, text=True)
+    assert done.returncode == 2
+    assert "TRAIN=resue is neither new nor reuse" in done.stderr
+    assert "submit" not in done.stdout
 
 
 def test_every_stage_is_explained_in_the_readme() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -11,6 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from deploy.release.errors import DeployError
+
+_LOGGED = re.compile(r"[EWI]\d{4} ")
+"""How a line of kubectl's log begins: there is one for each attempt, and the line behind them says the same."""
 
 
 def find() -> str:
@@ -34,7 +38,7 @@ def run(*arguments: str, stdin: str = "", timeout: float = 60) -> str:
     except OSError as error:
         raise DeployError(f"{command} cannot be run: {error}; set KUBECTL to a working one") from error
     if done.returncode != 0:
-        raise DeployError(f"{command}: {done.stderr.strip() or done.stdout.strip()}")
+        raise DeployError(f"{command}: {_words(done.stderr.strip() or done.stdout.strip())}")
     return done.stdout
 
 
@@ -47,3 +51,9 @@ def find_object(*arguments: str) -> Any | None:
     """The one object that `kubectl get ARGUMENTS` names; None where there is none.  Raises DeployError."""
     text = run("get", *arguments, "-o", "json", "--ignore-not-found")
     return json.loads(text) if text.strip() else None
+
+
+def _words(printed: str) -> str:
+    """What kubectl said, without its log unless there is nothing else, and what to do where no server answered."""
+    said = "\n".join(line for line in printed.splitlines() if not _LOGGED.match(line)) or printed
+    return f"{said} The local cluster is started by make up" if said.endswith("right host or port?") else said

@@ -41,7 +41,7 @@ def _roll_back(version: str | None, seconds: float) -> str:
     entries = history.read(namespace)
     entry = history.previous(entries, phases.image_of(live)["reference"] if live else None, version)
     if entry is None:
-        wanted = f"version {version}" if version else "another version that was live"
+        wanted = f"version {version}" if version else "other version that was live"
         raise DeployError(
             f"ConfigMap {history.NAME} in namespace {namespace} knows no {wanted}; "
             "MODEL_VERSION=n make image deploy puts any registered version there"

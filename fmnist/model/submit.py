@@ -60,6 +60,9 @@ def reuse() -> dict[str, Any]:
 
 def train(config: str, overrides: list[str]) -> dict[str, Any]:
     """Create the experiment, follow it to its end, and return what build/train.json holds."""
+    if not (SOURCE / config).is_file():
+        known = ", ".join(sorted(path.name for path in SOURCE.glob("*.yaml")))
+        raise TrainingFailed(f"there is no configuration {config} in {SOURCE}; there are {known}")
     client = registry.connect()
     started = time.monotonic()
     options = [argument for override in (_provenance(), *overrides) for argument in ("--config", override)]

@@ -27,7 +27,7 @@ def run(record_testsuite_property: Callable[[str, object], None], request: pytes
         with capture.global_and_fixture_disabled() if capture else nullcontext(), bars() as progress:
             run = run_gate(settings, progress)
     except (FmnistError, DataError) as error:
-        pytest.fail(f"{type(error).__name__}: {error}", pytrace=False)
+        raise pytest.fail.Exception(f"{type(error).__name__}: {error}", pytrace=False) from None
     for name, value in run.properties().items():
         record_testsuite_property(name, value)
     request.config.stash[Run.KEY] = run

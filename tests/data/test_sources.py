@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from data import sources
+from data.__main__ import main
 from data.catalog import FILES
 from data.errors import ChecksumMismatch, NoSource, SourceUnavailable
 
@@ -101,3 +102,10 @@ def test_apt_get_that_fails_is_quoted(tmp_path: Path, monkeypatch: pytest.Monkey
     monkeypatch.setattr(sources, "DEBIAN_FOLDER", Path("nowhere"))
     with pytest.raises(SourceUnavailable, match="apt-get failed: E: no route to the archive"):
         sources.from_debian(print)
+
+
+@pytest.mark.parametrize("number", ["0", "-3", "1.5", "abc", "²"])
+def test_what_is_no_number_of_images_is_said(number: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        main([f"--first={number}"])
+    assert f"{number!r} is not a number from 1 on" in capsys.readouterr().err

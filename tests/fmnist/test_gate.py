@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -63,3 +66,21 @@ def test_a_gate_that_breaks_down_leaves_no_report_of_an_earlier_one(
     with pytest.raises(PlatformUnreachable):
         gate.run_gate(Settings(report_folder=tmp_path))
     assert [path.name for path in tmp_path.iterdir()] == ["notes.txt"]
+
+
+def test_a_gate_that_cannot_run_says_why_and_no_more() -> None:
+    """The errors behind that one are the clients', and a screen long."""
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "fmnist/test/test_model_accuracy.py"]
+    done = subprocess.run(
+        command,
+        cwd=Path(__file__).resolve().parents[2],
+        env={**os.environ, "DET_MASTER": "http://127.0.0.1:9", "NO_PROXY": "127.0.0.1"},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert "PlatformUnreachable: Determined at http://127.0.0.1:9" in done.stdout
+    assert "another exception" not in done.stdout
+    assert "following exception" not in done.stdout

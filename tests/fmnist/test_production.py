@@ -84,7 +84,8 @@ def test_a_cluster_that_cannot_be_asked_is_said_in_kubectls_last_words(kubectl: 
     kubectl.fails("E1121 memcache.go: once more\nThe connection to the server 127.0.0.1:9 was refused")
     found = production.find()
     assert (found.named, found.readable) == (None, False)
-    assert found.reason == "The connection to the server 127.0.0.1:9 was refused"
+    assert found.reason.startswith("kubectl get seldondeployments")
+    assert found.reason.endswith(": The connection to the server 127.0.0.1:9 was refused")
 
 
 def test_without_kubectl_that_is_said(monkeypatch: pytest.MonkeyPatch) -> None:

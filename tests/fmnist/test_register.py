@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from determined.common.api import bindings
+from determined.common.api import authentication, bindings
+from determined.common.api import errors as api_errors
 
 from fmnist import artifacts, registry
-from fmnist.errors import RegistryError
+from fmnist.errors import PlatformUnreachable, RegistryError
 from fmnist.model import register, submit
 
 
@@ -50,3 +52,27 @@ def test_what_others_wrote_into_a_version_meanwhile_stays(monkeypatch: pytest.Mo
     version: Any = Version(model_name="fashion-classifier", model_version=1, metadata={"owner": "somebody"})
     registry.merge_metadata(version, {"gate": {"passed": True}})
     assert sent == [{"owner": "me", "note": "written while the gate ran", "gate": {"passed": True}}]
+
+
+@pytest.mark.parametrize("connect", [registry.connect, registry.session])
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (api_errors.UnauthenticatedException(), "refuses the login; set DET_USER and DET_PASS, .* after make reset"),
+        (api_errors.InvalidCredentialsException(), "refuses the login"),
+        (api_errors.MasterNotFoundException("no answer"), "no answer; is it up"),
+    ],
+)
+def test_a_refused_login_is_not_taken_for_a_master_that_is_down(
+    connect: Callable[[], object], error: Exception, words: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As with a password from before `make reset`, which a shell still has."""
+
+    def refuse(*_: object, **__: object) -> None:
+        raise error
+
+    monkeypatch.setenv("DET_MASTER", "http://127.0.0.1:9")
+    monkeypatch.setattr(registry, "Determined", refuse)
+    monkeypatch.setattr(authentication, "login_with_cache", refuse)
+    with pytest.raises(PlatformUnreachable, match=words):
+        connect()

@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 import tempfile
+import threading
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,8 @@ from localcluster.kubernetes.errors import ImageError
 REFERENCE = "org.opencontainers.image.ref.name"
 _PREFIXES = ("localhost/", "docker.io/library/", "docker.io/")
 _CONFIG_COPY = ".image-config.json"
+_UNPACKING = threading.Lock()
+"""Containers of one Pod often share an image: who comes second must not replace what the first has begun to run in."""
 
 
 @dataclass(frozen=True)
@@ -38,8 +41,9 @@ def pull(layout: Path, rootfs: Path, reference: str) -> Image:
     if not digest or not (root.is_dir() and copy.exists()):
         digest = resolve(layout, reference)
         root, copy = _places(rootfs, digest)
-    if not (root.is_dir() and copy.exists()):
-        _unpack(layout, digest, root, copy)
+    with _UNPACKING:
+        if not (root.is_dir() and copy.exists()):
+            _unpack(layout, digest, root, copy)
     return Image(root, digest, json.loads(copy.read_text()).get("config") or {})
 
 

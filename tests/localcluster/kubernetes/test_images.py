@@ -5,6 +5,9 @@ from __future__ import annotations
 import io
 import json
 import tarfile
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -79,6 +82,26 @@ def test_an_unpacked_digest_needs_no_layout(layout: Path, tmp_path: Path) -> Non
     first = images.pull(layout, tmp_path / "rootfs", "clf:v3")
     (layout / "index.json").unlink()
     assert images.pull(layout, tmp_path / "rootfs", f"clf@{digest}") == first
+
+
+def test_two_containers_of_one_image_get_the_same_directory(
+    layout: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Unpacked a second time, it would be taken away from the container that has begun in it."""
+    write_image(layout, "clf:v3", {"app/a": "1"}, ["run"])
+    both, unpacked, extract = threading.Barrier(2), [], images._extract
+
+    def together(layer: Path, root: Path) -> None:
+        unpacked.append(root)
+        with suppress(threading.BrokenBarrierError):
+            both.wait(0.5)
+        extract(layer, root)
+
+    monkeypatch.setattr(images, "_extract", together)
+    with ThreadPoolExecutor(2) as pool:
+        found = set(pool.map(lambda _: images.pull(layout, tmp_path / "rootfs", "clf:v3").root, range(2)))
+    assert len(found) == 1
+    assert len(unpacked) == 1
 
 
 @pytest.mark.parametrize("part", ["manifest", "config", "layer"])
