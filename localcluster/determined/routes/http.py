@@ -77,15 +77,19 @@ class Call:
         """What `orderBy` says, None where it says nothing."""
         return _ORDERS.get(self.query.get("orderBy", ""))
 
-    def page(self, name: str, items: Sequence[Any], shape: Callable[[Any], Any]) -> dict[str, Any]:
+    def page(
+        self, name: str, items: Sequence[Any], shape: Callable[[Any], Any], *, beyond: bool = False
+    ) -> dict[str, Any]:
         """Return the page of `items` that the query asks for, shaped, and where it lies.
 
-        A limit of 0 is everything; a negative offset counts from the end, as upstream.
+        A limit of 0 is everything; a negative offset counts from the end, as upstream.  There, too, some lists are
+        empty `beyond` their end, and the others refuse such an offset.
         """
         offset, limit, total = self.integer("offset"), self.integer("limit"), len(items)
-        if not -total <= offset <= total:
+        inside = -total <= offset <= total
+        if not inside and not beyond:
             raise InvalidArgument(f"offset: {offset} is out of bounds, there are {total}")
-        start = offset if offset >= 0 else total + offset
+        start = offset % total if inside and offset < 0 else offset if inside else total
         end = min(start + limit, total) if limit > 0 else total
         pagination = {"offset": offset, "limit": limit, "startIndex": start, "endIndex": end, "total": total}
         return {name: [shape(item) for item in items[start:end]], "pagination": pagination}

@@ -19,7 +19,8 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from localcluster.determined.errors import FailedPrecondition, InvalidArgument
-from localcluster.determined.state.database import Database, Row, dump, now
+from localcluster.determined.state import overview
+from localcluster.determined.state.database import Database, Row, dump, now, order_by
 
 TERMINAL = ("COMPLETED", "CANCELED", "ERROR", "DELETE_FAILED")
 DELETING = "DELETING"
@@ -31,8 +32,22 @@ STOPPING = {
 }
 """Where each stopping state ends, in the order in which one may follow the other."""
 
-_SORTS = {f"SORT_BY_{name.upper()}": name for name in ("start_time", "end_time", "state", "name", "progress")}
-_SORTS["SORT_BY_USER"] = "username"
+_COLUMNS = ("description", "name", "start_time", "end_time", "state", "progress")
+_SORTS = {f"SORT_BY_{name.upper()}": f"experiments.{name}" for name in _COLUMNS} | {
+    "": "experiments.id",
+    "SORT_BY_UNSPECIFIED": "experiments.id",
+    "SORT_BY_ID": "experiments.id",
+    "SORT_BY_USER": "username",
+    "SORT_BY_NUM_TRIALS": "trials",
+    "SORT_BY_CHECKPOINT_COUNT": "checkpoints",
+    "SORT_BY_CHECKPOINT_SIZE": "(SELECT COALESCE(sum(size.value), 0) FROM trials"
+    " JOIN checkpoints ON trial_id = trials.id, json_each(resources) AS size"
+    " WHERE experiment_id = experiments.id AND checkpoints.state != 'DELETED')",
+    "SORT_BY_FORKED_FROM": "parent_id",
+    "SORT_BY_RESOURCE_POOL": "json_extract(config, '$.resources.resource_pool')",
+    "SORT_BY_PROJECT_ID": "NULL",  # there is one project
+    "SORT_BY_SEARCHER_METRIC_VAL": "NULL",  # see find
+}
 _DIRECTORY, _FILE = ord("5"), ord("0")
 _SELECT = """SELECT experiments.*, users.username, users.display_name,
   (SELECT count(*) FROM trials WHERE experiment_id = experiments.id) AS trials,
@@ -86,19 +101,30 @@ def find(
     users: Sequence[str] = (),
     labels: Sequence[str] = (),
     name: str = "",
+    description: str = "",
     sort: str = "",
     descending: bool = False,
 ) -> list[Row]:
-    """Return the experiments that match, by id unless `sort` (`SORT_BY_…`) says otherwise."""
+    """Return the experiments that match, by id unless `sort` (`SORT_BY_…`) says otherwise; what lacks it comes last.
+
+    Raises InvalidArgument for another `sort`.
+    """
     direction = "DESC" if descending else "ASC"
-    return [
+    column = order_by(_SORTS, sort)
+    rows = [
         row
-        for row in db.rows(f"{_SELECT} ORDER BY {_SORTS.get(sort, 'experiments.id')} {direction}, experiments.id")
+        for row in db.rows(f"{_SELECT} ORDER BY {column} {direction} NULLS LAST, experiments.id {direction}")
         if (archived is None or bool(row["archived"]) == archived)
         and (not users or row["username"].lower() in map(str.lower, users))
         and (not labels or set(labels) <= set(json.loads(row["labels"])))
         and name.lower() in row["name"].lower()
+        and description.lower() in (row["description"] or "").lower()
     ]
+    if sort != "SORT_BY_SEARCHER_METRIC_VAL":
+        return rows
+    ranked = overview.best_validations(db, [row["id"] for row in rows])
+    best = {each["experiment_id"]: each["value"] for each in reversed(ranked)}
+    return sorted(rows, key=lambda row: (row["id"] not in best, best.get(row["id"], 0) * (-1 if descending else 1)))
 
 
 def in_states(db: Database, *states: str) -> list[int]:
