@@ -50,6 +50,7 @@ class Call:
             raise InvalidArgument(f"the body is not JSON: {error}") from error
         if not isinstance(value, dict):
             raise InvalidArgument("the body must be a JSON object")
+        _check(value, "")
         return value
 
     def field(self, name: str, *kinds: type) -> Any:
@@ -101,6 +102,34 @@ def field(values: dict[str, Any], name: str, *kinds: type) -> Any:
     if not isinstance(value, kinds) or (isinstance(value, bool) and bool not in kinds):
         raise InvalidArgument(f"{name}: is required and must be of type {' or '.join(k.__name__ for k in kinds)}")
     return value
+
+
+_KINDS: dict[str, type] = {
+    **dict.fromkeys(("name", "description", "notes", "comment", "config", "overrideConfig", "path", "content"), str),
+    **dict.fromkeys(("uuid", "checkpointUuid", "workspaceName", "group", "state", "reportTime"), str),
+    **dict.fromkeys(("metadata", "resources", "checkpointStorage", "checkpoint", "metrics"), dict),
+    **dict.fromkeys(("activate", "validateOnly", "isHashed"), bool),
+    "parentId": int,
+}
+_LISTS: dict[str, type] = {
+    **dict.fromkeys(("labels", "checkpointUuids", "checkpointGlobs"), str),
+    **dict.fromkeys(("modelDefinition", "checkpoints"), dict),
+}
+"""A field has the same type in every call that has it; what users put into objects is looked at no further."""
+
+
+def _check(values: dict[str, Any], where: str) -> None:
+    """Raise InvalidArgument, naming it, for a field of the wrong type, in a body and in its lists of objects."""
+    for name, value in values.items():
+        kind, of = _KINDS.get(name), _LISTS.get(name)
+        if value is None:
+            continue
+        if kind and (not isinstance(value, kind) or (isinstance(value, bool) and kind is int)):
+            raise InvalidArgument(f"{where}{name}: must be of type {kind.__name__}")
+        if of and not (isinstance(value, list) and all(isinstance(item, of) for item in value)):
+            raise InvalidArgument(f"{where}{name}: must be a list of type {of.__name__}")
+        for item in value if of is dict else ():
+            _check(item, f"{where}{name}.")
 
 
 def _number(name: str, text: str) -> int:

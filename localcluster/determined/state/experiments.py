@@ -8,7 +8,6 @@ STOPPING_x ends in COMPLETED, CANCELED, CANCELED or ERROR once every trial has e
 from __future__ import annotations
 
 import base64
-import binascii
 import gzip
 import io
 import json
@@ -162,17 +161,22 @@ def model_definition(files: Sequence[dict[str, Any]]) -> bytes:
     """Pack the uploaded files as the gzipped tar that trials unpack and users download.
 
     `files` are v1File objects: path, type (tar type flag's ordinal), content (base64), mode, mtime.  Raises
-    InvalidArgument for a path that would leave the trial's directory.
+    InvalidArgument for a path that would leave the trial's directory, and for what is not of that form.
     """
     archive = io.BytesIO()
     with gzip.GzipFile(fileobj=archive, mode="wb", mtime=0) as zipped, tarfile.open(fileobj=zipped, mode="w") as tar:
         for file in files:
-            path = PurePosixPath(file["path"])
+            path = PurePosixPath(file.get("path") or "")
+            if not path.parts:
+                raise InvalidArgument("modelDefinition: a file without a path")
             if path.is_absolute() or ".." in path.parts:
                 raise InvalidArgument(f"modelDefinition: the path {str(path)!r} leaves the model directory")
             entry = tarfile.TarInfo(str(path))
-            entry.mode = int(file.get("mode") or 0) & 0o777 or 0o644
-            entry.mtime = int(file.get("mtime") or 0)
+            try:
+                entry.mode = int(file.get("mode") or 0) & 0o777 or 0o644
+                entry.mtime = int(file.get("mtime") or 0)
+            except (TypeError, ValueError) as error:
+                raise InvalidArgument(f"modelDefinition: mode or mtime of {str(path)!r} is not a number") from error
             if file.get("type") == _DIRECTORY:
                 entry.type, entry.mode = tarfile.DIRTYPE, entry.mode | 0o700
                 tar.addfile(entry)
@@ -181,7 +185,7 @@ def model_definition(files: Sequence[dict[str, Any]]) -> bytes:
                 raise InvalidArgument(f"modelDefinition: {str(path)!r} is neither a file nor a directory")
             try:
                 content = base64.b64decode(file.get("content") or "", validate=True)
-            except binascii.Error as error:
+            except ValueError as error:
                 raise InvalidArgument(f"modelDefinition: the content of {str(path)!r} is not base64") from error
             entry.size = len(content)
             tar.addfile(entry, io.BytesIO(content))
