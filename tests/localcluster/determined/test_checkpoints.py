@@ -77,6 +77,8 @@ def test_both_ways_of_downloading_give_the_same_files(
     for mode in (DownloadMode.DIRECT, DownloadMode.MASTER):
         assert _tree(Path(sdk.download(str(tmp_path / mode.value), mode=mode))) == wanted
     trial = cluster.trial(session, experiment).id
+    best = Determined._from_session(session).get_trial(trial).list_checkpoints()
+    assert [found.metadata["steps_completed"] for found in best] == [3, 2, 1]
     printed = cluster.det(
         "checkpoint", "download", checkpoint.uuid, "-o", str(tmp_path / "a"), "--mode", "master", "-q"
     )
