@@ -19,6 +19,9 @@ from localcluster.determined.master import Master
 from localcluster.determined.state.database import Row
 from localcluster.documents import check_json
 
+LARGEST_LOGIN = 10_000
+"""Bytes that a caller without a token may send."""
+
 _TRUE = {"true": True, "1": True, "false": False, "0": False}
 _ORDERS = {"ORDER_BY_ASC": False, "ORDER_BY_DESC": True}
 
@@ -96,6 +99,16 @@ class Call:
         return {name: [shape(item) for item in items[start:end]], "pagination": pagination}
 
 
+async def strangers_body(request: Request) -> bytes:
+    """Return the body of a call that needs no token; raises InvalidArgument before a large one fills the memory."""
+    raw = b""
+    async for chunk in request.stream():
+        raw += chunk
+        if len(raw) > LARGEST_LOGIN:
+            raise InvalidArgument(f"the body is larger than {LARGEST_LOGIN} bytes")
+    return raw
+
+
 def field(values: dict[str, Any], name: str, *kinds: type) -> Any:
     """Return a required field of a JSON object; raises InvalidArgument naming it."""
     value = values.get(name)
@@ -150,7 +163,8 @@ def served(handlers: Mapping[str, Callable[[Call], Any]]) -> list[Route]:
 
 def _endpoint(handler: Callable[[Call], Any]) -> Callable[[Request], Awaitable[Response]]:
     async def endpoint(request: Request) -> Response:
-        value = handler(Call(request, await request.body()))
+        known = hasattr(request.state, "caller")
+        value = handler(Call(request, await (request.body() if known else strangers_body(request))))
         if inspect.isawaitable(value):
             value = await value
         if isinstance(value, Response):
