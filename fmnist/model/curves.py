@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -75,7 +76,10 @@ def _curve(trial: Any, varied: Sequence[str]) -> Curve:
     final = None
     for report in trial.iter_metrics("validation"):
         values = report.metrics
-        point = (int(values["epochs"]), float(values["validation_loss"]), float(values["validation_accuracy"]))
+        loss = float(values["validation_loss"])
+        if math.isnan(loss):
+            loss = math.inf  # NaN has no place in an order
+        point = (int(values["epochs"]), loss, float(values["validation_accuracy"]))
         # The final validation comes one step after the last epoch's.
         if point[0] in epochs:
             final = point[1:]

@@ -15,13 +15,15 @@ import time
 from pathlib import Path
 from typing import Any
 
+import requests
+from determined.common.api import errors as api_errors
 from determined.experimental.client import Checkpoint, Experiment, ExperimentState
 from rich.console import Console
 
 from fmnist import artifacts, registry
 from fmnist.checkout import REPOSITORY, git
 from fmnist.command import det
-from fmnist.errors import FmnistError, RegistryError, TrainingFailed
+from fmnist.errors import FmnistError, PlatformUnreachable, RegistryError, TrainingFailed
 from fmnist.model import curves
 from fmnist.model.progress import follow
 
@@ -75,12 +77,10 @@ def train(config: str, overrides: list[str]) -> dict[str, Any]:
     try:
         follow(experiment)
     except KeyboardInterrupt:
-        print(
-            f"\nexperiment {experiment.id} goes on without this program.  Follow: det experiment wait {experiment.id}; "
-            f"det experiment logs -f {experiment.id}.  End it: det experiment kill {experiment.id}",
-            file=sys.stderr,
-        )
+        print(f"\n{_goes_on(experiment)}", file=sys.stderr)
         raise
+    except (requests.RequestException, api_errors.BadRequestException) as error:
+        raise PlatformUnreachable(f"Determined stopped answering: {error}\n{_goes_on(experiment)}") from error
     seconds = time.monotonic() - started
     if experiment.state != ExperimentState.COMPLETED:
         raise TrainingFailed(_failure(experiment))
@@ -91,6 +91,13 @@ def train(config: str, overrides: list[str]) -> dict[str, Any]:
     result = {**_result(best(experiment)), "seconds": round(seconds, 1)}
     print(f"{_describe(result)}, {seconds:.0f} s")
     return result
+
+
+def _goes_on(experiment: Experiment) -> str:
+    return (
+        f"experiment {experiment.id} goes on without this program.  Follow: det experiment wait {experiment.id}; "
+        f"det experiment logs -f {experiment.id}.  End it: det experiment kill {experiment.id}"
+    )
 
 
 def _provenance() -> str:

@@ -6,6 +6,7 @@ A checkpoint in state DELETED that still lists resources has files that are to g
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import glob
 import json
 import shutil
@@ -55,12 +56,17 @@ def _deletable(db: Database, names: Sequence[str]) -> list[Row]:
 
 
 async def _purge(db: Database, rows: Sequence[Row]) -> None:
+    """Delete the checkpoints' files; raises FailedPrecondition once all are gone that can be deleted."""
+    failures: list[str] = []
     for row in rows:
         try:
             await asyncio.to_thread(_remove_tree, directory(row))
         except OSError as error:
-            raise FailedPrecondition(f"the files of checkpoint {row['uuid']} could not be deleted: {error}") from error
-        db.update("checkpoints", "uuid", row["uuid"], resources={})
+            failures.append(f"the files of checkpoint {row['uuid']} could not be deleted: {error}")
+        else:
+            db.update("checkpoints", "uuid", row["uuid"], resources={})
+    if failures:
+        raise FailedPrecondition("; ".join(failures))
 
 
 def directory(checkpoint: Row) -> Path:
@@ -69,8 +75,9 @@ def directory(checkpoint: Row) -> Path:
 
 
 def _remove_tree(root: Path) -> None:
-    if root.exists():
-        shutil.rmtree(root)
+    while root.exists():
+        with contextlib.suppress(FileNotFoundError):  # a policy and a user may delete the same files at once
+            shutil.rmtree(root)
 
 
 def _remove_matching(root: Path, patterns: Sequence[str]) -> dict[str, int]:

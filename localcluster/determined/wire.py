@@ -59,8 +59,9 @@ def display_state(row: Row) -> str:
     return f"STATE_{state}"
 
 
+PROJECT_ID = 1
 _PLACE = {
-    "projectId": 1,
+    "projectId": PROJECT_ID,
     "projectName": "Uncategorized",
     "projectOwnerId": 1,
     "workspaceId": 1,

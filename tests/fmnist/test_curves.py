@@ -46,3 +46,21 @@ def test_a_constant_is_not_varied_in_whatever_form_the_master_holds_it(constant:
     (curve,) = curves.read(experiment)
     assert curve.hyperparameters == {"width": 48}
     assert curves.saved([curve], curves.epochs(experiment)).startswith("1 of 9 epochs trained")
+
+
+def test_a_loss_that_is_no_number_is_the_worst() -> None:
+    def trial(number: int, *losses: Any) -> Any:
+        values = [
+            {"epochs": n, "validation_loss": loss, "validation_accuracy": 0.1} for n, loss in enumerate(losses, 1)
+        ]
+        reports = [SimpleNamespace(metrics=value) for value in values]
+        return SimpleNamespace(id=number, hparams={}, iter_metrics=lambda _: reports)
+
+    trials = [trial(1, "NaN", "NaN"), trial(2, 0.4), trial(3, "NaN", 0.3), trial(4, "Infinity")]
+    experiment: Any = SimpleNamespace(config={"hyperparameters": {}}, list_trials=lambda: trials)
+    assert [(curve.trial_id, curve.best[0]) for curve in curves.read(experiment)] == [
+        (3, 0.3),
+        (2, 0.4),
+        (1, float("inf")),
+        (4, float("inf")),
+    ]

@@ -82,7 +82,7 @@ def patch(call: Call) -> None:
             checkpoints.require_unregistered(call.db, [row["uuid"]], "patched")
             resources = (change.get("resources") or {}).get("resources")
             if resources is not None:
-                checkpoints.set_resources(call.db, row["uuid"], {path: int(size) for path, size in resources.items()})
+                checkpoints.set_resources(call.db, row["uuid"], checkpoints.sizes(resources))
 
 
 def set_metadata(call: Call) -> dict[str, Any]:

@@ -15,6 +15,14 @@ from localcluster.determined.state import checkpoints, experiments, metrics, ove
 from localcluster.determined.state.database import Row
 
 _POLICY = ("save_experiment_best", "save_trial_best", "save_trial_latest")
+_ID_FILTERS: dict[str, Callable[[int, list[int]], bool]] = {
+    "gt": lambda number, given: number > given[-1],
+    "gte": lambda number, given: number >= given[-1],
+    "lt": lambda number, given: number < given[-1],
+    "lte": lambda number, given: number <= given[-1],
+    "incl": lambda number, given: number in given,
+    "notIn": lambda number, given: number not in given,
+}
 _PATCHABLE = {"checkpointStorage": _POLICY, "resources": ("max_slots", "weight", "priority")}
 
 
@@ -35,17 +43,32 @@ def continue_experiment(call: Call) -> dict[str, Any]:
 
 def find(call: Call) -> dict[str, Any]:
     """v1GetExperimentsResponse."""
+    if call.integer("projectId") not in (0, wire.PROJECT_ID):
+        raise NotFound(f"project {call.integer('projectId')} not found: the only one here is {wire.PROJECT_ID}")
     found = experiments.find(
         call.db,
         archived=call.flag("archived"),
         users=call.query.getlist("users"),
         labels=call.query.getlist("labels"),
         name=call.query.get("name", ""),
+        description=call.query.get("description", ""),
         sort=call.query.get("sortBy", ""),
         descending=bool(call.descending),
     )
-    wanted = _in_states(call, found, lambda row: {wire.display_state(row), f"STATE_{row['state']}"})
-    return call.page("experiments", wanted, lambda row: wire.experiment(row, full=False))
+    wanted = _in_states(call, _numbered(call, found), lambda row: {wire.display_state(row), f"STATE_{row['state']}"})
+    return call.page("experiments", wanted, lambda row: wire.experiment(row, full=False), beyond=True)
+
+
+def _numbered(call: Call, rows: list[Row]) -> list[Row]:
+    """Return the experiments whose ids and users' ids are those that the query asks for."""
+    asked = [(test, call.integers(f"experimentIdFilter.{name}")) for name, test in _ID_FILTERS.items()]
+    users = call.integers("userIds")
+    return [
+        row
+        for row in rows
+        if all(test(row["id"], numbers) for test, numbers in asked if numbers)
+        and (not users or row["user_id"] in users)
+    ]
 
 
 def get(call: Call) -> dict[str, Any]:
@@ -58,8 +81,10 @@ def list_trials(call: Call) -> dict[str, Any]:
     """v1GetExperimentTrialsResponse."""
     config = experiments.configuration(call.db, call.key())
     rows = _in_states(call, trials.of_experiment(call.db, call.key()), lambda row: {wire.display_state(row)})
-    rows = rows[::-1] if call.descending else rows
-    return call.page("trials", rows, lambda row: wire.trial(call.db, row, config))
+    rows = overview.sorted_trials(
+        call.db, rows, config["searcher"], call.query.get("sortBy", ""), bool(call.descending)
+    )
+    return call.page("trials", rows, lambda row: wire.trial(call.db, row, config), beyond=True)
 
 
 def checkpoint_page(call: Call, rows: list[Row]) -> dict[str, Any]:

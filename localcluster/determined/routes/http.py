@@ -19,6 +19,9 @@ from localcluster.determined.master import Master
 from localcluster.determined.state.database import Row
 from localcluster.documents import check_json
 
+LARGEST_LOGIN = 10_000
+"""Bytes that a caller without a token may send."""
+
 _TRUE = {"true": True, "1": True, "false": False, "0": False}
 _ORDERS = {"ORDER_BY_ASC": False, "ORDER_BY_DESC": True}
 
@@ -50,6 +53,7 @@ class Call:
             raise InvalidArgument(f"the body is not JSON: {error}") from error
         if not isinstance(value, dict):
             raise InvalidArgument("the body must be a JSON object")
+        _check(value, "")
         return value
 
     def field(self, name: str, *kinds: type) -> Any:
@@ -77,18 +81,32 @@ class Call:
         """What `orderBy` says, None where it says nothing."""
         return _ORDERS.get(self.query.get("orderBy", ""))
 
-    def page(self, name: str, items: Sequence[Any], shape: Callable[[Any], Any]) -> dict[str, Any]:
+    def page(
+        self, name: str, items: Sequence[Any], shape: Callable[[Any], Any], *, beyond: bool = False
+    ) -> dict[str, Any]:
         """Return the page of `items` that the query asks for, shaped, and where it lies.
 
-        A limit of 0 is everything; a negative offset counts from the end, as upstream.
+        A limit of 0 is everything; a negative offset counts from the end, as upstream.  There, too, some lists are
+        empty `beyond` their end, and the others refuse such an offset.
         """
         offset, limit, total = self.integer("offset"), self.integer("limit"), len(items)
-        if not -total <= offset <= total:
+        inside = -total <= offset <= total
+        if not inside and not beyond:
             raise InvalidArgument(f"offset: {offset} is out of bounds, there are {total}")
-        start = offset if offset >= 0 else total + offset
+        start = offset % total if inside and offset < 0 else offset if inside else total
         end = min(start + limit, total) if limit > 0 else total
         pagination = {"offset": offset, "limit": limit, "startIndex": start, "endIndex": end, "total": total}
         return {name: [shape(item) for item in items[start:end]], "pagination": pagination}
+
+
+async def strangers_body(request: Request) -> bytes:
+    """Return the body of a call that needs no token; raises InvalidArgument before a large one fills the memory."""
+    raw = b""
+    async for chunk in request.stream():
+        raw += chunk
+        if len(raw) > LARGEST_LOGIN:
+            raise InvalidArgument(f"the body is larger than {LARGEST_LOGIN} bytes")
+    return raw
 
 
 def field(values: dict[str, Any], name: str, *kinds: type) -> Any:
@@ -97,6 +115,34 @@ def field(values: dict[str, Any], name: str, *kinds: type) -> Any:
     if not isinstance(value, kinds) or (isinstance(value, bool) and bool not in kinds):
         raise InvalidArgument(f"{name}: is required and must be of type {' or '.join(k.__name__ for k in kinds)}")
     return value
+
+
+_KINDS: dict[str, type] = {
+    **dict.fromkeys(("name", "description", "notes", "comment", "config", "overrideConfig", "path", "content"), str),
+    **dict.fromkeys(("uuid", "checkpointUuid", "workspaceName", "group", "state", "reportTime"), str),
+    **dict.fromkeys(("metadata", "resources", "checkpointStorage", "checkpoint", "metrics"), dict),
+    **dict.fromkeys(("activate", "validateOnly", "isHashed"), bool),
+    "parentId": int,
+}
+_LISTS: dict[str, type] = {
+    **dict.fromkeys(("labels", "checkpointUuids", "checkpointGlobs"), str),
+    **dict.fromkeys(("modelDefinition", "checkpoints"), dict),
+}
+"""A field has the same type in every call that has it; what users put into objects is looked at no further."""
+
+
+def _check(values: dict[str, Any], where: str) -> None:
+    """Raise InvalidArgument, naming it, for a field of the wrong type, in a body and in its lists of objects."""
+    for name, value in values.items():
+        kind, of = _KINDS.get(name), _LISTS.get(name)
+        if value is None:
+            continue
+        if kind and (not isinstance(value, kind) or (isinstance(value, bool) and kind is int)):
+            raise InvalidArgument(f"{where}{name}: must be of type {kind.__name__}")
+        if of and not (isinstance(value, list) and all(isinstance(item, of) for item in value)):
+            raise InvalidArgument(f"{where}{name}: must be a list of type {of.__name__}")
+        for item in value if of is dict else ():
+            _check(item, f"{where}{name}.")
 
 
 def _number(name: str, text: str) -> int:
@@ -117,7 +163,8 @@ def served(handlers: Mapping[str, Callable[[Call], Any]]) -> list[Route]:
 
 def _endpoint(handler: Callable[[Call], Any]) -> Callable[[Request], Awaitable[Response]]:
     async def endpoint(request: Request) -> Response:
-        value = handler(Call(request, await request.body()))
+        known = hasattr(request.state, "caller")
+        value = handler(Call(request, await (request.body() if known else strangers_body(request))))
         if inspect.isawaitable(value):
             value = await value
         if isinstance(value, Response):

@@ -90,9 +90,14 @@ def _filter(call: Call, trial: Row) -> logs.Filter:
 def _moment(call: Call, name: str) -> str:
     """Return a time of the query as the lines have it, because they are compared as text."""
     text = call.query.get(name, "")
+    if not text:
+        return ""
     try:
-        return stamp(datetime.fromisoformat(text)) if text else ""
-    except ValueError as error:
+        moment = datetime.fromisoformat(text)
+        if moment.tzinfo is None:
+            raise ValueError("no time zone")
+        return stamp(moment)
+    except (ValueError, OverflowError) as error:
         raise InvalidArgument(f"{name}: {text!r} is not an RFC 3339 time such as 2021-10-26T23:17:12Z") from error
 
 

@@ -16,12 +16,11 @@ from starlette.responses import FileResponse, RedirectResponse, Response
 from starlette.routing import Route
 
 from localcluster.determined import access
-from localcluster.determined.errors import ApiError, InvalidArgument, Unauthenticated
+from localcluster.determined.errors import ApiError, Unauthenticated
 from localcluster.determined.pages import render, views
-from localcluster.determined.routes.http import Call
+from localcluster.determined.routes.http import Call, strangers_body
 from localcluster.determined.state import overview, users
 
-LARGEST_FORM = 10_000
 HEADERS = {
     "Content-Security-Policy": (
         "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; img-src data:; form-action 'self'"
@@ -53,11 +52,7 @@ def to_login(path: str) -> Response:
 
 async def login(request: Request) -> Response:
     """Begin a session; a wrong name or password shows the form again."""
-    call, raw = Call(request), b""
-    async for chunk in request.stream():
-        raw += chunk
-        if len(raw) > LARGEST_FORM:
-            raise InvalidArgument("the form is too large")
+    call, raw = Call(request), await strangers_body(request)
     form = {name: values[-1] for name, values in parse_qs(raw.decode("utf-8", "replace")).items()}
     name, wanted = form.get("username", ""), form.get("next", "")
     try:

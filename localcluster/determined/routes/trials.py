@@ -37,7 +37,7 @@ def workloads(call: Call) -> dict[str, Any]:
     for row in checkpoints.find(call.db, trial_id=trial_id):
         found.append((row["steps"], 2, {"checkpoint": wire.checkpoint_workload(row)}))
     found.sort(key=lambda item: item[:2])
-    return call.page("workloads", found[::-1] if call.descending else found, lambda item: item[2])
+    return call.page("workloads", found[::-1] if call.descending else found, lambda item: item[2], beyond=True)
 
 
 def stream(group: str | None) -> Callable[[Call], Response]:

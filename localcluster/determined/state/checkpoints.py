@@ -39,13 +39,21 @@ def report(db: Database, allocation: Row, body: dict[str, Any]) -> None:
         "state": str(body.get("state", "STATE_COMPLETED")).removeprefix("STATE_"),
         "report_time": body.get("reportTime") or now(),
         "metadata": metadata,
-        "resources": {path: int(size) for path, size in (body.get("resources") or {}).items()},
+        "resources": sizes(body.get("resources") or {}),
         "steps": int(steps),
     }
     if known:
         db.update("checkpoints", "uuid", body["uuid"], **columns)
     else:
         db.insert("checkpoints", uuid=body["uuid"], trial_id=allocation["trial_id"], **columns)
+
+
+def sizes(resources: Any) -> dict[str, int]:
+    """Return the bytes of each file, which the wire has as text; raises InvalidArgument."""
+    try:
+        return {path: int(size) for path, size in resources.items()}
+    except (AttributeError, TypeError, ValueError) as error:
+        raise InvalidArgument("resources: must be the sizes of files in bytes by their path") from error
 
 
 def get(db: Database, uuid: str) -> Row:

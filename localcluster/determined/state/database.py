@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import sqlite3
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -168,6 +168,13 @@ class Database:
         """Return the uuid kept under `key` in the database, made on first use."""
         self.execute("INSERT OR IGNORE INTO meta VALUES (?, ?)", key, str(uuid.uuid4()))
         return str(self.value("SELECT value FROM meta WHERE key = ?", key))
+
+
+def order_by(sorts: Mapping[str, Any], name: str) -> Any:
+    """Return what stands for the `sortBy` of a request; raises InvalidArgument where nothing does."""
+    if name not in sorts:
+        raise InvalidArgument(f"sortBy: {name!r} is none of {', '.join(filter(None, sorts))}")
+    return sorts[name]
 
 
 def _stored(value: Any) -> Any:

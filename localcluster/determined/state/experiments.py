@@ -8,7 +8,6 @@ STOPPING_x ends in COMPLETED, CANCELED, CANCELED or ERROR once every trial has e
 from __future__ import annotations
 
 import base64
-import binascii
 import gzip
 import io
 import json
@@ -19,7 +18,8 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from localcluster.determined.errors import FailedPrecondition, InvalidArgument
-from localcluster.determined.state.database import Database, Row, dump, now
+from localcluster.determined.state import overview
+from localcluster.determined.state.database import Database, Row, dump, now, order_by
 
 TERMINAL = ("COMPLETED", "CANCELED", "ERROR", "DELETE_FAILED")
 DELETING = "DELETING"
@@ -31,8 +31,22 @@ STOPPING = {
 }
 """Where each stopping state ends, in the order in which one may follow the other."""
 
-_SORTS = {f"SORT_BY_{name.upper()}": name for name in ("start_time", "end_time", "state", "name", "progress")}
-_SORTS["SORT_BY_USER"] = "username"
+_COLUMNS = ("description", "name", "start_time", "end_time", "state", "progress")
+_SORTS = {f"SORT_BY_{name.upper()}": f"experiments.{name}" for name in _COLUMNS} | {
+    "": "experiments.id",
+    "SORT_BY_UNSPECIFIED": "experiments.id",
+    "SORT_BY_ID": "experiments.id",
+    "SORT_BY_USER": "username",
+    "SORT_BY_NUM_TRIALS": "trials",
+    "SORT_BY_CHECKPOINT_COUNT": "checkpoints",
+    "SORT_BY_CHECKPOINT_SIZE": "(SELECT COALESCE(sum(size.value), 0) FROM trials"
+    " JOIN checkpoints ON trial_id = trials.id, json_each(resources) AS size"
+    " WHERE experiment_id = experiments.id AND checkpoints.state != 'DELETED')",
+    "SORT_BY_FORKED_FROM": "parent_id",
+    "SORT_BY_RESOURCE_POOL": "json_extract(config, '$.resources.resource_pool')",
+    "SORT_BY_PROJECT_ID": "NULL",  # there is one project
+    "SORT_BY_SEARCHER_METRIC_VAL": "NULL",  # see find
+}
 _DIRECTORY, _FILE = ord("5"), ord("0")
 _SELECT = """SELECT experiments.*, users.username, users.display_name,
   (SELECT count(*) FROM trials WHERE experiment_id = experiments.id) AS trials,
@@ -86,19 +100,30 @@ def find(
     users: Sequence[str] = (),
     labels: Sequence[str] = (),
     name: str = "",
+    description: str = "",
     sort: str = "",
     descending: bool = False,
 ) -> list[Row]:
-    """Return the experiments that match, by id unless `sort` (`SORT_BY_…`) says otherwise."""
+    """Return the experiments that match, by id unless `sort` (`SORT_BY_…`) says otherwise; what lacks it comes last.
+
+    Raises InvalidArgument for another `sort`.
+    """
     direction = "DESC" if descending else "ASC"
-    return [
+    column = order_by(_SORTS, sort)
+    rows = [
         row
-        for row in db.rows(f"{_SELECT} ORDER BY {_SORTS.get(sort, 'experiments.id')} {direction}, experiments.id")
+        for row in db.rows(f"{_SELECT} ORDER BY {column} {direction} NULLS LAST, experiments.id {direction}")
         if (archived is None or bool(row["archived"]) == archived)
         and (not users or row["username"].lower() in map(str.lower, users))
         and (not labels or set(labels) <= set(json.loads(row["labels"])))
         and name.lower() in row["name"].lower()
+        and description.lower() in (row["description"] or "").lower()
     ]
+    if sort != "SORT_BY_SEARCHER_METRIC_VAL":
+        return rows
+    ranked = overview.best_validations(db, [row["id"] for row in rows])
+    best = {each["experiment_id"]: each["value"] for each in reversed(ranked)}
+    return sorted(rows, key=lambda row: (row["id"] not in best, best.get(row["id"], 0) * (-1 if descending else 1)))
 
 
 def in_states(db: Database, *states: str) -> list[int]:
@@ -136,17 +161,22 @@ def model_definition(files: Sequence[dict[str, Any]]) -> bytes:
     """Pack the uploaded files as the gzipped tar that trials unpack and users download.
 
     `files` are v1File objects: path, type (tar type flag's ordinal), content (base64), mode, mtime.  Raises
-    InvalidArgument for a path that would leave the trial's directory.
+    InvalidArgument for a path that would leave the trial's directory, and for what is not of that form.
     """
     archive = io.BytesIO()
     with gzip.GzipFile(fileobj=archive, mode="wb", mtime=0) as zipped, tarfile.open(fileobj=zipped, mode="w") as tar:
         for file in files:
-            path = PurePosixPath(file["path"])
+            path = PurePosixPath(file.get("path") or "")
+            if not path.parts:
+                raise InvalidArgument("modelDefinition: a file without a path")
             if path.is_absolute() or ".." in path.parts:
                 raise InvalidArgument(f"modelDefinition: the path {str(path)!r} leaves the model directory")
             entry = tarfile.TarInfo(str(path))
-            entry.mode = int(file.get("mode") or 0) & 0o777 or 0o644
-            entry.mtime = int(file.get("mtime") or 0)
+            try:
+                entry.mode = int(file.get("mode") or 0) & 0o777 or 0o644
+                entry.mtime = int(file.get("mtime") or 0)
+            except (TypeError, ValueError) as error:
+                raise InvalidArgument(f"modelDefinition: mode or mtime of {str(path)!r} is not a number") from error
             if file.get("type") == _DIRECTORY:
                 entry.type, entry.mode = tarfile.DIRTYPE, entry.mode | 0o700
                 tar.addfile(entry)
@@ -155,7 +185,7 @@ def model_definition(files: Sequence[dict[str, Any]]) -> bytes:
                 raise InvalidArgument(f"modelDefinition: {str(path)!r} is neither a file nor a directory")
             try:
                 content = base64.b64decode(file.get("content") or "", validate=True)
-            except binascii.Error as error:
+            except ValueError as error:
                 raise InvalidArgument(f"modelDefinition: the content of {str(path)!r} is not base64") from error
             entry.size = len(content)
             tar.addfile(entry, io.BytesIO(content))

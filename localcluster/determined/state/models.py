@@ -9,10 +9,11 @@ from typing import Any
 
 from localcluster.determined.errors import AlreadyExists, FailedPrecondition, InvalidArgument, NotFound
 from localcluster.determined.state import checkpoints
-from localcluster.determined.state.database import Database, Row, now
+from localcluster.determined.state.database import Database, Row, now, order_by
 
 _SORTS = {f"SORT_BY_{name.upper()}": name for name in ("description", "creation_time", "last_updated_time")}
-_SORTS |= {"SORT_BY_NAME": "name COLLATE NOCASE", "SORT_BY_NUM_VERSIONS": "count"}
+_SORTS |= {"SORT_BY_NAME": "name COLLATE NOCASE", "SORT_BY_NUM_VERSIONS": "count", "SORT_BY_WORKSPACE": "NULL"}
+_SORTS |= dict.fromkeys(("", "SORT_BY_UNSPECIFIED"), "models.id")
 WORKSPACE = "Uncategorized"
 _NUMBER = re.compile("[0-9]+")
 _TYPES: dict[str, type] = {"metadata": dict, "labels": list}
@@ -53,7 +54,7 @@ def find(
 ) -> list[Row]:
     """Return the models that match (substrings without regard to case, any of the labels), sorted by `SORT_BY_…`."""
     order = "DESC" if descending else "ASC"
-    rows = db.rows(f"{_MODEL} ORDER BY {_SORTS.get(sort, 'models.id')} {order}, models.id {order}")
+    rows = db.rows(f"{_MODEL} ORDER BY {order_by(_SORTS, sort)} {order}, models.id {order}")
     return [
         row
         for row in rows

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import math
 import sqlite3
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime, timedelta
+from operator import itemgetter
 from pathlib import Path
+from typing import Any
 
 from localcluster.determined.state import metrics
-from localcluster.determined.state.database import Database, Row, dump
+from localcluster.determined.state.database import Database, Row, dump, order_by
 
 
 class Snapshot(Database):
@@ -42,6 +46,48 @@ def best_validations(db: Database, experiment_ids: Sequence[int]) -> list[Row]:
         metrics.VALIDATION,
         sys.float_info.max,
     )
+
+
+def sorted_trials(
+    db: Database, rows: Sequence[Row], searcher: dict[str, Any], sort: str, descending: bool
+) -> list[Row]:
+    """Sort the trials of one experiment by `SORT_BY_…`, those without the value last, and first where descending.
+
+    Metrics count with the sign that makes smaller better, as upstream.  Raises InvalidArgument for another `sort`.
+    """
+    metric, smaller = searcher["metric"], searcher["smaller_is_better"]
+
+    def signed(validation: Row | None) -> float | None:
+        value = metrics.number(json.loads(validation["average"]).get(metric)) if validation else None
+        return value if value is None or smaller else -value
+
+    def duration(row: Row) -> timedelta:
+        end = datetime.fromisoformat(row["end_time"]) if row["end_time"] else datetime.now(UTC)
+        return end - datetime.fromisoformat(row["start_time"])
+
+    size = (
+        "SELECT COALESCE(sum(size.value), 0) FROM checkpoints, json_each(resources) AS size"
+        " WHERE trial_id = ? AND state = 'COMPLETED'"
+    )
+    keys: dict[str, Callable[[Row], Any]] = {
+        **dict.fromkeys(("", "SORT_BY_UNSPECIFIED"), lambda row: row["id"]),
+        **{
+            f"SORT_BY_{name.upper()}": itemgetter(name)
+            for name in ("id", "start_time", "end_time", "state", "restarts")
+        },
+        "SORT_BY_BEST_VALIDATION_METRIC": lambda row: signed(metrics.best_validation(db, row["id"], metric, smaller)),
+        "SORT_BY_LATEST_VALIDATION_METRIC": lambda row: signed(metrics.latest_validation(db, row["id"])),
+        "SORT_BY_BATCHES_PROCESSED": lambda row: metrics.steps(db, row["id"]),
+        "SORT_BY_DURATION": duration,
+        "SORT_BY_CHECKPOINT_SIZE": lambda row: db.value(size, row["id"]),
+        "SORT_BY_LOG_RETENTION_DAYS": lambda _: None,  # logs are kept
+    }
+    key = order_by(keys, sort)
+    values = {row["id"]: key(row) for row in rows}
+    with_value = [row for row in rows if values[row["id"]] is not None]
+    ordered = sorted(with_value, key=lambda row: (values[row["id"]], row["id"]))
+    ordered += sorted((row for row in rows if values[row["id"]] is None), key=itemgetter("id"))
+    return ordered[::-1] if descending else ordered
 
 
 def reports(db: Database, trial_ids: Sequence[int], points: int) -> list[Row]:

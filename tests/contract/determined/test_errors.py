@@ -11,6 +11,7 @@ from tests.contract.determined.target import Target
 
 NOBODY = 2**31 - 1
 UUID = str(uuid.uuid4())
+VALID = "{entrypoint: none, searcher: {name: single, metric: loss}}"
 
 
 @pytest.mark.parametrize(
@@ -59,10 +60,19 @@ def test_a_version_that_is_not_there(target: Target, name: str) -> None:
         ("POST", "models", {"name": ""}),
         ("POST", "models", {"name": 5}),
         ("POST", "models", {"name": "a name", "labels": "one"}),
+        ("POST", "experiments", {"config": 1}),
+        ("POST", "experiments", {"config": VALID, "modelDefinition": "train.py"}),
+        ("POST", "experiments", {"config": VALID, "modelDefinition": [{"path": "a", "mtime": "noon"}]}),
+        ("PATCH", "experiments/1", {"labels": 1}),
+        ("PATCH", "experiments/1", {"name": ["a"]}),
+        ("PATCH", "experiments/1", {"resources": "many"}),
+        ("POST", "checkpoints/rm", {"checkpointUuids": [], "checkpointGlobs": [1]}),
+        ("DELETE", "checkpoints", {"checkpointUuids": [{}]}),
+        ("PATCH", "checkpoints", {"checkpoints": ["x"]}),
         ("GET", "models?offset=99999999", None),
         ("GET", "trials/one", None),
     ],
-    ids=["yaml", "config", "depth", "name", "type", "labels", "offset", "id"],
+    ids=lambda value: None if isinstance(value, dict) else str(value),
 )
 def test_what_is_wrong_in_itself(target: Target, method: str, path: str, body: Any) -> None:
     refused = target.request(method, f"/api/v1/{path}", body)

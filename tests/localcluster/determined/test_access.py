@@ -11,6 +11,7 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
+import requests
 from determined.common import api
 from determined.common.api import authentication, bindings, errors
 
@@ -104,6 +105,15 @@ def test_no_secret_is_logged(cluster: Cluster, session: api.Session, running: di
     guessed = authentication.salt_and_hash("my secret guess")
     for secret in (cluster.password, session.token, running["DET_SESSION_TOKEN"], "my secret guess", guessed):
         assert secret not in text
+
+
+@pytest.mark.parametrize("path", ["/api/v1/auth/login", "/login"])
+def test_a_stranger_cannot_fill_the_memory(cluster: Cluster, path: str) -> None:
+    sent = requests.post(cluster.url + path, json={"username": "x" * 20_000}, timeout=30)
+    assert sent.status_code == 400
+    assert "larger than 10000 bytes" in sent.text
+    endless = (b" " * 1000 for _ in range(100))
+    assert requests.post(cluster.url + path, data=endless, timeout=30).status_code == 400
 
 
 def test_checking_a_password_leaves_the_event_loop_free(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

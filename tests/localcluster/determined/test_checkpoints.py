@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import io
 import signal
@@ -9,7 +10,9 @@ import sqlite3
 import tarfile
 import urllib.request
 import uuid
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from determined.common import api
@@ -19,6 +22,9 @@ from determined.experimental import Determined
 from hypothesis import given
 from hypothesis import strategies as st
 
+from localcluster.determined import storage
+from localcluster.determined.errors import FailedPrecondition
+from localcluster.determined.state.database import Database
 from localcluster.determined.storage import _remove_matching
 
 from .conftest import Cluster, eventually
@@ -71,6 +77,8 @@ def test_both_ways_of_downloading_give_the_same_files(
     for mode in (DownloadMode.DIRECT, DownloadMode.MASTER):
         assert _tree(Path(sdk.download(str(tmp_path / mode.value), mode=mode))) == wanted
     trial = cluster.trial(session, experiment).id
+    best = Determined._from_session(session).get_trial(trial).list_checkpoints()
+    assert [found.metadata["steps_completed"] for found in best] == [3, 2, 1]
     printed = cluster.det(
         "checkpoint", "download", checkpoint.uuid, "-o", str(tmp_path / "a"), "--mode", "master", "-q"
     )
@@ -246,3 +254,53 @@ def test_what_is_left_is_what_is_there_and_nothing_outside_is_touched(
     there = {f"{p.relative_to(root)}/" if p.is_dir() else str(p.relative_to(root)) for p in root.rglob("*")}
     assert set(left) == there
     assert root.exists() == bool(left)
+
+
+@pytest.fixture
+def deleted(tmp_path: Path) -> Iterator[tuple[Database, list[Path]]]:
+    """Three checkpoints that are marked as deleted and whose files are there."""
+    db = Database(tmp_path / "master.sqlite")
+    db.execute("PRAGMA foreign_keys=OFF")
+    config = {"checkpoint_storage": {"type": "directory", "container_path": str(tmp_path / "storage")}}
+    empty = dict.fromkeys(("name", "original_config", "job_id", "start_time"), "")
+    db.insert("experiments", id=1, config=config, user_id=1, state="COMPLETED", labels=[], **empty)
+    trial: dict[str, Any] = {"state": "COMPLETED", "hparams": {}, "seed": 0, "start_time": ""}
+    db.insert("trials", id=1, experiment_id=1, number=0, task_id="t", **trial)
+    roots = [tmp_path / "storage" / str(uuid.uuid4()) for _ in range(3)]
+    for root in roots:
+        saved: dict[str, Any] = {"allocation_id": "", "report_time": "", "metadata": {}, "steps": 1}
+        db.insert("checkpoints", uuid=root.name, trial_id=1, state="DELETED", resources={"a": 1}, **saved)
+        for number in range(200):
+            (root / f"{number}" / "deep").mkdir(parents=True)
+            (root / f"{number}" / "deep" / "file").touch()
+    yield db, roots
+    db.close()
+
+
+def test_files_that_cannot_be_deleted_keep_no_others(
+    deleted: tuple[Database, list[Path]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    db, roots = deleted
+    remove = storage._remove_tree
+
+    def refuse(root: Path) -> None:
+        if root.name == stuck:
+            raise PermissionError(13, "Permission denied", str(root))
+        remove(root)
+
+    stuck = db.value("SELECT uuid FROM checkpoints LIMIT 1")
+    monkeypatch.setattr(storage, "_remove_tree", refuse)
+    with pytest.raises(FailedPrecondition, match=f"checkpoint {stuck} could not be deleted: .*Permission denied"):
+        asyncio.run(storage.finish(db))
+    assert [root.name for root in roots if root.exists()] == [stuck]
+    assert db.value("SELECT count(*) FROM checkpoints WHERE resources = '{}'") == 2
+
+
+def test_two_may_delete_the_same_files_at_once(deleted: tuple[Database, list[Path]]) -> None:
+    db, roots = deleted
+
+    async def both() -> None:
+        await asyncio.gather(*(storage.finish(db) for _ in range(4)))
+
+    asyncio.run(both())
+    assert not any(root.exists() for root in roots)

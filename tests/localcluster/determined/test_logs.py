@@ -114,6 +114,8 @@ def test_regular_expressions(cluster: Cluster, session: api.Session, finished: i
     [
         ("searchText=(&enableRegex=true", "searchText"),
         ("timestampAfter=yesterday", "timestampAfter"),
+        ("timestampBefore=2021-10-26T23:17:12", "timestampBefore"),
+        ("timestampBefore=0001-01-01T00:00:00%2B01:00", "timestampBefore"),
         ("rankIds=first", "rankIds"),
         ("limit=-1", "limit"),
     ],
