@@ -49,7 +49,7 @@ def test_a_wrong_password_is_said_and_not_thrown(stages: Stages, tmp_path: Path)
     # A home of its own: the token that another test's login left there would do instead of a password.
     done = stages.run("fmnist.model.submit", "--reuse", DET_PASS="wrong", HOME=str(tmp_path))
     assert done.returncode == 1
-    assert "det user login" in done.stdout
+    assert "DET_USER and DET_PASS" in done.stdout
     assert "Traceback" not in done.stdout
 
 
