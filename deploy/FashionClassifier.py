@@ -128,10 +128,11 @@ class FashionClassifier:
         before = time.perf_counter()
         probabilities = self.probabilities(request.images)
         inference = time.perf_counter() - before
+        classes = probabilities.argmax(axis=1)
         names, tags, scores = self.class_names(), dict[str, Any](self._tags), None
         if self._outliers:
-            scores = self._outliers.scores(request.images, probabilities.argmax(axis=1))
+            scores = self._outliers.scores(request.images, classes)
             tags |= outliers.tags(scores)
         seconds = metrics.Seconds(inference, time.perf_counter() - started)
-        counted = metrics.predictions(probabilities, names, request.payload, seconds, scores)
+        counted = metrics.predictions(probabilities, classes, names, request.payload, seconds, scores)
         return probabilities, request.kind, names, envelope.meta(received, tags, counted)

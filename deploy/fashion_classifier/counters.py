@@ -90,24 +90,10 @@ class MappedMetrics(SeldonMetrics):  # type: ignore[misc]  # seldon_core has no 
 
     def update(self, custom_metrics: Iterable[dict[str, Any]], method: str) -> None:
         """Count what one call of `method` adds; as in Seldon's, the tags of a metric get the method."""
-        for metric in custom_metrics:
-            kind, value = metric.get("type", COUNTER), metric["value"]
-            tags = metric.get("tags", {})
-            tags["method"] = method
-            series = kind, metric["key"], tuple(tags.items())
-            with self._updating:
-                values = self._values()
-                if kind == COUNTER:
-                    _add(values, _name(*series), value)
-                elif kind == GAUGE:
-                    values.write_value(_name(*series), value)
-                elif kind == TIMER:
-                    seconds = value / 1000
-                    if seconds >= 0:
-                        _add(values, _name(*series, min(bisect_right(BINS, seconds) - 1, _LAST_BIN)), 1)
-                    _add(values, _name(*series, _SUM), seconds)
-                else:
-                    _logger.error("Unknown metrics type: %s", kind)
+        with self._updating:
+            values = self._values()
+            for metric in custom_metrics:
+                _count(values, metric, method)
 
     def update_reward(self, reward: float) -> None:
         """Seldon calls it before the wrapper has read the feedback, which it may refuse: see `count_reward`."""
@@ -135,6 +121,24 @@ class MappedMetrics(SeldonMetrics):  # type: ignore[misc]  # seldon_core has no 
 @cache
 def _name(kind: str, key: str, tags: Tags, part: int | None = None) -> str:
     return json.dumps([kind, key, sorted(tags), part])
+
+
+def _count(values: MmapedDict, metric: dict[str, Any], method: str) -> None:
+    kind, value = metric.get("type", COUNTER), metric["value"]
+    tags = metric.get("tags", {})
+    tags["method"] = method
+    series = kind, metric["key"], tuple(tags.items())
+    if kind == COUNTER:
+        _add(values, _name(*series), value)
+    elif kind == GAUGE:
+        values.write_value(_name(*series), value)
+    elif kind == TIMER:
+        seconds = value / 1000
+        if seconds >= 0:
+            _add(values, _name(*series, min(bisect_right(BINS, seconds) - 1, _LAST_BIN)), 1)
+        _add(values, _name(*series, _SUM), seconds)
+    else:
+        _logger.error("Unknown metrics type: %s", kind)
 
 
 def _add(values: MmapedDict, name: str, value: float) -> None:

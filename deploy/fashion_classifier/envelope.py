@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Mapping
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -58,9 +59,16 @@ def meta(received: Mapping[str, Any], tags: Mapping[str, Any], metrics: list[dic
         "puid": puid,
         "tags": {**received.get("tags", {}), **tags},
         "metrics": metrics,
-        "requestPath": {**get_request_path(), **received.get("requestPath", {})},
+        "requestPath": {**_own_path(), **received.get("requestPath", {})},
     }
     return {name: value for name, value in answer.items() if value}
+
+
+@cache
+def _own_path() -> dict[str, str]:
+    """This node of the graph and its image, which Seldon reads from the environment for each answer."""
+    path: dict[str, str] = get_request_path()
+    return path
 
 
 def new_puid() -> str:

@@ -47,14 +47,15 @@ class Seconds(NamedTuple):
 
 def predictions(
     probabilities: npt.NDArray[np.float32],
+    classes: npt.NDArray[np.intp],
     labels: Sequence[str],
     payload: str,
     seconds: Seconds,
     scores: npt.NDArray[np.float64] | None,
 ) -> list[Metric]:
-    """What one answered request adds: probabilities [n, 10] by class and confidence, outlier scores [n], seconds."""
-    classes, confidences = probabilities.argmax(axis=1).tolist(), probabilities.max(axis=1).tolist()
-    cells = Counter(zip(classes, (bisect_right(_BOUNDS, each) for each in confidences), strict=True))
+    """What one answered request adds: probabilities [n, 10] and their classes [n], outlier scores [n], seconds."""
+    bands = [bisect_right(_BOUNDS, each) for each in probabilities.max(axis=1).tolist()]
+    cells = Counter(zip(classes.tolist(), bands, strict=True))
     return [
         _metric("COUNTER", IMAGES, len(classes), {"payload": payload}),
         *(

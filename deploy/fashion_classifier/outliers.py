@@ -49,28 +49,46 @@ class Statistics(NamedTuple):
 
 
 class Detector:
-    """Scores images by the statistics; holds nothing that threads could disturb."""
+    """Scores images by the statistics; holds nothing that threads could disturb.
+
+    An image is the sum of an even and an odd part, and its mirror image the difference of the two: so both distances
+    come from one product of each part, with half the factor's rows.
+    """
 
     def __init__(self, statistics: Statistics) -> None:
-        """Take the factors at the precision of the arithmetic."""
-        self._means = statistics.means
-        self._factors = statistics.factors.astype(np.float32)
+        """Split the factors, at the precision of the arithmetic."""
+        factors = statistics.factors.astype(np.float32)
+        left, right = _halves(factors.reshape(-1, HALF, HALF, FEATURES))
+        self._even, self._odd = (
+            (part / 2).reshape(-1, FEATURES // 2, FEATURES) for part in (left + right, left - right)
+        )
+        self._centres = np.einsum("ki,kij->kj", statistics.means, factors)
         self._threshold = statistics.threshold
 
     def scores(self, images: Images, classes: Classes) -> Scores:
         """Squared distances [n] of images uint8 [n, 28, 28] from the classes [n], where 1 is the threshold."""
-        roots = features(images)
-        both = np.stack((roots, roots[:, :, ::-1]), axis=1).reshape(-1, 2, FEATURES)
+        left, right = _halves(features(images))
+        even, odd = (part.reshape(len(images), -1) for part in (left + right, left - right))
         squared = np.empty(len(images))
         for each in set(classes.tolist()):
             mine = slice(None) if len(images) == 1 else np.flatnonzero(classes == each)
-            away = (both[mine] - self._means[each]).reshape(-1, FEATURES) @ self._factors[each]
-            squared[mine] = np.einsum("ij,ij->i", away, away).reshape(-1, 2).min(axis=1)
+            away, aside = even[mine] @ self._even[each] - self._centres[each], odd[mine] @ self._odd[each]
+            squared[mine] = np.minimum(_squares(away + aside), _squares(away - aside))
         scores: Scores = np.round(squared / self._threshold, 3)
         pixels = images.reshape(len(images), -1)
         # Black alone is not far from clothes that are mostly background.
         scores[pixels.min(axis=1) == pixels.max(axis=1)] = BLANK
         return scores
+
+
+def _halves(rows: Floats) -> tuple[Floats, Floats]:
+    """The columns [n, HALF, HALF // 2, ...] left of the middle, and those right of it as a mirror shows them."""
+    return rows[:, :, : HALF // 2], rows[:, :, : HALF // 2 - 1 : -1]
+
+
+def _squares(vectors: Floats) -> Floats:
+    lengths: Floats = np.einsum("ij,ij->i", vectors, vectors)
+    return lengths
 
 
 def features(images: Images) -> Floats:
