@@ -15,9 +15,11 @@ envoy_…    one and many through the genuine Envoy with the routes of its Seldo
 grpc_…     one image a call as `tensor`, `tftensor` and raw bytes (`binData`), 32 connections, direct
 profile    where a worker's time goes under `many`, by py-spy, in a start of its own that is not timed
 
-`bare` is the forward pass alone, in two processes.  Peers are installed from their locks into build/peers the first
-time.  Each server of each round is kept when it ends: started again, the program goes on where it was.  Results go to
-results.json beside this file; README.md and throughput.png are made of them.
+`bare` is the forward pass alone, in two processes, and behind gRPC's own Python server.
+
+Peers are installed from their locks into build/peers the first time.  Each server of each round is kept when it ends:
+started again, the program goes on where it was.  Results go to results.json beside this file; README.md and
+throughput.png are made of them.
 """
 
 from __future__ import annotations
@@ -125,7 +127,7 @@ class Bench:
     def run(self, name: str, number: int) -> dict[str, Any]:
         """One start of a server, with all its loads."""
         if name == BARE:
-            return {"one": self._bare(1), "hundred": self._bare(100)}
+            return {"one": self._bare(1), "hundred": self._bare(100), "grpc": self._bare_grpc()}
         server = SERVERS[name]
         with process.running(name, server, self._checkpoint, self._home) as running:
             process.check(running, self._classifier, self._images[:1])
@@ -172,6 +174,11 @@ class Bench:
             [*command, str(batch), str(self._seconds)], capture_output=True, text=True, timeout=300, check=True
         )
         return {"per_second": round(float(done.stdout) / batch, 1)}
+
+    def _bare_grpc(self) -> dict[str, Any]:
+        with process.bare_grpc(self._model, self._classifier, self._images[:1], self._home) as port:
+            url = f"http://{HOST}:{port}/bare/Forward"
+            return load.run(url, self._home / "bare.grpc", MANY, self._seconds, load.GRPC, self._log)
 
 
 def environments(names: Sequence[str]) -> list[Path]:

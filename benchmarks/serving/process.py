@@ -7,6 +7,7 @@ import os
 import shutil
 import signal
 import socket
+import struct
 import subprocess
 import time
 from collections.abc import Iterator
@@ -15,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import grpc
 import numpy as np
 import psutil
 import requests
@@ -115,6 +117,30 @@ def grpc_bodies(running: Running, classifier: Classifier, image: Images, folder:
     for kind, found in answers.items():
         _compare(f"gRPC {kind}", found, classifier.probabilities(image))
     return list(answers)
+
+
+@contextmanager
+def bare_grpc(model: Path, classifier: Classifier, image: Images, folder: Path) -> Iterator[int]:
+    """The port of gRPC's server before the forward pass alone, while it runs; leaves `bare.grpc` in the folder."""
+    pixels, variables = image.tobytes(), deployed_variables()
+    (folder / "bare.grpc").write_bytes(struct.pack(">BI", 0, len(pixels)) + pixels)
+    (port,) = _free_ports(1)
+    command = [str(SERVING / "bin" / "python"), "-W", "ignore", str(PEERS / "bare_grpc.py"), str(port), str(model)]
+    with (folder / "bare.log").open("wb") as log:
+        process = subprocess.Popen(
+            [*command, variables["GRPC_WORKERS"], variables["GRPC_THREADS"]],
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+        )
+    try:
+        with grpc.insecure_channel(f"{HOST}:{port}") as channel:
+            forward = channel.unary_unary("/bare/Forward", request_serializer=bytes, response_deserializer=bytes)
+            answer = forward(pixels, timeout=START_SECONDS, wait_for_ready=True)
+        _compare("bare gRPC", np.frombuffer(answer, np.float32), classifier.probabilities(image))
+        yield port
+    finally:
+        _end(process)
 
 
 def site_packages(environment: Path) -> float:

@@ -122,6 +122,11 @@ def _single(run: dict[str, Any]) -> float:
     return float(run["many" if "many" in run else "one"]["per_second"])
 
 
+def _behind_grpc(run: dict[str, Any]) -> float:
+    """Requests a second over gRPC, one image as raw bytes."""
+    return float(run["grpc_raw" if "grpc_raw" in run else "grpc"]["per_second"])
+
+
 def _ratios(runs: Runs, others: Sequence[str]) -> list[str]:
     columns: list[Value] = [
         lambda run: run["many"]["per_second"],
@@ -167,7 +172,10 @@ def _wrapper(runs: Runs) -> list[str]:
                 f"Two processes that only run the model do {spread(bare, lambda run: run['one']['per_second'], 0)} "
                 f"images/s one at a time, and {spread(bare, _images, 0)} by the hundred; the wrapper answers "
                 f"{_ratio(shares)} of the former as requests of one image, and "
-                f"{_ratio(paired(runs, BARE, _images))} of the latter in requests of 100."
+                f"{_ratio(paired(runs, BARE, _images))} of the latter in requests of 100. gRPC's own Python server "
+                "with the forward pass alone behind it, where nothing is read, counted or told, answers "
+                f"{spread(bare, _behind_grpc, 0)} requests/s of one image, and no wrapper can do more over it: this "
+                f"one does {_ratio(paired(runs, BARE, _behind_grpc))} of it."
             ),
         ]
     if profile:
