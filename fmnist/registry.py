@@ -18,6 +18,8 @@ from determined.experimental.client import Checkpoint, Model, ModelVersion
 from fmnist.errors import PlatformUnreachable, RegistryError
 
 MODEL_NAME = "fashion-classifier"
+FAULTS = (requests.RequestException, api_errors.BadRequestException)
+"""What Determined's clients raise where the master does not answer, or refuses."""
 
 
 def model_name() -> str:
@@ -30,7 +32,7 @@ def session() -> authentication.api.Session:
     address = _master()
     try:
         return authentication.login_with_cache(address, cert=certs.default_load(address))
-    except (requests.RequestException, api_errors.BadRequestException) as error:
+    except FAULTS as error:
         raise _unreachable(address, error) from error
 
 
@@ -42,7 +44,7 @@ def connect() -> Determined:
     address = _master()
     try:
         return Determined()
-    except (requests.RequestException, api_errors.BadRequestException) as error:
+    except FAULTS as error:
         raise _unreachable(address, error) from error
 
 

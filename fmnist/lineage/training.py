@@ -8,7 +8,6 @@ from datetime import datetime
 from functools import partial
 from typing import Any
 
-import requests
 from determined.common import api, util
 from determined.common.api import bindings
 from determined.common.api import errors as api_errors
@@ -44,7 +43,7 @@ class Registry:
                     self._add_checkpoint(bindings.get_GetCheckpoint(session, checkpointUuid=id_.name).checkpoint)
         except FmnistError as error:
             self._graph.problems["Determined"] = str(error)
-        except (api_errors.APIException, api_errors.BadRequestException, requests.RequestException) as error:
+        except registry.FAULTS as error:
             self._graph.problems["Determined"] = f"Determined says: {error}"
 
     def _unread(self, kind: Kind) -> list[Id]:

@@ -15,8 +15,6 @@ import time
 from pathlib import Path
 from typing import Any
 
-import requests
-from determined.common.api import errors as api_errors
 from determined.experimental.client import Checkpoint, Experiment, ExperimentState
 from rich.console import Console
 
@@ -79,7 +77,7 @@ def train(config: str, overrides: list[str]) -> dict[str, Any]:
     except KeyboardInterrupt:
         print(f"\n{_goes_on(experiment)}", file=sys.stderr)
         raise
-    except (requests.RequestException, api_errors.BadRequestException) as error:
+    except registry.FAULTS as error:
         raise PlatformUnreachable(f"Determined stopped answering: {error}\n{_goes_on(experiment)}") from error
     seconds = time.monotonic() - started
     if experiment.state != ExperimentState.COMPLETED:

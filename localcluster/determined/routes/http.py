@@ -90,10 +90,11 @@ class Call:
         empty `beyond` their end, and the others refuse such an offset.
         """
         offset, limit, total = self.integer("offset"), self.integer("limit"), len(items)
-        inside = -total <= offset <= total
-        if not inside and not beyond:
-            raise InvalidArgument(f"offset: {offset} is out of bounds, there are {total}")
-        start = offset % total if inside and offset < 0 else offset if inside else total
+        start = offset if offset >= 0 else total + offset
+        if not 0 <= start <= total:
+            if not beyond:
+                raise InvalidArgument(f"offset: {offset} is out of bounds, there are {total}")
+            start = total
         end = min(start + limit, total) if limit > 0 else total
         pagination = {"offset": offset, "limit": limit, "startIndex": start, "endIndex": end, "total": total}
         return {name: [shape(item) for item in items[start:end]], "pagination": pagination}

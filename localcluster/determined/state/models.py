@@ -16,7 +16,6 @@ _SORTS |= {"SORT_BY_NAME": "name COLLATE NOCASE", "SORT_BY_NUM_VERSIONS": "count
 _SORTS |= dict.fromkeys(("", "SORT_BY_UNSPECIFIED"), "models.id")
 WORKSPACE = "Uncategorized"
 _NUMBER = re.compile("[0-9]+")
-_TYPES: dict[str, type] = {"metadata": dict, "labels": list}
 _MODEL_FIELDS = ("description", "notes", "metadata", "labels")
 _VERSION_FIELDS = ("name", "comment", "notes", "metadata", "labels")
 _MODEL = """SELECT models.*, users.username,
@@ -134,14 +133,9 @@ def delete_version(db: Database, key: str, number: int) -> None:
 
 
 def _given(fields: dict[str, Any], names: Sequence[str]) -> dict[str, Any]:
-    """Return the fields that are neither absent nor null; raises InvalidArgument for one of the wrong type."""
+    """Return the fields that are neither absent nor null."""
     columns = {name: fields[name] for name in names if fields.get(name) is not None}
-    for name, value in columns.items():
-        if not isinstance(value, _TYPES.get(name, str)):
-            raise InvalidArgument(f"{name}: must be of type {_TYPES.get(name, str).__name__}")
     if "labels" in columns:
-        if not all(isinstance(label, str) for label in columns["labels"]):
-            raise InvalidArgument("labels: must be a list of strings")
         columns["labels"] = list(dict.fromkeys(columns["labels"]))
     return columns
 

@@ -83,11 +83,12 @@ def sorted_trials(
         "SORT_BY_LOG_RETENTION_DAYS": lambda _: None,  # logs are kept
     }
     key = order_by(keys, sort)
-    values = {row["id"]: key(row) for row in rows}
-    with_value = [row for row in rows if values[row["id"]] is not None]
-    ordered = sorted(with_value, key=lambda row: (values[row["id"]], row["id"]))
-    ordered += sorted((row for row in rows if values[row["id"]] is None), key=itemgetter("id"))
-    return ordered[::-1] if descending else ordered
+
+    def place(row: Row) -> tuple[bool, Any, int]:
+        value = key(row)
+        return value is None, value, row["id"]
+
+    return sorted(rows, key=place, reverse=descending)
 
 
 def reports(db: Database, trial_ids: Sequence[int], points: int) -> list[Row]:

@@ -164,7 +164,6 @@ def test_what_was_acknowledged_is_there_after_kill_9(tmp_path: Path) -> None:
     script = f"""
 from pathlib import Path
 from localcluster.kubernetes.state.admission import admit
-from localcluster.kubernetes.state.deletion import Deletion
 from localcluster.kubernetes.state.kinds import CONFIG_MAP, NAMESPACE
 from localcluster.kubernetes.state.store import Store
 store = Store(Path({str(tmp_path / "state.sqlite")!r}), admit)
