@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -30,10 +31,8 @@ def model_name() -> str:
 def session() -> authentication.api.Session:
     """A session of the API's generated bindings, for the few calls that the SDK has no method for."""
     address = _master()
-    try:
+    with answering():
         return authentication.login_with_cache(address, cert=certs.default_load(address))
-    except FAULTS as error:
-        raise _unreachable(address, error) from error
 
 
 def connect() -> Determined:
@@ -41,11 +40,18 @@ def connect() -> Determined:
 
     Raises PlatformUnreachable.
     """
-    address = _master()
-    try:
+    _master()
+    with answering():
         return Determined()
+
+
+@contextmanager
+def answering() -> Iterator[None]:
+    """Around calls of Determined's clients: raises PlatformUnreachable for FAULTS."""
+    try:
+        yield
     except FAULTS as error:
-        raise _unreachable(address, error) from error
+        raise _unreachable(_master(), error) from error
 
 
 def find_model(client: Determined, name: str) -> Model | None:

@@ -15,7 +15,8 @@ def main() -> int:
     """Register the checkpoint unless it is registered already; write build/model.json."""
     try:
         checkpoint_uuid = str(artifacts.read(artifacts.TRAIN, "make train")["checkpoint_uuid"])
-        version, is_new = register(registry.model_name(), checkpoint_uuid)
+        with registry.answering():
+            version, is_new = register(registry.model_name(), checkpoint_uuid)
     except FmnistError as error:
         print(f"register: {error}", file=sys.stderr)
         return 1

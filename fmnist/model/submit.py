@@ -38,7 +38,8 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="as `det … --config`")
     arguments = parser.parse_args(argv)
     try:
-        result = reuse() if arguments.reuse else train(arguments.config, arguments.set)
+        with registry.answering():
+            result = reuse() if arguments.reuse else train(arguments.config, arguments.set)
     except FmnistError as error:
         print(f"train: {error}", file=sys.stderr)
         return 1
@@ -70,31 +71,37 @@ def train(config: str, overrides: list[str]) -> dict[str, Any]:
     created = re.search(r"Created experiment (\d+)", printed)
     if created is None:
         raise TrainingFailed(f"`det experiment create` did not say which experiment it created: {printed.strip()}")
-    experiment = client.get_experiment(int(created[1]))
-    print(f"experiment {experiment.id} created from {config}; its log: det experiment logs {experiment.id}")
+    number = int(created[1])
+    print(f"experiment {number} created from {config}; its log: det experiment logs {number}")
     try:
-        follow(experiment)
+        with registry.answering():
+            result = _trained(client.get_experiment(number))
     except KeyboardInterrupt:
-        print(f"\n{_goes_on(experiment)}", file=sys.stderr)
+        print(f"\n{_goes_on(number)}", file=sys.stderr)
         raise
-    except registry.FAULTS as error:
-        raise PlatformUnreachable(f"Determined stopped answering: {error}\n{_goes_on(experiment)}") from error
+    except PlatformUnreachable as error:
+        raise PlatformUnreachable(f"{error}\n{_goes_on(number)}") from error
     seconds = time.monotonic() - started
+    print(f"{_describe(result)}, {seconds:.0f} s")
+    return {**result, "seconds": round(seconds, 1)}
+
+
+def _trained(experiment: Experiment) -> dict[str, Any]:
+    """Follow the experiment to its end, show what its trials did, and describe the best checkpoint."""
+    follow(experiment)
     if experiment.state != ExperimentState.COMPLETED:
         raise TrainingFailed(_failure(experiment))
     trials = curves.read(experiment)
     if len(trials) > 1:
         Console().print(curves.table(trials))
         print(curves.saved(trials, curves.epochs(experiment)))
-    result = {**_result(best(experiment)), "seconds": round(seconds, 1)}
-    print(f"{_describe(result)}, {seconds:.0f} s")
-    return result
+    return _result(best(experiment))
 
 
-def _goes_on(experiment: Experiment) -> str:
+def _goes_on(number: int) -> str:
     return (
-        f"experiment {experiment.id} goes on without this program.  Follow: det experiment wait {experiment.id}; "
-        f"det experiment logs -f {experiment.id}.  End it: det experiment kill {experiment.id}"
+        f"experiment {number} goes on without this program.  Follow: det experiment wait {number}; "
+        f"det experiment logs -f {number}.  End it: det experiment kill {number}"
     )
 
 

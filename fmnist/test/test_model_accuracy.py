@@ -12,6 +12,7 @@ from contextlib import nullcontext
 import pytest
 
 from data.errors import DataError
+from fmnist import registry
 from fmnist.errors import FmnistError
 from fmnist.test.gate import Run, bars, run_gate
 from fmnist.test.settings import Settings
@@ -24,7 +25,8 @@ def run(record_testsuite_property: Callable[[str, object], None], request: pytes
     capture = request.config.pluginmanager.getplugin("capturemanager")
     try:
         settings = Settings.from_environment()
-        with capture.global_and_fixture_disabled() if capture else nullcontext(), bars() as progress:
+        uncaptured = capture.global_and_fixture_disabled() if capture else nullcontext()
+        with uncaptured, bars() as progress, registry.answering():
             run = run_gate(settings, progress)
     except (FmnistError, DataError) as error:
         raise pytest.fail.Exception(f"{type(error).__name__}: {error}", pytrace=False) from None
