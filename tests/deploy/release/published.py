@@ -12,7 +12,7 @@ orchestrator are a newer Kubernetes' (without clusterName, with managedFields an
 there must be nor which texts a field takes: the local cluster's schema and webhook do.  Pods and what else is
 Kubernetes' own in it must fit that model and Kubernetes' schema alike.
 
-Where the charts are, tests/deploy/cluster/test_render.py takes their CustomResourceDefinitions instead.
+Where the charts are, tests/deploy/cluster/test_render.py takes their CustomResourceDefinitions as well.
 """
 
 from __future__ import annotations
