@@ -1,7 +1,7 @@
 #!/bin/sh
 # Makes one environment hold exactly what its hashed locks say: requirements/install.sh ENV LOCK [DATA_LOCK [PROJECT]]
 #
-# LOCK is installed with its dependencies, DATA_LOCK without (packages that only carry a tool).  PROJECT is a folder with
+# LOCK is installed with its dependencies, DATA_LOCK without (packages that only carry something).  PROJECT is a folder with
 # a pyproject.toml, installed editable with the setuptools of LOCK.  Nothing is done where the environment was made from
 # these very files.  Run it from the repository's root.
 set -eu

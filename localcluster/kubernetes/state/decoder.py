@@ -129,6 +129,8 @@ def _faults(value: Any, schema: Schema, struct: str, path: tuple[str, ...], kind
             yield from _faults(inner, fields.get(name, "any"), inside, (*path, name), kind)
     elif schema in ("map", "amounts") and isinstance(value, dict):
         yield from _map_faults(value, schema, struct, path, kind)
+    elif schema == "amount":
+        yield from _amount_faults(value)
     elif schema == "time" and isinstance(value, str):
         if words := _time_fault(value):
             yield Fault(words, words)

@@ -1,8 +1,8 @@
 """The fields that objects may have, for strict validation, type checks and `kubectl explain`.
 
-Notation: a string is a type (`map` = strings by name, `amounts` = quantities by name, `either` = a number or a text,
-`time` = RFC 3339, `any` = not looked into), a dict an object, a list of one an array of it; `!` after a name marks a
-required field.  Fields: Seldon Core 1.17.1's CRD and Kubernetes 1.32's API.
+Notation: a string is a type (`map` = strings by name, `amount` = a quantity, `amounts` = quantities by name, `either` =
+a number or a text, `time` = RFC 3339, `any` = not looked into), a dict an object, a list of one an array of it; `!`
+after a name marks a required field.  Fields: Seldon Core 1.17.1's CRD and Kubernetes 1.32's API.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _OBJECT: dict[str, Any] = {"name": "string", "optional": "boolean"}
 _KEY: Schema = {**_OBJECT, "key!": "string"}
 _SOURCE: Schema = {
     "fieldRef": {"apiVersion": "string", "fieldPath!": "string"}, "configMapKeyRef": _KEY, "secretKeyRef": _KEY,
-    "resourceFieldRef": {"containerName": "string", "resource!": "string", "divisor": "either"},
+    "resourceFieldRef": {"containerName": "string", "resource!": "string", "divisor": "amount"},
 }  # fmt: skip
 _CONTAINER: Schema = {
     "name!": "string", "image": "string", "command": ["string"], "args": ["string"], "workingDir": "string",
@@ -52,12 +52,15 @@ _CONTAINER: Schema = {
 }  # fmt: skip
 _ITEMS: Schema = [{"key!": "string", "path!": "string", "mode": "integer"}]
 _VOLUME: Schema = {
-    "name!": "string", "emptyDir": {"medium": "string", "sizeLimit": "string"},
+    "name!": "string", "emptyDir": {"medium": "string", "sizeLimit": "amount"},
     "persistentVolumeClaim": {"claimName!": "string", "readOnly": "boolean"},
     "secret": {"secretName!": "string", "items": _ITEMS, "optional": "boolean", "defaultMode": "integer"},
     "configMap": {"name!": "string", "items": _ITEMS, "optional": "boolean", "defaultMode": "integer"},
     **dict.fromkeys(
-        ("hostPath", "projected", "downwardAPI", "nfs", "csi", "ephemeral", "iscsi", "fc", "image"), "any"),
+        ("hostPath", "projected", "downwardAPI", "nfs", "csi", "ephemeral", "iscsi", "fc", "image", "cephfs", "rbd",
+         "cinder", "flexVolume", "flocker", "gitRepo", "glusterfs", "quobyte", "scaleIO", "storageos", "azureDisk",
+         "azureFile", "portworxVolume", "awsElasticBlockStore", "gcePersistentDisk", "photonPersistentDisk",
+         "vsphereVolume"), "any"),
 }  # fmt: skip
 _POD_SPEC: Schema = {
     "volumes": [_VOLUME], "containers!": [_CONTAINER], "initContainers": [_CONTAINER], "ephemeralContainers": "any",
@@ -175,4 +178,4 @@ def openapi(schema: Schema) -> dict[str, Any]:
         return {"type": "object", "properties": properties} | ({"required": required} if required else {})
     if schema in ("map", "amounts"):
         return {"type": "object", "additionalProperties": {"type": "string"}}
-    return {"type": {"any": "object", "either": "string", "time": "string"}.get(schema, schema)}
+    return {"type": {"any": "object", "either": "string", "amount": "string", "time": "string"}.get(schema, schema)}

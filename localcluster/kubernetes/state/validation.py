@@ -11,6 +11,7 @@ from localcluster.kubernetes.state.schema import Schema, schema_of
 
 _TYPES: dict[str, type | tuple[type, ...]] = {
     "string": str, "time": str, "boolean": bool, "integer": int, "number": (int, float), "either": (int, str),
+    "amount": (int, str),
 }  # fmt: skip
 
 
@@ -106,5 +107,6 @@ def _mistyped(value: Any, schema: Schema, path: str) -> Iterator[Cause]:
 
 def _type_cause(path: str, wanted: str, value: Any) -> Cause:
     names = {str: "string", bool: "boolean", int: "integer", float: "number", dict: "object", list: "array"}
-    found, wanted = names.get(type(value), "null"), {"either": "integer,string", "time": "string"}.get(wanted, wanted)
+    shown = {"either": "integer,string", "amount": "integer,string", "time": "string"}
+    found, wanted = names.get(type(value), "null"), shown.get(wanted, wanted)
     return Cause.invalid(path, found, f'{path} in body must be of type {wanted}: "{found}"')

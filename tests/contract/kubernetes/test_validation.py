@@ -194,6 +194,7 @@ def test_fields_of_a_wrong_type(shared: Namespace, resource: str, item: Object, 
         ("secrets", secret("n", data={"a": "abcd?"}), "illegal base64 data at input byte 4"),
         ("configmaps", config_map("n") | {"binaryData": {"b": "abc"}}, "illegal base64 data at input byte 0"),
         ("deployments.apps", with_container(resources={"limits": {"cpu": "abc"}}), QUANTITY),
+        ("deployments.apps", with_pod(volumes=[{"name": "x", "emptyDir": {"sizeLimit": "abc"}}]), QUANTITY),
         (
             "events",
             event(lastTimestamp="yesterday"),

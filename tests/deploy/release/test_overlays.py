@@ -1,126 +1,61 @@
-"""What kustomize builds of base and overlays, against published schemas.
+"""What kustomize builds of base and overlays, against published schemas (tests/deploy/release/published.py).
 
-Kubernetes' own kinds, and everything that Seldon's operator makes of the SeldonDeployment: the API's published schemas
-(kubernetes-validate), strictly.  SeldonDeployment: the local cluster's schema and webhook rules.  Istio's kinds: the
-fields used here, as istio.io's reference lists them.  No package has the CustomResourceDefinitions of either in a form
-that refuses an unknown field; where the charts are, tests/deploy/cluster/test_render.py takes theirs.
+So is everything that Seldon's operator makes of the SeldonDeployment.  What the schemas do not say: the webhook's rules
+of the SeldonDeployment are those of the local cluster, and the gateway's rules are asked request by request.
 """
 
 from __future__ import annotations
 
 import copy
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import jsonschema
-import kubernetes_validate  # type: ignore[import-untyped]
 import pytest
+import yaml
 
+from deploy.release import kubectl as client
 from deploy.release import manifest
 from deploy.release.errors import ManifestError
 from localcluster.kubernetes.controller.operator import derive
 from localcluster.kubernetes.state import seldon, validation
 from localcluster.kubernetes.state.kinds import KINDS, SELDON
+from tests.deploy.release import published
 
-VERSION = "1.32"
 OVERLAYS = ("local", "staging", "production")
 SERVED = {(kind.api_version, kind.name) for kind in KINDS}
-CORE = {("v1", "Namespace"), ("v1", "PersistentVolumeClaim"), ("networking.k8s.io/v1", "NetworkPolicy")}
-
-STRING = {"type": "string"}
-STRINGS = {"type": "array", "items": STRING, "minItems": 1}
 
 
-def record(required: str = "", **properties: Any) -> dict[str, Any]:
-    fields = {"type": "object", "properties": properties, "additionalProperties": False}
-    return fields | {"required": required.split()}
-
-
-LABELS = {"type": "object", "additionalProperties": STRING}
-WORKLOADS = record("matchLabels", matchLabels=LABELS)
-MODE = record("mode", mode={"enum": ["UNSET", "DISABLE", "PERMISSIVE", "STRICT"]})
-SOURCE = record(notRequestPrincipals=STRINGS, principals=STRINGS, ipBlocks=STRINGS)
-OPERATION = record(paths=STRINGS, notMethods=STRINGS, ports=STRINGS)
-ISTIO = {
-    "Gateway": record(
-        "selector servers",
-        selector=LABELS,
-        servers={
-            "type": "array",
-            "items": record(
-                "port hosts",
-                port=record(
-                    "number protocol name",
-                    number={"type": "integer", "minimum": 1, "maximum": 65535},
-                    name=STRING,
-                    protocol={"enum": ["HTTP", "HTTPS", "GRPC", "GRPC-WEB", "HTTP2", "MONGO", "TCP", "TLS"]},
-                ),
-                hosts=STRINGS,
-                tls=record(
-                    httpsRedirect={"type": "boolean"},
-                    mode={"enum": ["PASSTHROUGH", "SIMPLE", "MUTUAL", "AUTO_PASSTHROUGH", "ISTIO_MUTUAL"]},
-                    credentialName=STRING,
-                    minProtocolVersion={"enum": ["TLS_AUTO", "TLSV1_0", "TLSV1_1", "TLSV1_2", "TLSV1_3"]},
-                ),
-            ),
-        },
-    ),
-    "RequestAuthentication": record(
-        selector=WORKLOADS,
-        jwtRules={"type": "array", "items": record("issuer", issuer=STRING, jwksUri=STRING, audiences=STRINGS)},
-    ),
-    "PeerAuthentication": record(
-        "mtls",
-        selector=WORKLOADS,
-        mtls=MODE,
-        portLevelMtls={"type": "object", "propertyNames": {"pattern": "^[0-9]+$"}, "additionalProperties": MODE},
-    ),
-    "AuthorizationPolicy": record(
-        selector=WORKLOADS,
-        action={"enum": ["ALLOW", "DENY", "AUDIT", "CUSTOM"]},
-        rules={
-            "type": "array",
-            "items": {
-                "type": "object",
-                "additionalProperties": False,
-                "properties": {
-                    "from": {"type": "array", "items": record("source", source=SOURCE)},
-                    "to": {"type": "array", "items": record("operation", operation=OPERATION)},
-                    "when": {"type": "array", "items": record("key", key=STRING, values=STRINGS)},
-                },
-            },
-        },
-    ),
-}
-VERSIONS = {"networking.istio.io/v1": {"Gateway"}, "security.istio.io/v1": set(ISTIO) - {"Gateway"}}
-
-
-@pytest.fixture(params=OVERLAYS)
+@pytest.fixture(params=("base", *OVERLAYS))
 def objects(request: pytest.FixtureRequest, kubectl: Path) -> list[dict[str, Any]]:
-    return manifest.read_overlay(request.param)
+    return built(request.param)
+
+
+def built(name: str) -> list[dict[str, Any]]:
+    if name == "base":
+        return list(yaml.safe_load_all(client.run("kustomize", str(manifest.OVERLAYS.parent / name))))
+    return manifest.read_overlay(name)
 
 
 def test_every_object_fits_its_schema(objects: list[dict[str, Any]]) -> None:
     for each in objects:
-        kind = each["apiVersion"], each["kind"]
-        if kind in CORE:
-            kubernetes_validate.validate(each, VERSION, strict=True)
-        elif kind[0] in VERSIONS:
-            assert kind[1] in VERSIONS[kind[0]]
-            jsonschema.validate(each["spec"], ISTIO[kind[1]])
-        else:
-            assert kind == (SELDON.api_version, SELDON.name)
-            assert validation.unknown_fields(SELDON, each) == []
-            validation.check(SELDON, each)
-            seldon.validate(each)
+        published.check(each)
 
 
-def test_what_seldon_makes_of_it_fits_the_schemas_of_kubernetes(objects: list[dict[str, Any]]) -> None:
+def test_the_local_cluster_takes_the_model_of_each(objects: list[dict[str, Any]]) -> None:
+    item = manifest.seldon_of(objects)
+    assert validation.unknown_fields(SELDON, item) == []
+    validation.check(SELDON, item)
+    seldon.validate(item)
+
+
+def test_what_seldon_makes_of_it_fits_the_schemas_of_kubernetes_and_istio(objects: list[dict[str, Any]]) -> None:
     item = copy.deepcopy(manifest.seldon_of(objects))
     item["metadata"] |= {"uid": "u"}
     desired = derive(item)
-    for each in (*desired.deployments, *desired.services):
-        kubernetes_validate.validate(each, VERSION, strict=True)
+    for each in (*desired.deployments, *desired.services, desired.virtual_service):
+        published.check(each)
     for part in item["spec"]["predictors"][0]["componentSpecs"]:
         reference = {"apiVersion": "apps/v1", "kind": "Deployment", "name": "d"}
         scaling = {"scaleTargetRef": reference, **part["hpaSpec"]}
@@ -130,8 +65,95 @@ def test_what_seldon_makes_of_it_fits_the_schemas_of_kubernetes(objects: list[di
             "PodDisruptionBudget": ("policy/v1", part["pdbSpec"]),
         }
         for kind, (version, spec) in wrapped.items():
-            whole = {"apiVersion": version, "kind": kind, "metadata": {"name": "d"}, "spec": spec}
-            kubernetes_validate.validate(whole, VERSION, strict=True)
+            published.check({"apiVersion": version, "kind": kind, "metadata": {"name": "d"}, "spec": spec})
+
+
+@pytest.fixture(scope="module")
+def deployed(packaged_kubectl: Path) -> dict[str, dict[str, Any]]:
+    """One object of each kind that an overlay has or Seldon makes for Istio; production's where it has one."""
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setenv("KUBECTL", str(packaged_kubectl))
+        found = [each for name in ("local", "staging", "production") for each in built(name)]
+    by_kind = {each["kind"]: each for each in found}
+    item = copy.deepcopy(by_kind[SELDON.name])
+    item["metadata"] |= {"uid": "u"}
+    return by_kind | {"VirtualService": derive(item).virtual_service}
+
+
+def test_what_does_not_belong_is_refused_wherever_it_stands(deployed: dict[str, dict[str, Any]]) -> None:
+    accepted = []
+    for kind, item in deployed.items():
+        body = {name: value for name, value in item.items() if name not in ("apiVersion", "kind")}
+        for place, spoilt in changes(body):
+            try:
+                published.check({"apiVersion": item["apiVersion"], "kind": kind, **spoilt})
+            except jsonschema.ValidationError:
+                continue
+            accepted.append(f"{kind}{place}")
+    assert accepted == []
+
+
+def changes(value: Any) -> Iterator[tuple[str, Any]]:
+    """The same with one field more, or with one value of another type, for each place inside; and where that is."""
+    if isinstance(value, dict):
+        # No mapping of texts or records takes a list, so that labels need no exception.
+        yield ".surprise", {**value, "surprise": ["s"]}
+    for name, inner in value.items() if isinstance(value, dict) else enumerate(value):
+        # No field takes true where a text, a number or a quantity may stand.
+        another = "text" if isinstance(inner, bool | dict | list) else True
+        deeper = changes(inner) if isinstance(inner, dict | list) else ()
+        for place, changed in [("", another), *deeper]:
+            whole = copy.copy(value)
+            whole[name] = changed
+            yield f".{name}{place}", whole
+
+
+@pytest.mark.parametrize(
+    ("kind", "path", "value", "keyword"),
+    [
+        ("Gateway", "servers 0 tls mode", "EASY", "enum"),
+        ("PeerAuthentication", "mtls mode", "STRONG", "enum"),
+        ("PeerAuthentication", "mtls", None, "type"),
+        ("AuthorizationPolicy", "action", "REFUSE", "enum"),
+        ("AuthorizationPolicy", "rules 0 to 0 operation notMethod", ["GET"], "additionalProperties"),
+        ("SeldonDeployment", "predictors 0 trafic", 100, "additionalProperties"),
+        ("SeldonDeployment", "predictors 0 graph children", [{"children": [{"nmae": "n"}]}], "additionalProperties"),
+        ("SeldonDeployment", "predictors 0 graph endpoint", {"port": 1}, "additionalProperties"),
+        ("SeldonDeployment", "predictors 0 componentSpecs 0 spec nodeSelctor", {}, "additionalProperties"),
+        ("SeldonDeployment", "predictors 0 componentSpecs 0 spec containers 0 name", None, "type"),
+        ("SeldonDeployment", "predictors 0 componentSpecs 0 hpaSpec metricsv2 0 type", None, "type"),
+    ],
+)
+def test_a_slip_is_refused_where_it_is(
+    kind: str, path: str, value: Any, keyword: str, deployed: dict[str, dict[str, Any]]
+) -> None:
+    item = copy.deepcopy(deployed[kind])
+    inner, place = item["spec"], ["spec"]
+    *names, last = path.split()
+    for name in names:
+        inner = inner[int(name)] if isinstance(inner, list) else inner[name]
+        place.append(name)
+    inner[last] = value
+    with pytest.raises(jsonschema.ValidationError) as refused:
+        published.check(item)
+    found = [(each.validator, [str(name) for name in each.absolute_path]) for each in causes(refused.value)]
+    assert any(validator == keyword and where[: len(place)] == place for validator, where in found), found
+
+
+def causes(error: jsonschema.ValidationError) -> Iterator[jsonschema.ValidationError]:
+    yield error
+    for each in error.context or ():
+        yield from causes(each)
+
+
+def test_ports_are_as_istio_demands_beyond_its_schema(kubectl: Path) -> None:
+    """istio.io, Gateway, Port.protocol; PeerAuthentication's rule in CEL for the keys of portLevelMtls."""
+    objects = production()
+    for server in objects["Gateway", "seldon-gateway"]["spec"]["servers"]:
+        assert server["port"]["protocol"] in {"HTTP", "HTTPS", "GRPC", "GRPC-WEB", "HTTP2", "MONGO", "TCP", "TLS"}
+        assert 0 < server["port"]["number"] <= 65535
+    for port in objects["PeerAuthentication", "fashion-classifier"]["spec"]["portLevelMtls"]:
+        assert 0 < int(port) <= 65535
 
 
 def test_the_pod_may_do_no_more_than_serve(objects: list[dict[str, Any]]) -> None:
@@ -157,7 +179,8 @@ def production() -> dict[tuple[str, str], dict[str, Any]]:
 def test_production_spreads_the_replicas_and_guards_their_pods(kubectl: Path) -> None:
     objects = production()
     kinds = {kind for kind, _ in objects}
-    assert kinds == {"SeldonDeployment", "NetworkPolicy", "PersistentVolumeClaim", *ISTIO}
+    istio = {"Gateway", "RequestAuthentication", "AuthorizationPolicy", "PeerAuthentication"}
+    assert kinds == {"SeldonDeployment", "NetworkPolicy", "PersistentVolumeClaim", *istio}
     seldon = copy.deepcopy(objects["SeldonDeployment", "fashion-classifier"])
     (part,) = seldon["spec"]["predictors"][0]["componentSpecs"]
     spread = part["spec"]["topologySpreadConstraints"]

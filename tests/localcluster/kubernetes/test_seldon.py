@@ -13,6 +13,7 @@ from localcluster.kubernetes.errors import Invalid
 from localcluster.kubernetes.state.kinds import SELDON
 from localcluster.kubernetes.state.seldon import validate
 from localcluster.kubernetes.state.validation import unknown_fields
+from tests.deploy.release import published
 from tests.localcluster.kubernetes.cluster import manifest, predictor_of
 
 
@@ -103,6 +104,7 @@ def test_the_virtual_service_becomes_weighted_mirrored_routes() -> None:
     item = sdep(predictor_of("b:v1", "b", traffic=30), shadow, traffic=70)
     item["metadata"]["annotations"] = {"seldon.io/istio-retries": "3", "seldon.io/istio-retries-timeout": "5"}
     service = derive(item).virtual_service
+    published.check(service)
     service["metadata"]["creationTimestamp"] = "2024-01-01T00:00:00Z"
     rest, grpc = translate.routes([service])["virtual_hosts"][0]["routes"]
     assert rest["match"] == {"prefix": "/seldon/default/m/"}

@@ -163,6 +163,7 @@ def test_what_a_volume_names_must_be_there(cluster: Cluster) -> None:
 
 REFUSED = [
     ({"hostPath": {"path": "/"}}, "volumes[0].hostPath: Forbidden: the local cluster has no hostPath volumes"),
+    ({"cephfs": {"monitors": []}}, "volumes[0].cephfs: Forbidden: the local cluster has no cephfs volumes"),
     ({"surprise": {}}, 'unknown field "spec.predictors[0].componentSpecs[0].spec.volumes[0].surprise"'),
     ({"secret": {}}, "secret.secretName: Required value"),
 ]
