@@ -69,12 +69,12 @@ def test_predict_shows_answers_and_a_curl_that_works(release: Stages) -> None:
 
 
 @pytest.mark.parametrize(
-    ("count", "batch"),
-    # The second are as many as the test split has, for which the processor itself takes minutes.
-    [(30, 7), pytest.param(10_000, 97, marks=pytest.mark.long)],
+    ("count", "batch", "payload"),
+    # The last are as many as the test split has; as lists they take the processor itself minutes.
+    [(30, 7, "ndarray"), (30, 7, "tensor"), (10_000, 97, "tensor")],
 )
 def test_seldons_batch_processor_gets_the_models_answers(
-    release: Stages, classifier: Classifier, tmp_path: Path, count: int, batch: int
+    release: Stages, classifier: Classifier, tmp_path: Path, count: int, batch: int, payload: str
 ) -> None:
     images = np.random.default_rng(4).integers(0, 256, (count, 28, 28), dtype=np.uint8)
     given, answered = tmp_path / "images.txt", tmp_path / "answers.txt"
@@ -83,7 +83,7 @@ def test_seldons_batch_processor_gets_the_models_answers(
     command = [
         *(settings.serving_environment / "bin" / "seldon-batch-processor", "--deployment-name", "fashion-classifier"),
         *("--gateway-type", "istio", "--namespace", "default", "--host", f"127.0.0.1:{settings.ingress_port}"),
-        *("--transport", "rest", "--data-type", "data", "--payload-type", "ndarray", "--method", "predict"),
+        *("--transport", "rest", "--data-type", "data", "--payload-type", payload, "--method", "predict"),
         *("--workers", "4", "--batch-size", str(batch), "--input-data-path", given, "--output-data-path", answered),
     ]
     done = subprocess.run(
@@ -92,7 +92,8 @@ def test_seldons_batch_processor_gets_the_models_answers(
     assert done.returncode == 0, done.stderr
     answers = [json.loads(line) for line in answered.read_text().splitlines()]
     answers.sort(key=lambda answer: answer["meta"]["tags"]["batch_index"])
-    rows = np.array([answer["data"]["ndarray"][0] for answer in answers])
+    values = [answer["data"][payload] for answer in answers]
+    rows = np.array([each["values"] if payload == "tensor" else each[0] for each in values])
     np.testing.assert_allclose(rows, classifier.probabilities(images), rtol=0, atol=1e-6)
 
 
