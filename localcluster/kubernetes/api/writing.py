@@ -160,7 +160,6 @@ def _check_name(metadata: Object, name: str) -> None:
 
 def _screen(call: Call, item: Object, repeated: list[str]) -> None:
     """Unknown and repeated fields: refused, reported or dropped, as the request's fieldValidation asks."""
-    item["metadata"].pop("managedFields", None)
     kind = call.target.kind
     faults = [f'unknown field "{path}"' for path in unknown_fields(kind, item)]
     faults = [f'duplicate field "{path}"' for path in repeated] + faults
@@ -174,6 +173,7 @@ def _screen(call: Call, item: Object, repeated: list[str]) -> None:
     if mode == "Warn":
         call.warnings += faults
     prune(kind, item)
+    item["metadata"].pop("managedFields", None)
 
 
 def _check_media_type(call: Call) -> None:
