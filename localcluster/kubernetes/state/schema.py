@@ -2,7 +2,7 @@
 
 Those of the built-in kinds are Kubernetes' own, as the library kubernetes-validate carries them; a definition's name
 ends in that of its Go type.  The library's `validate()` judges nothing here: it stops at the first fault, in words of
-JSON Schema, and takes numbers of any size and texts that are no time, base64 or amount, as the API server does not.
+JSON Schema, and takes what the API server refuses: numbers of any size, texts that are no time, base64 or amount.
 
 SeldonDeployment is the part of Seldon Core 1.17.1's CRD that the local cluster knows.  `{}` is a value that is not
 looked into.
