@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any
 
 from localcluster.kubernetes.api import scale
 from localcluster.kubernetes.errors import NotFound
 from localcluster.kubernetes.state.kinds import GROUP_VERSIONS, KINDS, POD, Kind
-from localcluster.kubernetes.state.schema import openapi, schema_of
+from localcluster.kubernetes.state.schema import name_of, reached_from, schema_of
 
 VERBS = ["create", "delete", "deletecollection", "get", "list", "patch", "update", "watch"]
 AGGREGATED = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList"
@@ -96,15 +97,15 @@ def openapi_index() -> dict[str, Any]:
     return {"paths": {path: {"serverRelativeURL": f"/openapi/v3/{path}?hash=1"} for path in paths}}
 
 
+@cache
 def openapi_document(group: str, version: str) -> dict[str, Any]:
     """The document of one group-version: enough for server-side validation and `kubectl explain`; raises NotFound."""
     if (group, version) not in GROUP_VERSIONS:
         raise NotFound
-    paths, schemas = {}, {}
+    paths, schemas = {}, reached_from(map(name_of, _kinds(group)))
     for kind in _kinds(group):
-        identity = {"group": kind.group, "version": kind.version, "kind": kind.name}
-        reference = {"$ref": f"#/components/schemas/{kind.name}"}
-        schemas[kind.name] = openapi(schema_of(kind.name)) | {"x-kubernetes-group-version-kind": [identity]}
+        identity, reference = {"group": kind.group, "version": kind.version, "kind": kind.name}, schema_of(kind)
+        schemas[name_of(kind)] = schemas[name_of(kind)] | {"x-kubernetes-group-version-kind": [identity]}
         prefix = f"/apis/{group}/{version}" if group else f"/api/{version}"
         paths[f"{prefix}/{'namespaces/{namespace}/' if kind.namespaced else ''}{kind.plural}/{{name}}"] = {
             "get": {

@@ -20,6 +20,7 @@ from localcluster.kubernetes.errors import (
 )
 from localcluster.kubernetes.state import decoder, patches
 from localcluster.kubernetes.state.kinds import KINDS, Kind, Object
+from localcluster.kubernetes.state.schema import schema_of
 from localcluster.kubernetes.state.store import Store
 from localcluster.kubernetes.state.validation import prune, unknown_fields
 
@@ -69,7 +70,10 @@ def patch(store: Store, call: Call) -> Object:
 def applied(call: Call, old: Object, document: Any) -> Object:
     """What a patch makes of an object; raises Rejected or Unexplained where it does not fit."""
     try:
-        new: Object = _APPLIED[call.content_type](old, document)
+        if call.content_type == _STRATEGIC:
+            new: Object = patches.strategic(old, document, schema_of(call.target.kind))
+        else:
+            new = (patches.json_patch if call.content_type == _JSON_PATCH else patches.merge)(old, document)
     except patches.CannotApply as error:
         raise Rejected from error
     except patches.CannotMerge as error:
@@ -77,13 +81,6 @@ def applied(call: Call, old: Object, document: Any) -> Object:
     if not isinstance(new, dict):
         raise Rejected
     return new
-
-
-_APPLIED: dict[str, Callable[[Any, Any], Any]] = {
-    _JSON_PATCH: patches.json_patch,
-    _MERGE: patches.merge,
-    _STRATEGIC: patches.strategic,
-}
 
 
 def _update(store: Store, call: Call, change: Callable[[Object], Object]) -> Object:
@@ -160,7 +157,6 @@ def _check_name(metadata: Object, name: str) -> None:
 
 def _screen(call: Call, item: Object, repeated: list[str]) -> None:
     """Unknown and repeated fields: refused, reported or dropped, as the request's fieldValidation asks."""
-    item["metadata"].pop("managedFields", None)
     kind = call.target.kind
     faults = [f'unknown field "{path}"' for path in unknown_fields(kind, item)]
     faults = [f'duplicate field "{path}"' for path in repeated] + faults
@@ -174,6 +170,7 @@ def _screen(call: Call, item: Object, repeated: list[str]) -> None:
     if mode == "Warn":
         call.warnings += faults
     prune(kind, item)
+    item["metadata"].pop("managedFields", None)
 
 
 def _check_media_type(call: Call) -> None:

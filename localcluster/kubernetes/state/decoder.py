@@ -1,6 +1,7 @@
 """Fields of a wrong type in the built-in kinds, in the words of the API server's decoder (Go's), which stops at one.
 
-Custom resources are checked against their OpenAPI schema instead: `validation` has those words.
+Custom resources are checked against their OpenAPI schema instead: `validation` has those words.  Where Go has a name
+for a kind of text, as v1.PullPolicy, the schemas, and so this decoder, say `string`.
 """
 
 from __future__ import annotations
@@ -13,33 +14,21 @@ from typing import Any
 
 from localcluster.kubernetes.state.kinds import Kind, Object
 from localcluster.kubernetes.state.quantities import quantity
-from localcluster.kubernetes.state.schema import METADATA, Schema, schema_of
+from localcluster.kubernetes.state.schema import METADATA, Schema, field, go_name, resolve, schema_of, type_of
 
-_BYTES = {("Secret", "data"), ("ConfigMap", "binaryData")}
-_LONG = {
-    "generation", "deletionGracePeriodSeconds", "terminationGracePeriodSeconds", "activeDeadlineSeconds",
-}  # fmt: skip
-_STRUCTS = {
-    "metadata": "ObjectMeta", "template": "PodTemplateSpec", "containers": "Container", "initContainers": "Container",
-    "env": "EnvVar", "volumeMounts": "VolumeMount", "volumes": "Volume", "selector": "LabelSelector",
-    "readinessProbe": "Probe", "livenessProbe": "Probe", "startupProbe": "Probe", "emptyDir": "EmptyDirVolumeSource",
-    "secret": "SecretVolumeSource",  # pragma: allowlist secret
-    "persistentVolumeClaim": "PersistentVolumeClaimVolumeSource", "configMap": "ConfigMapVolumeSource",
-    "items": "KeyToPath", "resources": "VolumeResourceRequirements", "strategy": "DeploymentStrategy",
-    "rollingUpdate": "RollingUpdateDeployment", "envFrom": "EnvFromSource", "configMapRef": "ConfigMapEnvSource",
-    "secretRef": "SecretEnvSource",  # pragma: allowlist secret
-    "valueFrom": "EnvVarSource", "fieldRef": "ObjectFieldSelector",
-    "resourceFieldRef": "ResourceFieldSelector", "configMapKeyRef": "ConfigMapKeySelector",
-    "secretKeyRef": "SecretKeySelector",  # pragma: allowlist secret
-    "httpGet": "HTTPGetAction", "httpHeaders": "HTTPHeader",
-    "tcpSocket": "TCPSocketAction", "exec": "ExecAction", "grpc": "GRPCAction", "ownerReferences": "OwnerReference",
-    "involvedObject": "ObjectReference", "matchExpressions": "LabelSelectorRequirement", "source": "EventSource",
-}  # fmt: skip
 _TIME = (
     (r"\d{4}", "2006"), ("-", "-"), (r"\d\d", "01"), ("-", "-"), (r"\d\d", "02"), ("T", "T"), (r"\d\d", "15"),
-    (":", ":"), (r"\d\d", "04"), (":", ":"), (r"\d\d(\.\d+)?", "05"), (r"Z|[-+]\d\d:\d\d", "Z07:00"),
+    (":", ":"), (r"\d\d", "04"), (":", ":"),
 )  # fmt: skip
 """The parts of a time, and what Go's layout calls them."""
+_ZONE = (r"Z|[-+]\d\d:\d\d", "Z07:00")
+_TIMES = {
+    "time": (*_TIME, (r"\d\d(\.\d+)?", "05"), _ZONE),
+    "microtime": (*_TIME, (r"\d\d", "05"), (r"\.\d{6}", ".000000"), _ZONE),
+}
+_TYPES = {"either": "int32", "time": "string", "microtime": "string", "boolean": "bool", "bytes": "[]uint8"}
+_EMPTY: dict[str, Any] = {"object": {}, "map": {}, "integer": 0, "boolean": False, "quantity": "0"}
+"""What null in a list or map is to the decoder, where it is not an empty text."""
 _ALPHABET = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/")
 
 
@@ -54,13 +43,13 @@ class Fault:
 def first_fault(kind: Kind, item: Object) -> Fault | None:
     """The first field of a wrong type, in the order of the text; of a custom resource only its metadata counts."""
     if kind.custom:
-        return next(_faults(item.get("metadata"), METADATA, "ObjectMeta", (), "ObjectMeta"), None)
-    return next(_faults(item, schema_of(kind.name), kind.name, (), kind.name), None)
+        return next(_faults(item.get("metadata"), METADATA, "ObjectMeta", ()), None)
+    return next(_faults(item, schema_of(kind), kind.name, ()), None)
 
 
 def without_nulls(kind: Kind, item: Object) -> Object:
     """The object of a built-in kind as its decoder leaves it: null is nothing, or an empty text in a map."""
-    result: Object = item if kind.custom else _filled(item, schema_of(kind.name))
+    result: Object = item if kind.custom else _filled(item, schema_of(kind))
     return result
 
 
@@ -99,77 +88,57 @@ def _illegal(position: int) -> str:
 
 
 def _filled(value: Any, schema: Schema) -> Any:
-    if isinstance(schema, dict) and isinstance(value, dict):
-        fields = {name.removesuffix("!"): inner for name, inner in schema.items()}
+    kind, found = type_of(schema), resolve(schema)
+    if kind == "object" and isinstance(value, dict):
         present = {name: each for name, each in value.items() if each is not None}
-        return {name: _filled(each, fields.get(name, "any")) for name, each in present.items()}
-    if isinstance(schema, list) and isinstance(value, list):
-        return [_filled(_empty(schema[0]) if each is None else each, schema[0]) for each in value]
-    if schema in ("map", "amounts") and isinstance(value, dict):
-        nothing = "" if schema == "map" else "0"
+        return {name: _filled(each, field(schema, name) or {}) for name, each in present.items()}
+    if kind == "map" and isinstance(value, dict):
+        nothing = _EMPTY.get(type_of(found["additionalProperties"]), "")
         return {name: nothing if each is None else each for name, each in value.items()}
+    if kind == "array" and isinstance(value, list):
+        nothing = _EMPTY.get(type_of(found["items"]), "")
+        return [_filled(nothing if each is None else each, found["items"]) for each in value]
     return value
 
 
-def _empty(schema: Schema) -> Any:
-    """What null in a list is to the decoder."""
-    return {} if isinstance(schema, dict) else ""
-
-
-def _faults(value: Any, schema: Schema, struct: str, path: tuple[str, ...], kind: str) -> Iterator[Fault]:
-    if value is None or schema == "any":
+def _faults(value: Any, schema: Schema, struct: str, path: tuple[str, ...]) -> Iterator[Fault]:
+    kind = type_of(schema)
+    if value is None or kind == "any":
         return
-    if isinstance(schema, list) and isinstance(value, list):
+    if kind == "array" and isinstance(value, list):
         for each in value:
-            yield from _faults(each, schema[0], struct, path, kind)
-    elif isinstance(schema, dict) and isinstance(value, dict):
-        fields = {name.removesuffix("!"): inner for name, inner in schema.items()}
-        inside = _struct(path, kind) if path else kind
+            yield from _faults(each, resolve(schema)["items"], struct, path)
+    elif kind == "map" and isinstance(value, dict):
+        for each in value.values():
+            yield from _faults(each, resolve(schema)["additionalProperties"], struct, path)
+    elif kind == "object" and isinstance(value, dict):
         for name, inner in value.items():
-            yield from _faults(inner, fields.get(name, "any"), inside, (*path, name), kind)
-    elif schema in ("map", "amounts") and isinstance(value, dict):
-        yield from _map_faults(value, schema, struct, path, kind)
-    elif schema == "amount":
-        yield from _amount_faults(value)
-    elif schema == "time" and isinstance(value, str):
-        if words := _time_fault(value):
-            yield Fault(words, words)
-    elif not isinstance(schema, str) or schema in ("map", "amounts") or not _fits(value, schema, path):
-        yield _fault(value, struct, path, _type(path, schema, kind))
+            yield from _faults(inner, field(schema, name) or {}, _struct(schema), (*path, name))
+    elif words := _text_fault(value, kind):
+        yield Fault(words, words)
+    elif not _fits(value, kind, schema):
+        yield _fault(value, struct, path, _type(schema))
 
 
-def _map_faults(value: Object, schema: Schema, struct: str, path: tuple[str, ...], kind: str) -> Iterator[Fault]:
-    for each in value.values():
-        if schema == "amounts":
-            yield from _amount_faults(each) if each is not None else ()
-        elif (kind, *path) in _BYTES:
-            yield from _byte_faults(each, struct, path)
-        else:
-            yield from _faults(each, "string", struct, path, kind)
+def _text_fault(value: Any, kind: str) -> str:
+    """What is said of a text that is not what it should say."""
+    if kind == "quantity":
+        try:
+            quantity(value)
+        except ValueError as error:
+            return str(error)
+    if isinstance(value, str) and kind in _TIMES:
+        return _time_fault(value, _TIMES[kind])
+    return base64_fault(value) if isinstance(value, str) and kind == "bytes" else ""
 
 
-def _amount_faults(value: Any) -> Iterator[Fault]:
-    try:
-        quantity(value)
-    except ValueError as error:
-        yield Fault(str(error), str(error))
-
-
-def _byte_faults(value: Any, struct: str, path: tuple[str, ...]) -> Iterator[Fault]:
-    if isinstance(value, str):
-        if words := base64_fault(value):
-            yield Fault(words, words)
-    elif value is not None:
-        yield _fault(value, struct, path, "[]uint8")
-
-
-def _time_fault(value: str) -> str:
+def _time_fault(value: str, layout: tuple[tuple[str, str], ...]) -> str:
     """What Go says about a text that is no time, naming the first part of it that is none; "" if it is one."""
     rest, start = value, f'parsing time "{value}"'
-    for pattern, part in _TIME:
+    for pattern, part in layout:
         found = re.match(pattern, rest, re.ASCII)
         if not found:
-            return f'{start} as "{"".join(each for _, each in _TIME)}": cannot parse "{rest}" as "{part}"'
+            return f'{start} as "{"".join(each for _, each in layout)}": cannot parse "{rest}" as "{part}"'
         rest = rest[found.end() :]
     if rest:
         return f'{start}: extra text: "{rest}"'
@@ -180,15 +149,12 @@ def _time_fault(value: str) -> str:
     return ""
 
 
-def _fits(value: Any, schema: str, path: tuple[str, ...]) -> bool:
-    if schema == "time":
-        return False
-    if schema == "either" and isinstance(value, str):
-        return True
-    if schema in ("integer", "either"):
-        bits = 63 if path[-1] in _LONG else 31
+def _fits(value: Any, kind: str, schema: Schema) -> bool:
+    if kind in ("integer", "either") and not (kind == "either" and isinstance(value, str)):
+        bits = 63 if resolve(schema).get("format") == "int64" else 31
         return isinstance(value, int) and not isinstance(value, bool) and -(1 << bits) <= value < 1 << bits
-    return isinstance(value, {"string": str, "boolean": bool, "number": int | float}[schema])
+    wanted = {"boolean": bool, "number": int | float, "quantity": object, "array": list, "object": dict, "map": dict}
+    return isinstance(value, wanted.get(kind, str))
 
 
 def _fault(value: Any, struct: str, path: tuple[str, ...], wanted: str) -> Fault:
@@ -209,24 +175,17 @@ def _merging(value: Any, wanted: str) -> str:
     return f"cannot convert {shown} to {wanted}"
 
 
-def _struct(path: tuple[str, ...], kind: str) -> str:
-    """The Go type of the object at a path."""
-    if path[-1] == "spec":
-        return "PodSpec" if kind == "Pod" or path[-2:-1] == ("template",) else f"{kind}Spec"
-    if path[-1] == "ports":
-        return "ContainerPort" if "containers" in path or "initContainers" in path else "ServicePort"
-    return _STRUCTS.get(path[-1], path[-1][:1].upper() + path[-1][1:])
+def _struct(schema: Schema) -> str:
+    return go_name(schema).rpartition(".")[2]
 
 
-def _type(path: tuple[str, ...], schema: Schema, kind: str) -> str:
+def _type(schema: Schema) -> str:
     """The Go type of a field."""
-    if isinstance(schema, list):
-        return f"[]{_type(path, schema[0], kind)}"
-    if isinstance(schema, dict):
-        return f"v1.{_struct(path, kind) if path else kind}"
-    if schema == "amounts":
-        return "v1.ResourceList"
-    if schema == "map":
-        return "map[string][]uint8" if (kind, *path) in _BYTES else "map[string]string"
-    integer = "int64" if path[-1] in _LONG else "int32"
-    return {"integer": integer, "either": integer, "time": "string", "boolean": "bool"}.get(schema, schema)
+    kind, found = type_of(schema), resolve(schema)
+    if kind == "array":
+        return f"[]{_type(found['items'])}"
+    if kind == "map":
+        inner = found["additionalProperties"]
+        return "v1.ResourceList" if type_of(inner) == "quantity" else f"map[string]{_type(inner)}"
+    name = go_name(schema) if kind == "object" else found.get("format", kind)
+    return _TYPES.get(kind, name)

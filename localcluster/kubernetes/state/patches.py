@@ -8,13 +8,10 @@ from typing import Any
 
 from localcluster.kubernetes.errors import KubernetesError
 from localcluster.kubernetes.state.kinds import Object
+from localcluster.kubernetes.state.schema import Schema, field
 
 MOST_COPIED = 3 * 1024 * 1024
 """Bytes that the copies of one JSON patch add at most, as upstream's `JSONPatchMaxCopyBytes`."""
-_MERGE_KEYS = {
-    "containers": "name", "initContainers": "name", "env": "name", "volumes": "name", "imagePullSecrets": "name",
-    "volumeMounts": "mountPath", "ownerReferences": "uid", "conditions": "type", "hostAliases": "ip",
-}  # fmt: skip
 
 
 class CannotApply(KubernetesError):
@@ -49,8 +46,8 @@ def merge(target: Any, patch: Any) -> Any:
     return result
 
 
-def strategic(target: Any, patch: Any) -> Any:
-    """Strategic merge patch of the built-in kinds: lists of objects merge by their key, `$patch` and
+def strategic(target: Any, patch: Any, schema: Schema) -> Any:
+    """Strategic merge patch of the built-in kinds: lists of objects merge by the schema's key for them, `$patch` and
     `$deleteFromPrimitiveList` are honoured, the order hints (`$setElementOrder`) put patched items first."""
     if not isinstance(patch, dict):
         return copy.deepcopy(patch)
@@ -61,27 +58,25 @@ def strategic(target: Any, patch: Any) -> Any:
     result = dict(target) if isinstance(target, dict) else {}
     for key, value in patch.items():
         if key.startswith("$deleteFromPrimitiveList/"):
-            field = key.partition("/")[2]
-            result[field] = [item for item in result.get(field) or [] if item not in value]
+            name = key.partition("/")[2]
+            result[name] = [item for item in result.get(name) or [] if item not in value]
         elif key.startswith("$"):
             continue
         elif value is None:
             result.pop(key, None)
         elif isinstance(value, list):
-            result[key] = _merge_list(key, result.get(key) or [], value)
+            result[key] = _merge_list(result.get(key) or [], value, field(schema, key) or {})
         else:
-            result[key] = strategic(result.get(key), value)
+            result[key] = strategic(result.get(key), value, field(schema, key) or {})
     return result
 
 
-def _merge_list(field: str, target: list[Any], patch: list[Any]) -> list[Any]:
+def _merge_list(target: list[Any], patch: list[Any], schema: Schema) -> list[Any]:
     if {"$patch": "replace"} in patch:
         return [item for item in patch if item != {"$patch": "replace"}]
-    if field == "finalizers":
+    key = schema.get("x-kubernetes-patch-merge-key")
+    if key is None and schema.get("x-kubernetes-patch-strategy") == "merge":
         return target + [item for item in patch if item not in target]
-    key = _MERGE_KEYS.get(field)
-    if field == "ports":
-        key = "containerPort" if any("containerPort" in item for item in target + patch) else "port"
     if key is None:
         return copy.deepcopy(patch)
     merged = {item.get(key): item for item in target}
@@ -91,7 +86,7 @@ def _merge_list(field: str, target: list[Any], patch: list[Any]) -> list[Any]:
         if item.get("$patch") == "delete":
             merged.pop(item.get(key), None)
         else:
-            merged[item.get(key)] = strategic(merged.get(item.get(key)), item)
+            merged[item.get(key)] = strategic(merged.get(item.get(key)), item, schema["items"])
     return list(merged.values())
 
 

@@ -1,181 +1,155 @@
-"""The fields that objects may have, for strict validation, type checks and `kubectl explain`.
+"""The fields that objects may have, their types, and which of them are required, as OpenAPI schemas.
 
-Notation: a string is a type (`map` = strings by name, `amount` = a quantity, `amounts` = quantities by name, `either` =
-a number or a text, `time` = RFC 3339, `any` = not looked into), a dict an object, a list of one an array of it; `!`
-after a name marks a required field.  Fields: Seldon Core 1.17.1's CRD and Kubernetes 1.32's API.
+Those of the built-in kinds are Kubernetes' own, as the library kubernetes-validate carries them; a definition's name
+ends in that of its Go type.  The library's `validate()` judges nothing here: it stops at the first fault, in words of
+JSON Schema, and takes what the API server refuses: numbers of any size, texts that are no time, base64 or amount.
+
+SeldonDeployment is the part of Seldon Core 1.17.1's CRD that the local cluster knows.  `{}` is a value that is not
+looked into.
 """
 
 from __future__ import annotations
 
+import json
+import re
+from collections.abc import Iterable
+from functools import cache
+from importlib.util import find_spec
+from pathlib import Path
 from typing import Any
 
-Schema = str | dict[str, Any] | list[Any]
+from localcluster.kubernetes.state.kinds import SELDON, VIRTUAL_SERVICE, Kind
 
-METADATA: Schema = {
-    **dict.fromkeys(("name", "generateName", "namespace", "uid", "resourceVersion", "selfLink"), "string"),
-    **dict.fromkeys(("creationTimestamp", "deletionTimestamp"), "time"),
-    **dict.fromkeys(("generation", "deletionGracePeriodSeconds"), "integer"),
-    "labels": "map", "annotations": "map", "finalizers": ["string"], "managedFields": "any",
-    "ownerReferences": [{**dict.fromkeys(("apiVersion", "kind", "name", "uid"), "string"),
-                         **dict.fromkeys(("controller", "blockOwnerDeletion"), "boolean")}],
-}  # fmt: skip
-_PROBE: Schema = {
-    "httpGet": {**dict.fromkeys(("path", "host", "scheme"), "string"), "port!": "either",
-                "httpHeaders": [{"name!": "string", "value!": "string"}]},
-    "tcpSocket": {"port!": "either", "host": "string"}, "exec": {"command": ["string"]},
-    "grpc": {"port!": "integer", "service": "string"},
-    **dict.fromkeys(
-        ("initialDelaySeconds", "periodSeconds", "timeoutSeconds", "failureThreshold", "successThreshold",
-         "terminationGracePeriodSeconds"), "integer"),
-}  # fmt: skip
-_OBJECT: dict[str, Any] = {"name": "string", "optional": "boolean"}
-_KEY: Schema = {**_OBJECT, "key!": "string"}
-_SOURCE: Schema = {
-    "fieldRef": {"apiVersion": "string", "fieldPath!": "string"}, "configMapKeyRef": _KEY, "secretKeyRef": _KEY,
-    "resourceFieldRef": {"containerName": "string", "resource!": "string", "divisor": "amount"},
-}  # fmt: skip
-_CONTAINER: Schema = {
-    "name!": "string", "image": "string", "command": ["string"], "args": ["string"], "workingDir": "string",
-    "env": [{"name!": "string", "value": "string", "valueFrom": _SOURCE}],
-    "envFrom": [{"prefix": "string", "configMapRef": _OBJECT, "secretRef": _OBJECT}],
-    "ports": [{"containerPort!": "integer", "hostPort": "integer",
-               **dict.fromkeys(("name", "hostIP", "protocol"), "string")}],
-    **dict.fromkeys(("readinessProbe", "livenessProbe", "startupProbe"), _PROBE),
-    **dict.fromkeys(
-        ("imagePullPolicy", "terminationMessagePath", "terminationMessagePolicy", "restartPolicy"), "string"),
-    **dict.fromkeys(("stdin", "stdinOnce", "tty"), "boolean"),
-    **dict.fromkeys(
-        ("volumeDevices", "lifecycle", "securityContext", "resizePolicy"), "any"),
-    "resources": {"limits": "amounts", "requests": "amounts", "claims": "any"},
-    "volumeMounts": [{"name!": "string", "mountPath!": "string", "readOnly": "boolean",
-                      **dict.fromkeys(("subPath", "subPathExpr", "mountPropagation", "recursiveReadOnly"), "string")}],
-}  # fmt: skip
-_ITEMS: Schema = [{"key!": "string", "path!": "string", "mode": "integer"}]
-_VOLUME: Schema = {
-    "name!": "string", "emptyDir": {"medium": "string", "sizeLimit": "amount"},
-    "persistentVolumeClaim": {"claimName!": "string", "readOnly": "boolean"},
-    "secret": {"secretName!": "string", "items": _ITEMS, "optional": "boolean", "defaultMode": "integer"},
-    "configMap": {"name!": "string", "items": _ITEMS, "optional": "boolean", "defaultMode": "integer"},
-    **dict.fromkeys(
-        ("hostPath", "projected", "downwardAPI", "nfs", "csi", "ephemeral", "iscsi", "fc", "image", "cephfs", "rbd",
-         "cinder", "flexVolume", "flocker", "gitRepo", "glusterfs", "quobyte", "scaleIO", "storageos", "azureDisk",
-         "azureFile", "portworxVolume", "awsElasticBlockStore", "gcePersistentDisk", "photonPersistentDisk",
-         "vsphereVolume"), "any"),
-}  # fmt: skip
-_POD_SPEC: Schema = {
-    "volumes": [_VOLUME], "containers!": [_CONTAINER], "initContainers": [_CONTAINER], "ephemeralContainers": "any",
-    **dict.fromkeys(
-        ("affinity", "tolerations", "securityContext", "imagePullSecrets", "hostAliases", "dnsConfig", "os",
-         "readinessGates", "overhead", "topologySpreadConstraints", "schedulingGates", "resourceClaims",
-         "resources"), "any"),
-    **dict.fromkeys(
-        ("restartPolicy", "dnsPolicy", "serviceAccountName", "serviceAccount", "nodeName", "hostname", "subdomain",
-         "schedulerName", "priorityClassName", "runtimeClassName", "preemptionPolicy"), "string"),
-    **dict.fromkeys(("terminationGracePeriodSeconds", "activeDeadlineSeconds", "priority"), "integer"),
-    **dict.fromkeys(
-        ("hostNetwork", "hostPID", "hostIPC", "hostUsers", "shareProcessNamespace", "enableServiceLinks",
-         "setHostnameAsFQDN", "automountServiceAccountToken"), "boolean"),
-    "nodeSelector": "map",
-}  # fmt: skip
+Schema = dict[str, Any]
+
+_PUBLISHED = "v1.32.0-local/_definitions.json"
+_ROOT = "#/components/schemas/"
+_NULLABLE = re.compile(r'"type": \[\s*"(\w+)",\s*"null"\s*\]')
+"""Null stands for every optional field's absence, which OpenAPI leaves unsaid."""
+_TYPES = {"IntOrString": "either", "Quantity": "quantity", "Time": "time", "MicroTime": "microtime"}
+
+
+def reference(name: str) -> Schema:
+    """The definition of a name, e.g. io.k8s.api.core.v1.Container."""
+    return {"$ref": f"{_ROOT}{name}"}
+
+
+def name_of(kind: Kind) -> str:
+    """The name of a kind's definition."""
+    group = ".".join(reversed(kind.group.split("."))) if kind.custom else f"io.k8s.api.{kind.group or 'core'}"
+    return f"{group}.{kind.version}.{kind.name}"
+
+
+def schema_of(kind: Kind) -> Schema:
+    """The schema of a whole object of the kind."""
+    return reference(name_of(kind))
+
+
+def resolve(schema: Schema) -> Schema:
+    """The schema itself, or the definition that it refers to."""
+    found: Schema = definitions()[schema["$ref"].removeprefix(_ROOT)] if "$ref" in schema else schema
+    return found
+
+
+def go_name(schema: Schema) -> str:
+    """What Go calls the definition that a schema refers to, e.g. v1.Container."""
+    return ".".join(schema.get("$ref", "").split(".")[-2:])
+
+
+def type_of(schema: Schema) -> str:
+    """JSON's type; `map` where fields have any name, `bytes` for base64, `any`, or one of the types that are texts:
+    `time`, `microtime`, `quantity`, and `either` (a number or a text)."""
+    if special := _TYPES.get(go_name(schema).rpartition(".")[2]):
+        return special
+    found = resolve(schema)
+    if found.get("type") == "object" and "properties" not in found:
+        return "map" if "additionalProperties" in found else "any"
+    return "bytes" if found.get("format") == "byte" else found.get("type", "any")
+
+
+def field(schema: Schema, name: str) -> Schema | None:
+    """The schema of a field of an object or map; None where there is no such field."""
+    found = resolve(schema)
+    inner: Schema | None = found.get("properties", {}).get(name, found.get("additionalProperties"))
+    return inner
+
+
+def reached_from(names: Iterable[str]) -> dict[str, Schema]:
+    """The definitions, and all that they refer to."""
+    waiting, found = list(names), dict[str, Schema]()
+    while waiting:
+        name = waiting.pop()
+        if name not in found:
+            found[name] = definitions()[name]
+            waiting += re.findall(f'"{_ROOT}([^"]+)"', json.dumps(found[name]))
+    return found
+
+
+@cache
+def definitions() -> dict[str, Schema]:
+    """All definitions by name, read once; the library's folder is found without the import of its dependencies."""
+    library = find_spec("kubernetes_validate")
+    assert library
+    assert library.origin
+    text = Path(library.origin).with_name("kubernetes-json-schema").joinpath(_PUBLISHED).read_text()
+    text = _NULLABLE.sub(r'"type": "\1"', text).replace("#/$defs/", _ROOT)
+    published: dict[str, Schema] = json.loads(text)["$defs"]
+    return published | _CUSTOM
+
+
+_STRING, _INTEGER, _OBJECT = {"type": "string"}, {"type": "integer", "format": "int32"}, {"type": "object"}
+_TEXTS: Schema = {"type": "object", "additionalProperties": _STRING}
+METADATA = reference("io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta")
+_POD_SPEC = reference("io.k8s.api.core.v1.PodSpec")
+_RESOURCES = reference("io.k8s.api.core.v1.ResourceRequirements")
+_EITHER = reference("io.k8s.apimachinery.pkg.util.intstr.IntOrString")
+
+
+def _fields(*required: str, **properties: Schema) -> Schema:
+    return {"type": "object", "properties": properties} | ({"required": [*required]} if required else {})
+
+
+def _list(items: Schema) -> Schema:
+    return {"type": "array", "items": items}
+
+
+def _each(schema: Schema, *names: str) -> dict[str, Schema]:
+    return dict.fromkeys(names, schema)
 
 
 def _graph(depth: int) -> Schema:
-    node: dict[str, Any] = {
-        "name!": "string", "type": "string", "implementation": "string", "methods": ["string"], "logger": "any",
-        "endpoint": {"service_host": "string", "service_port": "integer", "type": "string", "httpPort": "integer",
-                     "grpcPort": "integer"},
-        "parameters": [{"name!": "string", "type!": "string", "value!": "string"}],
-        **dict.fromkeys(("modelUri", "serviceAccountName", "envSecretRefName", "storageInitializerImage"), "string"),
-    }  # fmt: skip
-    return node | ({"children": [_graph(depth - 1)]} if depth else {})
+    """A node; the CRD cannot be recursive either."""
+    return _fields(
+        "name",
+        **_each(_STRING, "name", "type", "implementation"), methods=_list(_STRING), logger=_OBJECT,
+        endpoint=_fields(**_each(_STRING, "service_host", "type"),
+                         **_each(_INTEGER, "service_port", "httpPort", "grpcPort")),
+        parameters=_list(_fields("name", "type", "value", **_each(_STRING, "name", "type", "value"))),
+        **_each(_STRING, "modelUri", "serviceAccountName", "envSecretRefName", "storageInitializerImage"),
+        **({"children": _list(_graph(depth - 1))} if depth else {}),
+    )  # fmt: skip
 
 
-_PREDICTOR: Schema = {
-    "name!": "string", "graph!": _graph(5), "replicas": "integer", "traffic": "integer", "shadow": "boolean",
-    "annotations": "map", "labels": "map",
-    **dict.fromkeys(("engineResources", "svcOrchSpec", "explainer", "ssl"), "any"),
-    "progressDeadlineSeconds": "integer",
-    "componentSpecs": [{
-        "metadata": METADATA, "spec!": _POD_SPEC, "replicas": "integer", "kedaSpec": "any",
-        "hpaSpec": {"minReplicas": "integer", "maxReplicas!": "integer", "metrics": "any", "metricsv2": "any"},
-        "pdbSpec": {"minAvailable": "any", "maxUnavailable": "any"},
-    }],
-}  # fmt: skip
-_TEMPLATE: Schema = {"metadata": METADATA, "spec": _POD_SPEC}
-_SERVICE_PORT: Schema = {
-    "port!": "integer", "nodePort": "integer", "targetPort": "either",
-    **dict.fromkeys(("name", "protocol", "appProtocol"), "string"),
-}  # fmt: skip
-
-_BODIES: dict[str, dict[str, Any]] = {
-    "SeldonDeployment": {
-        "spec": {
-            "predictors!": [_PREDICTOR], "annotations": "map", "replicas": "integer",
-            **dict.fromkeys(("name", "oauth_key", "oauth_secret", "protocol", "transport", "serverType"), "string"),
-        }
-    },
-    "Deployment": {
-        "spec": {
-            "template!": _TEMPLATE,
-            "selector!": {"matchLabels": "map",
-                          "matchExpressions": [{"key": "string", "operator": "string", "values": ["string"]}]},
-            "strategy": {"type": "string", "rollingUpdate": dict.fromkeys(("maxSurge", "maxUnavailable"), "either")},
-            "paused": "boolean",
-            **dict.fromkeys(
-                ("replicas", "minReadySeconds", "revisionHistoryLimit", "progressDeadlineSeconds"), "integer"),
-        }
-    },
-    "ReplicaSet": {"spec": "any"},
-    "Pod": {"spec!": _POD_SPEC},
-    "Service": {
-        "spec": {
-            "ports": [_SERVICE_PORT], "selector": "map", "clusterIPs": ["string"], "externalIPs": ["string"],
-            "ipFamilies": ["string"], "loadBalancerSourceRanges": ["string"], "sessionAffinityConfig": "any",
-            **dict.fromkeys(
-                ("type", "clusterIP", "externalName", "sessionAffinity", "externalTrafficPolicy",
-                 "internalTrafficPolicy",
-                 "ipFamilyPolicy", "loadBalancerIP", "loadBalancerClass", "trafficDistribution"), "string"),
-            **dict.fromkeys(("publishNotReadyAddresses", "allocateLoadBalancerNodePorts"), "boolean"),
-            "healthCheckNodePort": "integer",
-        }
-    },
-    "PersistentVolumeClaim": {
-        "spec!": {
-            "accessModes!": ["string"], "resources!": {"requests": "amounts", "limits": "amounts"},
-            **dict.fromkeys(("storageClassName", "volumeMode", "volumeName", "volumeAttributesClassName"), "string"),
-            **dict.fromkeys(("selector", "dataSource", "dataSourceRef"), "any"),
-        }
-    },
-    "Secret": {"data": "map", "stringData": "map", "type": "string", "immutable": "boolean"},
-    "ConfigMap": {"data": "map", "binaryData": "map", "immutable": "boolean"},
-    "Namespace": {"spec": {"finalizers": ["string"]}},
-    "VirtualService": {"spec": "any"},
-    "Event": {
-        "involvedObject": dict.fromkeys(
-            ("kind", "namespace", "name", "uid", "apiVersion", "resourceVersion", "fieldPath"), "string"),
-        "source": {"component": "string", "host": "string"}, "series": "any", "related": "any",
-        **dict.fromkeys(("firstTimestamp", "lastTimestamp"), "time"),
-        **dict.fromkeys(
-            ("reason", "message", "type", "eventTime", "action", "reportingComponent", "reportingInstance"), "string"),
-        "count": "integer",
-    },
-}  # fmt: skip
-
-
-def schema_of(kind: str) -> dict[str, Any]:
-    """The schema of a whole object of the kind, in this module's notation."""
-    status = {} if kind in ("Secret", "ConfigMap", "Event") else {"status": "any"}
-    return {"apiVersion": "string", "kind": "string", "metadata": METADATA, **_BODIES[kind], **status}
-
-
-def openapi(schema: Schema) -> dict[str, Any]:
-    """The same as an OpenAPI v3 schema."""
-    if isinstance(schema, list):
-        return {"type": "array", "items": openapi(schema[0])}
-    if isinstance(schema, dict):
-        required = [name[:-1] for name in schema if name.endswith("!")]
-        properties = {name.removesuffix("!"): openapi(value) for name, value in schema.items()}
-        return {"type": "object", "properties": properties} | ({"required": required} if required else {})
-    if schema in ("map", "amounts"):
-        return {"type": "object", "additionalProperties": {"type": "string"}}
-    return {"type": {"any": "object", "either": "string", "amount": "string", "time": "string"}.get(schema, schema)}
+_COMPONENT = _fields(
+    "spec",
+    metadata=METADATA, spec=_POD_SPEC, replicas=_INTEGER, kedaSpec=_OBJECT,
+    hpaSpec=_fields("maxReplicas", **_each(_INTEGER, "minReplicas", "maxReplicas"),
+                    **_each(_list({}), "metrics", "metricsv2")),
+    pdbSpec=_fields(**_each(_EITHER, "minAvailable", "maxUnavailable")),
+)  # fmt: skip
+_PREDICTOR = _fields(
+    "name", "graph",
+    name=_STRING, graph=_graph(5), **_each(_INTEGER, "replicas", "traffic", "progressDeadlineSeconds"),
+    shadow={"type": "boolean"}, **_each(_TEXTS, "annotations", "labels"),
+    svcOrchSpec=_fields(replicas=_INTEGER, resources=_RESOURCES, env=_list(reference("io.k8s.api.core.v1.EnvVar"))),
+    engineResources=_RESOURCES, **_each(_OBJECT, "explainer", "ssl"), componentSpecs=_list(_COMPONENT),
+)  # fmt: skip
+_SELDON = _fields(
+    "predictors",
+    predictors=_list(_PREDICTOR), annotations=_TEXTS, replicas=_INTEGER,
+    **_each(_STRING, "name", "oauth_key", "oauth_secret", "protocol", "transport", "serverType"),
+)  # fmt: skip
+_CUSTOM = {
+    name_of(kind): _fields(**_each(_STRING, "apiVersion", "kind"), metadata=METADATA, spec=spec, status={})
+    for kind, spec in ((SELDON, _SELDON), (VIRTUAL_SERVICE, _OBJECT))
+}

@@ -2,32 +2,34 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import Any
 
 from localcluster.kubernetes.errors import Cause, Invalid
 from localcluster.kubernetes.state.kinds import Kind, Object
-from localcluster.kubernetes.state.schema import Schema, schema_of
+from localcluster.kubernetes.state.schema import Schema, field, resolve, schema_of, type_of
 
-_TYPES: dict[str, type | tuple[type, ...]] = {
-    "string": str, "time": str, "boolean": bool, "integer": int, "number": (int, float), "either": (int, str),
-    "amount": (int, str),
-}  # fmt: skip
+_NAMES = {str: "string", bool: "boolean", int: "integer", float: "number", list: "array", type(None): "null"}
+_NUMBER = r"(([0-9]+(\.[0-9]*)?)|(\.[0-9]+))"
+_AMOUNT = rf"^(\+|-)?{_NUMBER}(([KMGTPE]i)|[numkMGTPE]|([eE](\+|-)?{_NUMBER}))?$"
+"""What CRDs say an amount must look like."""
 
 
 def unknown_fields(kind: Kind, item: Object) -> list[str]:
     """Paths of the fields that the kind does not have, e.g. `spec.bogus`."""
-    return list(_unknown(item, schema_of(kind.name), ""))
+    return [path for _, _, path in _unknown(item, schema_of(kind), "")]
 
 
 def prune(kind: Kind, item: Object) -> None:
     """Drop the unknown fields in place, as the real server does unless told to be strict."""
-    _prune(item, schema_of(kind.name))
+    for holder, name, _ in list(_unknown(item, schema_of(kind), "")):
+        del holder[name]
 
 
 def check(kind: Kind, item: Object) -> None:
     """Check a custom resource's types and required fields; raises Invalid with all causes."""
-    causes = list(_mistyped(item, schema_of(kind.name), ""))
+    causes = list(_mistyped(item | {"metadata": None}, schema_of(kind), ""))
     if causes and kind.scale:
         causes += _unscalable(item.get("spec"))
     if causes:
@@ -46,67 +48,35 @@ def _unscalable(spec: Any) -> Iterator[Cause]:
         yield Cause.invalid(".spec.replicas", 0, text)
 
 
-def _fields(schema: dict[str, Any]) -> dict[str, Schema]:
-    return {name.removesuffix("!"): value for name, value in schema.items()}
-
-
-def _unknown(value: Any, schema: Schema, path: str) -> Iterator[str]:
-    if isinstance(schema, dict) and isinstance(value, dict):
-        known = _fields(schema)
+def _unknown(value: Any, schema: Schema, path: str) -> Iterator[tuple[Object, str, str]]:
+    """Each unknown field: the object that has it, its name and its path."""
+    kind = type_of(schema)
+    if kind in ("object", "map") and isinstance(value, dict):
         for name, inner in value.items():
-            if name in known:
-                yield from _unknown(inner, known[name], f"{path}{name}.")
+            known = field(schema, name)
+            if known is None:
+                yield value, name, f"{path}{name}"
             else:
-                yield f"{path}{name}"
-    elif isinstance(schema, list) and isinstance(value, list):
+                yield from _unknown(inner, known, f"{path}{name}.")
+    elif kind == "array" and isinstance(value, list):
         for index, inner in enumerate(value):
-            yield from _unknown(inner, schema[0], f"{path.rstrip('.')}[{index}].")
-
-
-def _prune(value: Any, schema: Schema) -> None:
-    if isinstance(schema, dict) and isinstance(value, dict):
-        known = _fields(schema)
-        for name in [name for name in value if name not in known]:
-            del value[name]
-        for name, inner in value.items():
-            _prune(inner, known[name])
-    elif isinstance(schema, list) and isinstance(value, list):
-        for inner in value:
-            _prune(inner, schema[0])
+            yield from _unknown(inner, resolve(schema)["items"], f"{path.rstrip('.')}[{index}].")
 
 
 def _mistyped(value: Any, schema: Schema, path: str) -> Iterator[Cause]:
-    if value is None or schema in ("any", "amounts"):
-        return
-    if isinstance(schema, dict):
-        if not isinstance(value, dict):
-            yield _type_cause(path, "object", value)
-            return
-        for name, inner in _fields(schema).items():
-            yield from _mistyped(value.get(name), inner, f"{path}.{name}".lstrip("."))
-        for name in (name[:-1] for name in schema if name.endswith("!")):
-            if value.get(name) is None:
-                yield Cause(f"{path}.{name}".lstrip("."), "Required value")
-    elif isinstance(schema, list):
-        if not isinstance(value, list):
-            yield _type_cause(path, "array", value)
-            return
-        for index, item in enumerate(value):
-            if item is None:
-                yield _type_cause(f"{path}[{index}]", "object" if isinstance(schema[0], dict) else schema[0], item)
-            yield from _mistyped(item, schema[0], f"{path}[{index}]")
-    elif schema == "map":
-        if not isinstance(value, dict):
-            yield _type_cause(path, "object", value)
-            return
-        for name, item in value.items():
-            yield from _mistyped(item, "string", f"{path}.{name}")
-    elif not isinstance(value, _TYPES[schema]) or (isinstance(value, bool) and schema != "boolean"):
-        yield _type_cause(path, schema, value)
-
-
-def _type_cause(path: str, wanted: str, value: Any) -> Cause:
-    names = {str: "string", bool: "boolean", int: "integer", float: "number", dict: "object", list: "array"}
-    shown = {"either": "integer,string", "amount": "integer,string", "time": "string"}
-    found, wanted = names.get(type(value), "null"), shown.get(wanted, wanted)
-    return Cause.invalid(path, found, f'{path} in body must be of type {wanted}: "{found}"')
+    kind, found = type_of(schema), resolve(schema)
+    wanted = "integer,string" if kind in ("either", "quantity") else found.get("type", "")
+    given = _NAMES.get(type(value), "object")
+    if wanted and given not in (*wanted.split(","), "integer" if wanted == "number" else ""):
+        yield Cause.invalid(path, given, f'{path} in body must be of type {wanted}: "{given}"')
+    elif kind == "quantity" and not re.fullmatch(_AMOUNT, str(value)):
+        yield Cause.invalid(path, value, f"{path} in body should match '{_AMOUNT}'")
+    elif kind == "array":
+        for index, each in enumerate(value):
+            yield from _mistyped(each, found["items"], f"{path}[{index}]")
+    elif kind in ("object", "map"):
+        for name, each in value.items():
+            if each is not None:
+                yield from _mistyped(each, field(schema, name) or {}, f"{path}.{name}".lstrip("."))
+        missing = (name for name in found.get("required", []) if value.get(name) is None)
+        yield from (Cause(f"{path}.{name}".lstrip("."), "Required value") for name in missing)

@@ -68,3 +68,10 @@ def seldon(name: str = "m", **predictor: Any) -> Object:
         "metadata": {"name": name},
         "spec": {"predictors": [whole]},
     }
+
+
+def in_seldon(**fields: Any) -> Object:
+    """A SeldonDeployment `n` whose container has other fields."""
+    item = seldon("n")
+    item["spec"]["predictors"][0]["componentSpecs"][0]["spec"]["containers"][0] |= fields
+    return item

@@ -228,6 +228,18 @@ def test_patches_that_fit(namespace: Namespace) -> None:
     assert refused.body["message"] == "map: map[image:x] does not contain declared merge key: name"
 
 
+def test_a_strategic_patch_merges_the_lists_that_have_a_key(namespace: Namespace) -> None:
+    namespace.post("deployments.apps", deployment())
+    spread = {"maxSkew": 1, "whenUnsatisfiable": "ScheduleAnyway"}
+    for name in ("a", "b"):
+        constraints, tolerations = [spread | {"topologyKey": name}], [{"key": name, "operator": "Exists"}]
+        pod = {"topologySpreadConstraints": constraints, "tolerations": tolerations}
+        answer = namespace.patch("deployments.apps", "d", {"spec": {"template": {"spec": pod}}}, STRATEGIC)
+    found = answer.body["spec"]["template"]["spec"]
+    assert sorted(each["topologyKey"] for each in found["topologySpreadConstraints"]) == ["a", "b"]
+    assert found["tolerations"] == [{"key": "b", "operator": "Exists"}]
+
+
 def test_what_is_immutable_stays(namespace: Namespace) -> None:
     namespace.post("configmaps", config_map() | {"immutable": True})
     for change, field in (({"data": {"a": "2"}}, "data"), ({"immutable": False}, "immutable")):

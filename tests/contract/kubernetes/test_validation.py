@@ -11,13 +11,15 @@ from tests.contract.kubernetes.objects import (
     config_map,
     deployment,
     event,
+    in_seldon,
     secret,
     seldon,
+    service,
     with_container,
     with_pod,
 )
 from tests.contract.kubernetes.server import Namespace, failure
-from tests.contract.kubernetes.words import KEY, LABEL, QUANTITY, SUBDOMAIN, VALUE
+from tests.contract.kubernetes.words import CUSTOM_QUANTITY, KEY, LABEL, QUANTITY, SUBDOMAIN, VALUE
 
 SELDON = "seldondeployments.machinelearning.seldon.io"
 POD = "spec.predictors[0].componentSpecs[0].spec"
@@ -178,6 +180,90 @@ def test_secrets(shared: Namespace, fields: Object, words: str) -> None:
             with_container(env=[{"name": "A", "value": 1}]),
             "number into Go struct field EnvVar.spec.template.spec.containers.env.value of type string",
         ),
+        (
+            "deployments.apps",
+            with_container(lifecycle={"preStop": {"sleep": {"seconds": "5"}}}),
+            "string into Go struct field SleepAction.spec.template.spec.containers.lifecycle.preStop.sleep.seconds of "
+            "type int64",
+        ),
+        (
+            "deployments.apps",
+            with_container(securityContext={"runAsUser": 1 << 63}),
+            f"number {1 << 63} into Go struct field SecurityContext.spec.template.spec.containers.securityContext."
+            "runAsUser of type int64",
+        ),
+        (
+            "deployments.apps",
+            with_container(resizePolicy="x"),
+            "string into Go struct field Container.spec.template.spec.containers.resizePolicy of type "
+            "[]v1.ContainerResizePolicy",
+        ),
+        (
+            "deployments.apps",
+            with_pod(
+                affinity={"podAntiAffinity": {"preferredDuringSchedulingIgnoredDuringExecution": [{"weight": "1"}]}}
+            ),
+            "string into Go struct field WeightedPodAffinityTerm.spec.template.spec.affinity.podAntiAffinity."
+            "preferredDuringSchedulingIgnoredDuringExecution.weight of type int32",
+        ),
+        (
+            "deployments.apps",
+            with_pod(tolerations=["x"]),
+            "string into Go struct field PodSpec.spec.template.spec.tolerations of type v1.Toleration",
+        ),
+        (
+            "deployments.apps",
+            with_pod(topologySpreadConstraints=[{"labelSelector": {"matchLabels": {"a": 1}}}]),
+            "number into Go struct field LabelSelector.spec.template.spec.topologySpreadConstraints.labelSelector."
+            "matchLabels of type string",
+        ),
+        (
+            "deployments.apps",
+            with_pod(hostAliases=[{"hostnames": "x"}]),
+            "string into Go struct field HostAlias.spec.template.spec.hostAliases.hostnames of type []string",
+        ),
+        (
+            "deployments.apps",
+            with_pod(securityContext={"supplementalGroups": ["1"]}),
+            "string into Go struct field PodSecurityContext.spec.template.spec.securityContext.supplementalGroups of "
+            "type int64",
+        ),
+        (
+            "deployments.apps",
+            with_pod(overhead="x"),
+            "string into Go struct field PodSpec.spec.template.spec.overhead of type v1.ResourceList",
+        ),
+        (
+            "deployments.apps",
+            with_pod(ephemeralContainers=[{"image": 1}]),
+            "number into Go struct field EphemeralContainer.spec.template.spec.ephemeralContainers.image of type "
+            "string",
+        ),
+        (
+            "deployments.apps",
+            with_pod(volumes=[{"name": "v", "projected": {"sources": "x"}}]),
+            "string into Go struct field ProjectedVolumeSource.spec.template.spec.volumes.projected.sources of type "
+            "[]v1.VolumeProjection",
+        ),
+        (
+            "deployments.apps",
+            with_pod(volumes=[{"name": "v", "ephemeral": {"volumeClaimTemplate": {"metadata": {"labels": "x"}}}}]),
+            "string into Go struct field ObjectMeta.spec.template.spec.volumes.ephemeral.volumeClaimTemplate.metadata."
+            "labels of type map[string]string",
+        ),
+        (
+            "services",
+            service(sessionAffinityConfig={"clientIP": {"timeoutSeconds": "x"}}),
+            "string into Go struct field ClientIPConfig.spec.sessionAffinityConfig.clientIP.timeoutSeconds of type "
+            "int32",
+        ),
+        (
+            "deployments.apps",
+            deployment("n") | {"status": {"replicas": "x"}},
+            "string into Go struct field DeploymentStatus.status.replicas of type int32",
+        ),
+        ("secrets", secret("n", data={"a": 1}), "number into Go struct field Secret.data of type []uint8"),
+        ("events", event(eventTime=5), "number into Go struct field Event.eventTime of type string"),
     ],
 )
 def test_fields_of_a_wrong_type(shared: Namespace, resource: str, item: Object, words: str) -> None:
@@ -205,6 +291,13 @@ def test_fields_of_a_wrong_type(shared: Namespace, resource: str, item: Object, 
             event(lastTimestamp="2024-02-31T00:00:00Z"),
             'parsing time "2024-02-31T00:00:00Z": day out of range',
         ),
+        (
+            "events",
+            event(eventTime="2024-01-01T00:00:00Z"),
+            'parsing time "2024-01-01T00:00:00Z" as "2006-01-02T15:04:05.000000Z07:00": cannot parse "Z" as ".000000"',
+        ),
+        ("deployments.apps", with_pod(volumes=[{"name": "v", "emptyDir": {"sizeLimit": "abc"}}]), QUANTITY),
+        ("deployments.apps", with_pod(overhead={"cpu": "abc"}), QUANTITY),
     ],
 )
 def test_texts_that_do_not_say_what_they_should(shared: Namespace, resource: str, item: Object, words: str) -> None:
@@ -218,7 +311,31 @@ def test_texts_that_do_not_say_what_they_should(shared: Namespace, resource: str
     [
         ("configmaps", config_map("n", bogus=1) | {"zog": {}}, 'unknown field "metadata.bogus", unknown field "zog"'),
         ("deployments.apps", with_container(imagee="x"), 'unknown field "spec.template.spec.containers[0].imagee"'),
+        (
+            "deployments.apps",
+            with_container(lifecycle={"foo": 1}, securityContext={"runAsUserr": 1}),
+            'unknown field "spec.template.spec.containers[0].lifecycle.foo", '
+            'unknown field "spec.template.spec.containers[0].securityContext.runAsUserr"',
+        ),
+        (
+            "deployments.apps",
+            with_pod(
+                dnsConfig={"foo": 1},
+                imagePullSecrets=[{"name": "x", "nam": "x"}],
+                hostAliases=[{"ip": "127.0.0.1", "ipp": 1}],
+            ),
+            'unknown field "spec.template.spec.dnsConfig.foo", '
+            'unknown field "spec.template.spec.imagePullSecrets[0].nam", '
+            'unknown field "spec.template.spec.hostAliases[0].ipp"',
+        ),
+        ("services", service() | {"status": {"bogus": 1}}, 'unknown field "status.bogus"'),
+        (
+            "configmaps",
+            config_map("n", managedFields=[{"bogus": 1}]),
+            'unknown field "metadata.managedFields[0].bogus"',
+        ),
         (SELDON, seldon("n", bogus=1), 'unknown field "spec.predictors[0].bogus"'),
+        (SELDON, in_seldon(lifecycle={"foo": 1}), f'unknown field "{POD}.containers[0].lifecycle.foo"'),
         (
             "configmaps",
             '{"apiVersion":"v1","kind":"ConfigMap","metadata":{"name":"n"},"data":{"a":"1","a":"2"},"data":{}}',
@@ -285,16 +402,25 @@ def test_objects_that_belong_elsewhere(shared: Namespace, item: Object, code: in
             'spec.predictors[0]: Invalid value: "null": spec.predictors[0] in body must be of type object: "null"',
         ),
         (
-            seldon("n", componentSpecs=[{"spec": {"containers": [{"name": "clf", "envFrom": "x"}]}}]),
+            in_seldon(envFrom="x"),
             f'{POD}.containers[0].envFrom: Invalid value: "string": {POD}.containers[0].envFrom in body must be of '
             'type array: "string"',
         ),
         (
-            seldon(
-                "n", componentSpecs=[{"spec": {"containers": [{"name": "clf", "readinessProbe": {"httpGet": {}}}]}}]
-            ),
+            in_seldon(readinessProbe={"httpGet": {}}),
             f"{POD}.containers[0].readinessProbe.httpGet.port: Required value",
         ),
+        (
+            in_seldon(securityContext={"runAsUser": "0"}),
+            f'{POD}.containers[0].securityContext.runAsUser: Invalid value: "string": '
+            f'{POD}.containers[0].securityContext.runAsUser in body must be of type integer: "string"',
+        ),
+        (
+            in_seldon(resources={"limits": {"cpu": "abc"}}),
+            f'{POD}.containers[0].resources.limits.cpu: Invalid value: "abc": {POD}.containers[0].resources.limits.cpu '
+            f"in body should match '{CUSTOM_QUANTITY}'",
+        ),
+        (in_seldon(volumeMounts=[{"name": "x"}]), f"{POD}.containers[0].volumeMounts[0].mountPath: Required value"),
         (seldon("Bad_Name"), f'metadata.name: Invalid value: "Bad_Name": {SUBDOMAIN}'),
     ],
 )

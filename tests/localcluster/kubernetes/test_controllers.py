@@ -18,8 +18,22 @@ from localcluster.kubernetes.layout import Layout
 from localcluster.kubernetes.seed import seed
 from localcluster.kubernetes.service import prepare
 from localcluster.kubernetes.state.admission import admit
-from localcluster.kubernetes.state.kinds import CONFIG_MAP, DEPLOYMENT, EVENT, NAMESPACE, POD, SECRET, SELDON, Object
+from localcluster.kubernetes.state.decoder import first_fault
+from localcluster.kubernetes.state.kinds import (
+    CONFIG_MAP,
+    DEPLOYMENT,
+    EVENT,
+    KINDS,
+    NAMESPACE,
+    POD,
+    SECRET,
+    SELDON,
+    SERVICE,
+    VIRTUAL_SERVICE,
+    Object,
+)
 from localcluster.kubernetes.state.store import Store
+from localcluster.kubernetes.state.validation import unknown_fields
 from localcluster.settings import Settings
 from tests.contract.kubernetes.objects import config_map, deployment, secret, seldon
 from tests.localcluster.kubernetes.cluster import free_port, until
@@ -121,6 +135,23 @@ def test_a_secret_that_is_no_text_becomes_a_variable_all_the_same(machine: Machi
     machine.store.create(DEPLOYMENT, workload("d", envFrom=[{"secretRef": {"name": "s"}}]))
     machine.manager.start()
     until(lambda: machine.is_ready("d"), "it runs")
+
+
+@pytest.mark.slow
+def test_what_the_controllers_write_has_only_fields_that_the_kinds_have(machine: Machine) -> None:
+    """A client that patches one of these objects strictly would be refused for the controllers' fault."""
+    item = seldon(replicas=1)
+    item["metadata"]["namespace"] = "default"
+    item["spec"]["predictors"][0]["componentSpecs"][0]["spec"] = workload("d")["spec"]["template"]["spec"]
+    item["spec"]["predictors"][0]["graph"]["name"] = "m"
+    machine.store.create(SELDON, item)
+    machine.store.create(DEPLOYMENT, workload("broken", command=["absent"]))
+    machine.manager.start()
+    until(lambda: machine.store.all(VIRTUAL_SERVICE)[0] and machine.events("Failed"), "one runs, one cannot")
+    written = [(kind, each) for kind in KINDS for each in machine.store.all(kind)[0]]
+    assert {POD, EVENT, SERVICE} <= {kind for kind, _ in written}
+    for kind, each in written:
+        assert (unknown_fields(kind, each), first_fault(kind, each)) == ([], None)
 
 
 def test_what_a_controller_cannot_work_with_is_told_once_and_left(

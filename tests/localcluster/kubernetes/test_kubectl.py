@@ -221,6 +221,7 @@ def test_the_ingress_gateway_and_the_servers_description_of_itself(cluster: Clus
     assert "Server Version: v1.32" in cluster.run("version").stdout
     assert "is running at" in cluster.run("cluster-info").stdout
     assert "graph\t<Object> -required-" in cluster.run("explain", "sdep.spec.predictors").stdout
+    assert "postStart\t<LifecycleHandler>" in cluster.run("explain", "pod.spec.containers.lifecycle").stdout
     refused = cluster.run("get", "nothing", check=False).stderr
     assert 'the server doesn\'t have a resource type "nothing"' in refused
 

@@ -9,6 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from localcluster.kubernetes.state.patches import CannotApply, CannotMerge, json_patch, merge, strategic
+from localcluster.kubernetes.state.schema import reference
 
 KEYS = st.text(alphabet="abc", min_size=1, max_size=2)
 LEAVES = st.one_of(st.integers(), st.booleans(), st.text(max_size=3), st.lists(st.integers(), max_size=3))
@@ -17,6 +18,7 @@ DOCUMENTS = st.recursive(
     lambda inner: st.dictionaries(KEYS, st.one_of(inner, LEAVES), max_size=3),
     max_leaves=6,
 )
+POD_SPEC, CONTAINER = reference("io.k8s.api.core.v1.PodSpec"), reference("io.k8s.api.core.v1.Container")
 BUSY_MACHINE = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 
@@ -43,7 +45,8 @@ def test_patching_leaves_its_input_alone_and_again_changes_nothing(old: Any, pat
     before = repr(old)
     once = merge(old, patch)
     assert merge(once, patch) == once
-    assert strategic(strategic(old, patch), patch) == strategic(old, patch)
+    once = strategic(old, patch, {})
+    assert strategic(once, patch, {}) == once
     assert repr(old) == before
 
 
@@ -53,16 +56,16 @@ def test_strategic_lists_merge_by_key() -> None:
         "$setElementOrder/containers": [{"name": "a"}],
         "containers": [{"name": "a", "env": [{"name": "Y", "value": "2"}]}, {"name": "b", "$patch": "delete"}],
     }
-    assert strategic(old, patch) == {
+    assert strategic(old, patch, POD_SPEC) == {
         "containers": [{"name": "a", "image": "1", "env": [{"name": "X", "value": "1"}, {"name": "Y", "value": "2"}]}]
     }
     ports = {"ports": [{"containerPort": 1, "name": "x"}]}
-    assert strategic(ports, {"ports": [{"containerPort": 1, "name": "y"}]}) == {
+    assert strategic(ports, {"ports": [{"containerPort": 1, "name": "y"}]}, CONTAINER) == {
         "ports": [{"containerPort": 1, "name": "y"}]
     }
-    assert strategic({"a": {"b": 1}}, {"a": {"$patch": "replace", "c": 2}}) == {"a": {"c": 2}}
-    assert strategic({"f": ["x", "y"]}, {"$deleteFromPrimitiveList/f": ["x"]}) == {"f": ["y"]}
-    assert strategic({"args": ["x"]}, {"args": ["y"]}) == {"args": ["y"]}
+    assert strategic({"a": {"b": 1}}, {"a": {"$patch": "replace", "c": 2}}, {}) == {"a": {"c": 2}}
+    assert strategic({"f": ["x", "y"]}, {"$deleteFromPrimitiveList/f": ["x"]}, {}) == {"f": ["y"]}
+    assert strategic({"args": ["x"]}, {"args": ["y"]}, CONTAINER) == {"args": ["y"]}
 
 
 def test_json_patch_operations() -> None:
@@ -110,7 +113,7 @@ def test_a_json_patch_is_as_lenient_as_the_api_servers() -> None:
 )
 def test_a_strategic_patch_that_cannot_be_merged_is_refused(patch: Any, words: str) -> None:
     with pytest.raises(CannotMerge, match=words):
-        strategic({"a": {}, "containers": [{"name": "m"}]}, patch)
+        strategic({"a": {}, "containers": [{"name": "m"}]}, patch, POD_SPEC)
 
 
 def test_copies_that_double_come_to_an_end() -> None:
