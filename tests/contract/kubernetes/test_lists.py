@@ -172,6 +172,7 @@ def test_metadata_alone(many: Namespace) -> None:
     assert "data" not in found
 
 
+@pytest.mark.slow
 def test_a_watch_begins_with_what_is_there_or_with_a_version(many: Namespace) -> None:
     def watched(query: str) -> list[Any]:
         text = many.get("configmaps", f"?watch=true&timeoutSeconds=3&fieldSelector=metadata.name%3Dw{query}").body

@@ -49,6 +49,7 @@ def test_chunks_end_where_upstream_ends_them() -> None:
     assert hashed(CONTENT) == EXPECTED
 
 
+@pytest.mark.slow
 @given(st.lists(st.integers(0, len(CONTENT)), max_size=8))
 def test_pieces_of_any_size_make_the_same_hash(cuts: list[int]) -> None:
     places = [0, *sorted(cuts), len(CONTENT)]
