@@ -114,7 +114,7 @@ class Chaos:
             ]()
             check(self.cluster, self._ledger)
         for experiment in self._paused:
-            bindings.post_ActivateExperiment(self.session, id=experiment)
+            self._activate(experiment)
 
     def _keep_busy(self) -> None:
         states = {number: self._state(number) for number in self.experiments}
@@ -155,13 +155,20 @@ class Chaos:
 
     def _steer(self) -> None:
         if self._paused:
-            bindings.post_ActivateExperiment(self.session, id=self._paused.pop())
+            self._activate(self._paused.pop())
             return
         running = [number for number in self.experiments if self._state(number) != "STATE_COMPLETED"]
-        experiment = self._random.choice(running)
+        experiment = self._random.choice(running or self.experiments)
         with contextlib.suppress(errors.APIException):
             bindings.post_PauseExperiment(self.session, id=experiment)
             self._paused.add(experiment)
+
+    def _activate(self, experiment: int) -> None:
+        """Let a paused experiment go on, unless its trials were at their last step when they were told to pause."""
+        try:
+            bindings.post_ActivateExperiment(self.session, id=experiment)
+        except errors.APIException:
+            assert self._state(experiment) == "STATE_COMPLETED"
 
     def _shuffled(self) -> list[Path]:
         found = sorted(self.cluster.allocations())
