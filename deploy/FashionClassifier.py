@@ -2,14 +2,13 @@
 
 It only joins the parts: payload and grpc_message (what a request may be), model (what answers it), outliers (what the
 model does not know), metrics (what is counted), service (what Seldon's executor would add, since the deployment runs
-without one), shortcut and worker (what makes small predictions fast) and grpc_service (refusals over gRPC).
+without one), shortcut, worker and stages (what makes small predictions fast) and grpc_service (what answers gRPC).
 """
 
 from __future__ import annotations
 
 import os
 import time
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +25,7 @@ from fashion_classifier import (
     pixels,
     processes,
     service,
+    stages,
     worker,
 )
 from fashion_classifier.artifact import read_artifact
@@ -65,12 +65,32 @@ class FashionClassifier:
 
     def predict_raw(self, message: Any) -> Any:
         """Answer one Seldon message: JSON over REST, protobuf over gRPC.  Raises BadInput."""
+        return stages.alone(self.predict_in_stages(message))
+
+    def predict_in_stages(self, message: Any) -> stages.Stages[Any]:
+        """What `predict_raw` does, in stages that several messages may take together."""
         started = time.perf_counter()
-        if isinstance(message, SeldonMessage):
-            return self._predict_grpc(message, started)
-        request = payload.parse(message)
-        probabilities, kind, names, meta = self._answer(request, message, started)
-        return {"data": {"names": names, **envelope.data(probabilities, kind)}, "meta": meta}
+        is_protobuf = isinstance(message, SeldonMessage)
+        request = grpc_message.read(message) if is_protobuf else payload.parse(message)
+        received = envelope.received_meta(grpc_message.received_meta(message) if is_protobuf else message)
+        yield
+        before = time.perf_counter()
+        probabilities = self.probabilities(request.images)
+        inference = time.perf_counter() - before
+        yield
+        classes = probabilities.argmax(axis=1)
+        tags, scores = dict[str, Any](self._tags), None
+        if self._outliers:
+            scores = self._outliers.scores(request.images, classes)
+            tags |= outliers.tags(scores)
+        yield
+        names, seconds = self.class_names(), metrics.Seconds(inference, time.perf_counter() - started)
+        counted = metrics.predictions(probabilities, classes, names, request.payload, seconds, scores)
+        yield
+        meta = envelope.meta(received, tags, counted)
+        if is_protobuf:
+            return grpc_message.write(probabilities, request.kind, names, meta)
+        return {"data": {"names": names, **envelope.data(probabilities, request.kind)}, "meta": meta}
 
     def send_feedback_raw(self, message: Any) -> Any:
         """Store what a feedback message says, in the spool that `FEEDBACK_SPOOL` names; the answer says what was done.
@@ -115,24 +135,3 @@ class FashionClassifier:
             "outputs": [{"messagetype": "tensor", "schema": {"names": self.class_names(), "shape": [1, 10]}}],
             "custom": tags,
         }
-
-    def _predict_grpc(self, message: Any, started: float) -> Any:
-        request, received = grpc_message.read(message), grpc_message.received_meta(message)
-        return grpc_message.write(*self._answer(request, received, started))
-
-    def _answer(
-        self, request: payload.Request, message: Mapping[str, Any], started: float
-    ) -> tuple[Probabilities, payload.Kind, list[str], Message]:
-        """What an answer holds: probabilities, in which kind, class names, `meta`."""
-        received = envelope.received_meta(message)
-        before = time.perf_counter()
-        probabilities = self.probabilities(request.images)
-        inference = time.perf_counter() - before
-        classes = probabilities.argmax(axis=1)
-        names, tags, scores = self.class_names(), dict[str, Any](self._tags), None
-        if self._outliers:
-            scores = self._outliers.scores(request.images, classes)
-            tags |= outliers.tags(scores)
-        seconds = metrics.Seconds(inference, time.perf_counter() - started)
-        counted = metrics.predictions(probabilities, classes, names, request.payload, seconds, scores)
-        return probabilities, request.kind, names, envelope.meta(received, tags, counted)

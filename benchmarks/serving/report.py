@@ -174,8 +174,8 @@ def _wrapper(runs: Runs) -> list[str]:
                 f"{_ratio(shares)} of the former as requests of one image, and "
                 f"{_ratio(paired(runs, BARE, _images))} of the latter in requests of 100. gRPC's own Python server "
                 "with the forward pass alone behind it, where nothing is read, counted or told, answers "
-                f"{spread(bare, _behind_grpc, 0)} requests/s of one image, and no wrapper can do more over it: this "
-                f"one does {_ratio(paired(runs, BARE, _behind_grpc))} of it."
+                f"{spread(bare, _behind_grpc, 0)} requests/s of one image; the wrapper, behind a server of its own "
+                f"that answers calls in step, {_ratio(paired(runs, BARE, _behind_grpc))} of it."
             ),
         ]
     if profile:

@@ -21,6 +21,7 @@ from .payload import Kind, Request
 
 _META = SeldonMessage.META_FIELD_NUMBER
 _DATA = SeldonMessage.DATA_FIELD_NUMBER
+_TENSOR_CONTENT = type(DefaultData().tftensor).TENSOR_CONTENT_FIELD_NUMBER
 _VALUE = struct.Struct("<Bf")
 _NUMBER = struct.Struct("<Bd")
 _KEY, _ENTRY = 1, 2
@@ -46,6 +47,8 @@ def read(message: Any) -> Request:
 
 def received_meta(message: Any) -> Mapping[str, Any]:
     """A message with the request's `meta` only, as JSON has it; tags stay protobuf values, which `write` takes back."""
+    if not message.HasField("meta"):
+        return {}
     meta = message.meta
     return {"meta": {"puid": meta.puid, "tags": dict(meta.tags), "requestPath": dict(meta.requestPath)}}
 
@@ -76,13 +79,13 @@ def write(probabilities: Probabilities, kind: Kind, names: Sequence[str], meta: 
     if kind == "tensor":
         values = _field(Tensor.VALUES_FIELD_NUMBER, probabilities.astype("<f8").tobytes())
         data = _field(DefaultData.TENSOR_FIELD_NUMBER, _shape(probabilities.shape) + values)
+    elif kind == "tftensor":
+        values = _field(_TENSOR_CONTENT, probabilities.astype("<f4").tobytes())
+        data = _field(DefaultData.TFTENSOR_FIELD_NUMBER, _tftensor(probabilities.shape) + values)
     else:
         message = DefaultData()
-        if kind == "tftensor":
-            tftensor.to_protobuf(probabilities, message.tftensor)
-        else:
-            for row in probabilities.tolist():
-                message.ndarray.add_list().extend(row)
+        for row in probabilities.tolist():
+            message.ndarray.add_list().extend(row)
         data = message.SerializeToString()
     constant, varying = {}, [_field(Meta.PUID_FIELD_NUMBER, meta["puid"].encode())]
     for name, value in meta.get("tags", {}).items():
@@ -102,6 +105,14 @@ def write(probabilities: Probabilities, kind: Kind, names: Sequence[str], meta: 
 @lru_cache(maxsize=16)
 def _shape(shape: tuple[int, ...]) -> bytes:
     content: bytes = Tensor(shape=shape).SerializeToString()
+    return content
+
+
+@lru_cache(maxsize=16)
+def _tftensor(shape: tuple[int, ...]) -> bytes:
+    message = DefaultData()
+    tftensor.describe(shape, message.tftensor)
+    content: bytes = message.tftensor.SerializeToString()
     return content
 
 
@@ -150,12 +161,11 @@ def _names(names: tuple[str, ...]) -> bytes:
 
 def _field(number: int, content: bytes) -> bytes:
     """A message as a field of another: its number with wire type 2, its length in groups of seven bits, itself."""
-    length, rest = bytearray(), len(content)
+    length, rest = [number << 3 | 2], len(content)
     while rest > 127:
         length.append(rest & 127 | 128)
         rest >>= 7
-    length.append(rest)
-    return bytes((number << 3 | 2, *length)) + content
+    return bytes((*length, rest)) + content
 
 
 def _plain(value: Any) -> Any:

@@ -10,15 +10,18 @@ in a prediction.  Here they are counted as the wrapper has made them.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import SimpleNamespace
 from typing import Any
 
 import grpc  # type: ignore[import-untyped,unused-ignore]
 from seldon_core import wrapper
 from seldon_core.metrics import FEEDBACK_METRIC_METHOD_TAG, PREDICT_METRIC_METHOD_TAG
 
-from . import counters, metrics
+from . import counters, grpc_server, metrics
 from .errors import BadInput, ModelError, SpoolError
+from .stages import Stages
 
 _STATUS: dict[type[Exception], Any] = {
     BadInput: grpc.StatusCode.INVALID_ARGUMENT,
@@ -30,33 +33,34 @@ _logger = logging.getLogger(__name__)
 
 
 def install() -> None:
-    """Let the gRPC servers of this process answer with `ModelGRPC`.
+    """Let the gRPC servers of this process be `grpc_server.Server`, and answer with `ModelGRPC`.
 
     Called by the wrapper's constructor, which Seldon runs before it makes its servers.
     """
     wrapper.SeldonModelGRPC = ModelGRPC
+    wrapper.grpc = SimpleNamespace(server=grpc_server.Server)
 
 
 class ModelGRPC(wrapper.SeldonModelGRPC):  # type: ignore[misc]  # seldon_core has no types
     """Seldon's servicer, for the two calls that read a message."""
 
-    def Predict(self, request_grpc: Any, context: Any) -> Any:  # noqa: N802 - Seldon's name
+    def Predict(self, request_grpc: Any, context: Any) -> Stages[Any]:  # noqa: N802 - Seldon's name
         """Answer a SeldonMessage, or refuse it."""
-        return _answer(self._predict, request_grpc, context, PREDICT_METRIC_METHOD_TAG)
+        with _refusing(context, PREDICT_METRIC_METHOD_TAG):
+            answer = yield from self.user_model.predict_in_stages(request_grpc)
+            self.seldon_metrics.update(answer.metrics, PREDICT_METRIC_METHOD_TAG)
+            return answer
 
     def SendFeedback(self, feedback_grpc: Any, context: Any) -> Any:  # noqa: N802 - Seldon's name
         """Take a Feedback message, or refuse it."""
-        return _answer(super().SendFeedback, feedback_grpc, context, FEEDBACK_METRIC_METHOD_TAG)
-
-    def _predict(self, message: Any, _context: Any) -> Any:
-        answer = self.user_model.predict_raw(message)
-        self.seldon_metrics.update(answer.metrics, PREDICT_METRIC_METHOD_TAG)
-        return answer
+        with _refusing(context, FEEDBACK_METRIC_METHOD_TAG):
+            return super().SendFeedback(feedback_grpc, context)
 
 
-def _answer(call: Callable[[Any, Any], Any], message: Any, context: Any, method: str) -> Any:
+@contextmanager
+def _refusing(context: Any, method: str) -> Iterator[None]:
     try:
-        return call(message, context)
+        yield
     except Exception as error:
         status = _STATUS.get(type(error), grpc.StatusCode.INTERNAL)
         if status is grpc.StatusCode.INTERNAL:

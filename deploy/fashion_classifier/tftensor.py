@@ -64,7 +64,8 @@ def from_protobuf(tensor: Any) -> Images:
     """Images of a TensorProto.  Raises BadInput."""
     kind = _kind(tensor.dtype)
     shape = tuple(dimension.size for dimension in tensor.tensor_shape.dim)
-    return _images(kind, shape, tensor.tensor_content, getattr(tensor, kind.field))
+    content = tensor.tensor_content
+    return _images(kind, shape, content, () if content else getattr(tensor, kind.field))
 
 
 def to_json(array: npt.NDArray[np.float32]) -> dict[str, Any]:
@@ -76,12 +77,11 @@ def to_json(array: npt.NDArray[np.float32]) -> dict[str, Any]:
     }
 
 
-def to_protobuf(array: npt.NDArray[np.float32], tensor: Any) -> None:
-    """Write a float32 array into an empty TensorProto."""
+def describe(shape: Sequence[int], tensor: Any) -> None:
+    """Make an empty TensorProto one of float32 with this shape; its `tensor_content` is missing still."""
     tensor.dtype = FLOAT
-    for size in array.shape:
+    for size in shape:
         tensor.tensor_shape.dim.add(size=size)
-    tensor.tensor_content = array.astype("<f4").tobytes()
 
 
 def _kind(dtype: object) -> _Type:

@@ -6,6 +6,7 @@ Prints as JSON a list of [method, error, status, details], and one of [method, s
 from __future__ import annotations
 
 import json
+import multiprocessing
 from typing import Any
 
 import grpc
@@ -14,6 +15,7 @@ from seldon_core.proto.prediction_pb2 import Feedback, SeldonMessage
 from seldon_core.proto.prediction_pb2_grpc import SeldonStub
 
 from deploy.fashion_classifier import counters, errors, grpc_service
+from deploy.fashion_classifier.stages import Stages
 
 ERRORS = (errors.BadInput, errors.ModelError, errors.SpoolError, ZeroDivisionError)
 
@@ -21,13 +23,17 @@ ERRORS = (errors.BadInput, errors.ModelError, errors.SpoolError, ZeroDivisionErr
 class Model:
     """Raises."""
 
-    def predict_raw(self, message: Any) -> Any:
-        """Raise the error that `strData` names."""
-        raise {each.__name__: each for each in ERRORS}[message.strData]("what failed, and what to do next")
+    def predict_in_stages(self, message: Any) -> Stages[Any]:
+        """Raise the error that `strData` names, in the second stage."""
+        yield
+        self._refuse(message)
 
     def send_feedback_raw(self, message: Any) -> Any:
         """Raise the error that the request's `strData` names."""
-        return self.predict_raw(message.request)
+        self._refuse(message.request)
+
+    def _refuse(self, message: Any) -> None:
+        raise {each.__name__: each for each in ERRORS}[message.strData]("what failed, and what to do next")
 
 
 def main() -> None:
@@ -36,7 +42,8 @@ def main() -> None:
     metrics = counters.MappedMetrics()
     server = wrapper.get_grpc_server(Model(), metrics)
     port = server.add_insecure_port("127.0.0.1:0")
-    server.start()
+    process = multiprocessing.Process(target=server.start)
+    process.start()
     answers = []
     with grpc.insecure_channel(f"127.0.0.1:{port}", [("grpc.enable_http_proxy", 0)]) as channel:
         seldon = SeldonStub(channel)
@@ -46,7 +53,8 @@ def main() -> None:
             for method, (call, content) in calls.items():
                 refused = call.future(content, timeout=60).exception()
                 answers.append([method, error.__name__, refused.code().name, refused.details()])
-    server.stop(None).wait()
+    process.terminate()
+    process.join()
     counted = [
         [sample.labels["method"], sample.labels["status"], sample.value]
         for family in metrics.collect()

@@ -1,7 +1,7 @@
 """gRPC's own Python server with the forward pass alone behind it: `bare_grpc.py PORT MODEL WORKERS THREADS`.
 
 A request is 784 pixels and an answer ten float32, as they lie in memory: no message is read or written, nothing is
-counted.  No wrapper can answer more over this server with this engine.
+counted.  More than this no wrapper answers that hands each call to a thread of this server's.
 """
 
 import multiprocessing

@@ -55,6 +55,7 @@ def test_the_image_imports_nothing_that_only_the_working_environment_has(registe
         "gunicorn",
         "google",
         "grpc",
+        "h2corn",
         "numpy",
         "orjson",
         "pachyderm_sdk",
