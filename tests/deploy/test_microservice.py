@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import json
-import subprocess
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -17,7 +16,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from deploy.fashion_classifier.model import Classifier
-from localcluster.settings import Settings
+from tests.deploy import grpc_client
 from tests.deploy.conftest import CHECKPOINT
 from tests.deploy.microservice import Microservice
 from tests.deploy.tiny_model import LABELS
@@ -354,34 +353,9 @@ def test_a_damaged_model_stops_the_start_with_the_reason(registered_rootfs: Path
         running.stop()
 
 
-GRPC_CLIENT = """
-import json, sys, grpc
-from google.protobuf.json_format import MessageToDict, ParseDict
-from seldon_core.proto.prediction_pb2 import SeldonMessage
-from seldon_core.proto.prediction_pb2_grpc import SeldonStub
-channel = grpc.insecure_channel(sys.argv[1])
-for line in sys.stdin:
-    message = ParseDict(json.loads(line), SeldonMessage())
-    try:
-        answer = SeldonStub(channel).Predict(message, timeout=30, wait_for_ready=True)
-        print(json.dumps(MessageToDict(answer)))
-    except grpc.RpcError as error:
-        print(json.dumps({"error": error.details()}))
-"""
-
-
 def test_grpc_answers_the_same_and_refuses_the_same(microservice: Microservice, classifier: Classifier) -> None:
-    python = Settings.from_environment().serving_environment / "bin" / "python"
     messages = [tensor(IMAGES[:3], meta={"puid": "g"}), {"data": {"tensor": {"shape": [2], "values": [1, 2]}}}]
-    done = subprocess.run(
-        [python, "-c", GRPC_CLIENT, f"127.0.0.1:{microservice.grpc}"],
-        input="\n".join(map(json.dumps, messages)),
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=True,
-    )
-    good, bad = map(json.loads, done.stdout.splitlines())
+    good, bad = grpc_client.call(f"127.0.0.1:{microservice.grpc}", *(("Predict", each) for each in messages))
     np.testing.assert_allclose(probabilities(good), classifier.probabilities(IMAGES[:3]), atol=1e-5)
     assert good["meta"]["puid"] == "g"
     assert good["meta"]["tags"]["model_version"] == "3"

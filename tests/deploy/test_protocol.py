@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import io
 import json
-import subprocess
 from typing import Any
 
 import numpy as np
@@ -14,7 +13,7 @@ import requests
 from PIL import Image
 
 from deploy.fashion_classifier.model import Classifier
-from localcluster.settings import Settings
+from tests.deploy import grpc_client
 from tests.deploy.microservice import Microservice
 from tests.deploy.tiny_model import LABELS
 
@@ -106,36 +105,9 @@ def test_files_are_uploaded_as_forms(microservice: Microservice, classifier: Cla
         assert words in refused.json()["status"]["info"]
 
 
-GRPC_CLIENT = """
-import json, sys, grpc
-from google.protobuf.json_format import MessageToDict, ParseDict
-from google.protobuf.empty_pb2 import Empty
-from seldon_core.proto.prediction_pb2 import Feedback, SeldonMessage
-from seldon_core.proto.prediction_pb2_grpc import SeldonStub
-seldon = SeldonStub(grpc.insecure_channel(sys.argv[1]))
-for line in sys.stdin:
-    method, content = json.loads(line)
-    kind = {"Predict": SeldonMessage, "SendFeedback": Feedback, "ModelMetadata": Empty}[method]
-    try:
-        answer = getattr(seldon, method)(ParseDict(content, kind()), timeout=30, wait_for_ready=True)
-        print(json.dumps(MessageToDict(answer)))
-    except grpc.RpcError as error:
-        print(json.dumps({"error": error.details(), "status": error.code().name}))
-"""
-
-
 def call(microservice: Microservice, *calls: tuple[str, Any]) -> list[dict[str, Any]]:
-    """The answers of Seldon's gRPC service; messages are given as JSON, since protobuf's is not installed here."""
-    python = Settings.from_environment().serving_environment / "bin" / "python"
-    done = subprocess.run(
-        [python, "-c", GRPC_CLIENT, f"127.0.0.1:{microservice.grpc}"],
-        input="\n".join(map(json.dumps, calls)),
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=True,
-    )
-    return [json.loads(line) for line in done.stdout.splitlines()]
+    """The answers of the microservice's gRPC service."""
+    return grpc_client.call(f"127.0.0.1:{microservice.grpc}", *calls)
 
 
 def test_grpc_answers_each_payload_in_the_kind_that_seldon_gives(
@@ -154,6 +126,21 @@ def test_grpc_answers_each_payload_in_the_kind_that_seldon_gives(
         assert counted["fashion_classifier_images"]["value"] == count
         assert counted["fashion_classifier_images"]["tags"]["payload"] in message | message.get("data", {})
         assert set(answer) == {"data", "meta"}
+
+
+def test_calls_that_come_together_get_the_answers_that_each_gets_alone(
+    microservice: Microservice, classifier: Classifier
+) -> None:
+    images = np.random.default_rng(0).integers(0, 256, (300, 1, 28, 28), dtype=np.uint8)
+    messages = [{"binData": encoded(each.tobytes()), "meta": {"puid": str(n)}} for n, each in enumerate(images)]
+    bad = {"binData": encoded(b"x")}
+    answers = call(microservice, *(("Predict", each) for message in messages for each in (message, bad)))
+    assert [answer.get("status") for answer in answers[1::2]] == ["INVALID_ARGUMENT"] * len(images)
+    assert [answer["meta"]["puid"] for answer in answers[::2]] == [str(n) for n in range(len(images))]
+    for answer, image in zip(answers[::2], images, strict=True):
+        np.testing.assert_array_equal(probabilities(answer, "tensor"), classifier.probabilities(image))
+    for answer, message in zip(answers[:100:2], messages, strict=False):
+        assert answer["meta"]["tags"] == microservice.post(message).json()["meta"]["tags"]
 
 
 def test_an_answer_says_of_each_image_whether_it_is_an_outlier(microservice: Microservice) -> None:

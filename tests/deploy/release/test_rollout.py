@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import shutil
 import subprocess
@@ -13,7 +14,9 @@ import pytest
 from deploy.fashion_classifier.model import Classifier
 from deploy.release import files, samples
 from deploy.release.registry import Registered
+from tests.deploy import grpc_client
 from tests.deploy.chromium import Chromium
+from tests.deploy.release.conftest import IMAGES
 from tests.deploy.release.stages import Stages
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("rollout")]
@@ -66,6 +69,23 @@ def test_predict_shows_answers_and_a_curl_that_works(release: Stages) -> None:
             check=True,
         )
         assert len(json.loads(pasted.stdout)["data"]["names"]) == 10
+
+
+def test_grpc_reaches_the_model_through_the_ingress_by_headers(release: Stages, classifier: Classifier) -> None:
+    address = f"127.0.0.1:{release.cluster.settings.ingress_port}"
+    message = {"binData": base64.b64encode(IMAGES[0].tobytes()).decode(), "meta": {"puid": "through"}}
+    headers = {"seldon": "fashion-classifier", "namespace": "default"}
+    feedback = {"request": message, "reward": 1}
+    answer, metadata, taken = grpc_client.call(
+        address, ("Predict", message), ("ModelMetadata", {}), ("SendFeedback", feedback), headers=headers
+    )
+    expected = classifier.probabilities(IMAGES[:1]).ravel()
+    np.testing.assert_array_equal(np.float32(answer["data"]["tensor"]["values"]), expected)
+    assert answer["meta"]["puid"] == "through"
+    assert metadata["versions"] == [release.tags()["model_version"]]
+    assert taken["meta"]["tags"]["feedback"] == "counted: there is no truth to store"
+    (lost,) = grpc_client.call(address, ("Predict", message), headers=headers | {"seldon": "another"})
+    assert lost["status"] == "UNIMPLEMENTED"
 
 
 @pytest.mark.parametrize(
