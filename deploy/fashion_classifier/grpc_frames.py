@@ -6,9 +6,10 @@ stands in the trailers.  Codes and words of what cannot be read are those of gRP
 
 from __future__ import annotations
 
+import asyncio
 import struct
 import zlib
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 from urllib.parse import quote
 
@@ -22,7 +23,6 @@ _PREFIX = struct.Struct(">BI")
 _PRINTABLE = "".join(map(chr, range(0x20, 0x7F))).replace("%", "")
 
 Receive = Callable[[], Awaitable[Any]]
-Headers = Iterable[tuple[bytes, bytes]]
 Code = Any
 """A grpc.StatusCode; grpc has no types."""
 
@@ -36,9 +36,9 @@ class Refused(Exception):
         self.code, self.details = code, details
 
 
-def encoding_of(headers: Headers) -> bytes:
+def encoding_of(headers: Mapping[bytes, bytes]) -> bytes:
     """How a call's messages are compressed.  Raises Refused where none of ENCODINGS is named."""
-    found = next((value for name, value in headers if name == b"grpc-encoding"), b"identity")
+    found = headers.get(b"grpc-encoding", b"identity")
     if found not in ENCODINGS:
         raise Refused(grpc.StatusCode.INTERNAL, "Error parsing 'grpc-encoding' metadata")
     return found
@@ -64,7 +64,9 @@ class Messages:
         message = bytes(self._content[PREFIX:end])
         is_compressed = self._content[0]
         del self._content[:end]
-        return _decompressed(message, self._encoding, self._limit) if is_compressed else message
+        if is_compressed:
+            return await asyncio.to_thread(_decompressed, message, self._encoding, self._limit)
+        return message
 
     def _end(self) -> int | None:
         """Where the first frame ends; None until it has come."""
@@ -86,7 +88,10 @@ def frame(message: bytes) -> bytes:
 def trailers(code: Code, details: str = "") -> list[tuple[bytes, bytes]]:
     """A status as HTTP/2 carries it; `details` are percent-encoded UTF-8."""
     number = str(code.value[0]).encode()
-    return [(b"grpc-status", number), *([(b"grpc-message", quote(details, _PRINTABLE).encode())] if details else [])]
+    return [
+        (b"grpc-status", number),
+        *([(b"grpc-message", quote(details, _PRINTABLE, errors="replace").encode())] if details else []),
+    ]
 
 
 def _decompressed(message: bytes, encoding: bytes, limit: int) -> bytes:

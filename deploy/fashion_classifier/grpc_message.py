@@ -15,7 +15,7 @@ from google.protobuf.struct_pb2 import ListValue, Value  # type: ignore[import-u
 from seldon_core.proto.prediction_pb2 import DefaultData, Meta, Metric, SeldonMessage, Tensor
 from seldon_core.user_model import INCLUDE_METRICS_IN_CLIENT_RESPONSE
 
-from . import binary, metrics, payload, pixels, tftensor
+from . import binary, metrics, payload, picture, pixels, tftensor
 from .model import Probabilities
 from .payload import Kind, Request
 
@@ -24,8 +24,26 @@ _DATA = SeldonMessage.DATA_FIELD_NUMBER
 _TENSOR_CONTENT = type(DefaultData().tftensor).TENSOR_CONTENT_FIELD_NUMBER
 _VALUE = struct.Struct("<Bf")
 _NUMBER = struct.Struct("<Bd")
+_NUMBER_ITSELF, _LENGTH = 0, 2
+"""Wire types: a number, and what begins with its length: texts, bytes, messages and packed numbers."""
+_PAYLOADS = (
+    (SeldonMessage.BINDATA_FIELD_NUMBER,),
+    (_DATA, DefaultData.TENSOR_FIELD_NUMBER, Tensor.VALUES_FIELD_NUMBER),
+    (_DATA, DefaultData.TFTENSOR_FIELD_NUMBER, _TENSOR_CONTENT),
+)
+"""Where the pixels of a message stand that are bytes, or packed numbers."""
+_BESIDE = 256
+"""Bytes of a quick message beside its pixels."""
 _KEY, _ENTRY = 1, 2
 """The fields of an entry of a map (Protocol Buffers, "Maps")."""
+
+
+def is_quick(content: bytes) -> bool:
+    """Whether a SeldonMessage of some kilobytes is read in microseconds: pixels as bytes or packed numbers, and little
+    beside them.  A picture or an `ndarray` of its size can take tens of milliseconds.
+    """
+    pixels = _payload(content, ())
+    return pixels is not None and len(content) - len(pixels) <= _BESIDE and not picture.is_picture(pixels)
 
 
 def read(message: Any) -> Request:
@@ -166,6 +184,35 @@ def _field(number: int, content: bytes) -> bytes:
         length.append(rest & 127 | 128)
         rest >>= 7
     return bytes((*length, rest)) + content
+
+
+def _payload(content: bytes, path: tuple[int, ...]) -> bytes | None:
+    """The pixels in a message that stands at `path` of a SeldonMessage; None where no field of _PAYLOADS comes."""
+    position = 0
+    while position < len(content):
+        key, position = _varint(content, position)
+        value, position = _varint(content, position)
+        field = (*path, key >> 3)
+        if key & 7 == _LENGTH:
+            start, position = position, position + value
+            if field in _PAYLOADS:
+                return content[start:position]
+            if any(each[: len(field)] == field for each in _PAYLOADS):
+                return _payload(content[start:position], field)
+        elif key & 7 != _NUMBER_ITSELF:
+            return None
+    return None
+
+
+def _varint(content: bytes, start: int) -> tuple[int, int]:
+    """A number in groups of seven bits, the lowest first, and where it ends."""
+    value, end = 0, start
+    while end < len(content):
+        value |= (content[end] & 127) << 7 * (end - start)
+        end += 1
+        if content[end - 1] < 128:
+            break
+    return value, end
 
 
 def _plain(value: Any) -> Any:

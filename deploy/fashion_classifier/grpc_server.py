@@ -1,24 +1,26 @@
 """A server for gRPC servicers that answers small calls in step, over h2corn, which speaks HTTP/2 in native code.
 
 gRPC's own Python server hands each call from thread to thread, for which Python's lock changes hands several times: as
-much work again as a forward pass.  Here one loop reads calls, and those that have come by the time it gets to them go
-through their stages together (`stages`).  Large calls, and servicers' methods without stages, have a thread.
+much work again as a forward pass.  Here one loop reads calls, and the quick ones that have come by the time it gets to
+them go through their stages together (`stages`).  All others have a thread.
 
-It takes the place of `grpc.server` in Seldon's microservice, and servicers register themselves as with that.  Unary
-calls are answered as gRPC's own server answers them; of a stream, each message is answered for itself, which is all
-that its one streaming servicer, reflection, does.
+It takes the place of `grpc.server` in Seldon's microservice, and servicers register themselves as with that.  Codes and
+words of unary calls are those of gRPC's own server; deadlines are the client's and Envoy's business, and a context has
+what Seldon's servicers and its tracing ask for.  Of a stream, each message is answered for itself, which is all that
+Seldon's one streaming servicer, reflection, does.
 """
 
 from __future__ import annotations
 
 import asyncio
-import inspect
+import functools
 import logging
 import signal
 import socket
 import sys
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor
+from contextlib import contextmanager
 from typing import Any, NamedTuple, NoReturn
 
 import grpc  # type: ignore[import-untyped,unused-ignore]
@@ -26,14 +28,17 @@ import h2corn
 
 from . import grpc_frames
 from .grpc_frames import Refused
+from .processes import GRACE
 from .stages import Stages, alone, in_step
 
 SMALL = 8 * 1024
-"""Bytes of a message that is answered without a thread: ten images of raw pixels, or one as numbers."""
+"""Bytes of a message that may be quick, which is ten images of raw pixels, or one as a tensor."""
 MOST = 32
 """Calls that go through their stages together; more would wait for each other longer than they save."""
-GRACE = 10
-"""Seconds that calls have to end after SIGTERM."""
+IDLE = 60
+"""Seconds in which the next bytes of a message have to come, or the client has to take those of an answer."""
+_MAX_HEAD = 16 * 1024
+"""Bytes of a call's metadata; gRPC's default, which limits no other property of it."""
 _MAX_MESSAGE = 4 * 1024 * 1024
 """gRPC's default."""
 
@@ -55,18 +60,52 @@ Send = Callable[[Any], Awaitable[None]]
 class Call:
     """What a servicer gets as its context."""
 
+    def __init__(self, scope: Scope) -> None:
+        """`scope` is ASGI's."""
+        self._scope = scope
+
     def abort(self, code: grpc_frames.Code, details: str) -> NoReturn:
         """End the call with a status other than OK."""
         raise Refused(code, details)
+
+    def invocation_metadata(self) -> tuple[tuple[str, str], ...]:
+        """The call's headers."""
+        return tuple((name.decode("latin-1"), value.decode("latin-1")) for name, value in self._scope["headers"])
+
+    def peer(self) -> str:
+        """Who calls, as gRPC writes it: "ipv4:address:port"."""
+        host, port = self._scope.get("client") or ("", 0)
+        return f"ipv6:[{host}]:{port}" if ":" in host else f"ipv4:{host}:{port}"
+
+    def time_remaining(self) -> None:
+        """Seconds until the deadline, which this server does not keep."""
+
+
+def in_stages(is_quick: Callable[[bytes], bool]) -> Callable[[Callable[..., Stages[Any]]], Callable[..., Any]]:
+    """Make a servicer's method of one with stages, which quick calls take together and all others alone.
+
+    `is_quick` tells by a message's bytes, at most SMALL, whether it takes no longer to read than others of its size.
+    """
+
+    def mark(stages: Callable[..., Stages[Any]]) -> Callable[..., Any]:
+        @functools.wraps(stages)
+        def method(servicer: Any, request: Any, context: Any) -> Any:
+            return alone(stages(servicer, request, context))
+
+        vars(method).update(stages=stages, is_quick=is_quick)
+        return method
+
+    return mark
 
 
 class Server:
     """One process of the server; it has what Seldon's microservice asks of a `grpc.Server`."""
 
     def __init__(self, pool: Executor, options: Sequence[tuple[str, Any]] = ()) -> None:
-        """`pool` has the threads; of gRPC's `options`, the largest message that is taken counts (-1: any)."""
-        self._pool = pool
-        self._limit: int = dict(options).get("grpc.max_receive_message_length", _MAX_MESSAGE)
+        """`pool` has the threads; of gRPC's `options`, the largest messages count (-1: any)."""
+        self._pool, given = pool, dict(options)
+        self._most_received: int = given.get("grpc.max_receive_message_length", _MAX_MESSAGE)
+        self._most_sent: int = given.get("grpc.max_send_message_length", -1)
         self._handlers: list[Any] = []
         self._methods: dict[str, _Method] = {}
         self._waiting: list[tuple[Stages[bytes], asyncio.Future[bytes]]] = []
@@ -86,41 +125,47 @@ class Server:
         return found
 
     def start(self) -> NoReturn:
-        """Serve until SIGTERM, then for GRACE what has come until then; the process ends with it."""
+        """Serve on the port until SIGTERM; calls in progress then have GRACE seconds.  The process ends with it."""
         asyncio.run(self._serve())
         sys.exit()
 
     async def __call__(self, scope: Scope, receive: grpc_frames.Receive, send: Send) -> None:
         """Answer one call (ASGI 3.0 with its extension for trailers)."""
-        if scope["type"] != "http":
+        headers = dict(scope["headers"])
+        if not _is_call(scope, headers):
+            await send({"type": "http.response.start", "status": 415, "headers": []})
+            await send({"type": "http.response.body", "body": b""})
             return
+        body, code, details = b"", grpc.StatusCode.OK, ""
         try:
             method = self._method(scope["path"])
-            messages = grpc_frames.Messages(receive, grpc_frames.encoding_of(scope["headers"]), self._limit)
+            messages = grpc_frames.Messages(receive, grpc_frames.encoding_of(headers), self._most_received)
             if method.is_stream:
-                await self._answer_stream(method, messages, send)
+                await self._answer_stream(method, messages, Call(scope), send)
                 return
-            content = await messages.next()
-            if content is None:
-                details = f'"{scope["path"].encode()!r}" requires exactly one request message.'
-                raise Refused(grpc.StatusCode.UNIMPLEMENTED, details)
-            body = grpc_frames.frame(await self._answer(method, content))
+            body = grpc_frames.frame(await self._answer(method, messages, Call(scope)))
         except Refused as refused:
-            await send(_START)
-            await _end(send, b"", refused.code, refused.details)
-        else:
-            await send(_START)
-            await _end(send, body, grpc.StatusCode.OK)
+            code, details = refused.code, refused.details
+        await send(_START)
+        await _end(send, body, code, details)
 
-    async def _answer(self, method: _Method, content: bytes) -> bytes:
-        loop = asyncio.get_running_loop()
-        if not method.has_stages or len(content) > SMALL:
-            return await loop.run_in_executor(self._pool, alone, method.answer(content))
-        answered: asyncio.Future[bytes] = loop.create_future()
-        self._waiting.append((method.answer(content), answered))
-        if len(self._waiting) == 1:
-            loop.call_soon(self._answer_waiting)
-        return await answered
+    async def _answer(self, method: _Method, messages: grpc_frames.Messages, call: Call) -> bytes:
+        loop, content = asyncio.get_running_loop(), await messages.next()
+        if content is None:
+            details = f'"{method.path.encode()!r}" requires exactly one request message.'
+            raise Refused(grpc.StatusCode.UNIMPLEMENTED, details)
+        if method.is_quick(content):
+            answered: asyncio.Future[bytes] = loop.create_future()
+            self._waiting.append((method.answer_in_stages(content, call), answered))
+            if len(self._waiting) == 1:
+                loop.call_soon(self._answer_waiting)
+            answer = await answered
+        else:
+            answer = await loop.run_in_executor(self._pool, method.answer, content, call)
+        if 0 <= self._most_sent < len(answer):
+            details = f"Sent message larger than max ({len(answer)} vs. {self._most_sent})"
+            raise Refused(grpc.StatusCode.RESOURCE_EXHAUSTED, details)
+        return answer
 
     def _answer_waiting(self) -> None:
         chosen, self._waiting = self._waiting[:MOST], self._waiting[MOST:]
@@ -128,19 +173,19 @@ class Server:
             asyncio.get_running_loop().call_soon(self._answer_waiting)
         # Whoever has given up has a future that is cancelled.
         asked = [(call, answered) for call, answered in chosen if not answered.done()]
-        results = in_step([call for call, _ in asked], Refused)
+        results = in_step([call for call, _ in asked], Exception)
         for (_, answered), result in zip(asked, results, strict=True):
-            if isinstance(result, Refused):
+            if isinstance(result, Exception):
                 answered.set_exception(result)
             else:
                 answered.set_result(result)
 
-    async def _answer_stream(self, method: _Method, messages: grpc_frames.Messages, send: Send) -> None:
+    async def _answer_stream(self, method: _Method, messages: grpc_frames.Messages, call: Call, send: Send) -> None:
         code, details = grpc.StatusCode.OK, ""
         await send(_START)
         try:
             while (content := await messages.next()) is not None:
-                answers = await asyncio.get_running_loop().run_in_executor(self._pool, method.answers, content)
+                answers = await asyncio.get_running_loop().run_in_executor(self._pool, method.answers, content, call)
                 for each in answers:
                     await send({"type": "http.response.body", "body": grpc_frames.frame(each), "more_body": True})
         except Refused as refused:
@@ -153,7 +198,7 @@ class Server:
             handler = next(filter(None, found), None)
             if handler is None:
                 raise Refused(grpc.StatusCode.UNIMPLEMENTED, "Method not found!")
-            self._methods[path] = _Method(handler)
+            self._methods[path] = _Method(path, handler)
         return self._methods[path]
 
     async def _serve(self) -> None:
@@ -164,11 +209,25 @@ class Server:
             lifespan="off",
             access_log=False,
             runtime_threads=1,  # The loop does the rest, and there are as many processes as cores.
+            limit_request_fields=0,
+            h2_max_header_list_size=_MAX_HEAD,
+            h2_max_header_block_size=_MAX_HEAD,
+            request_policies=(
+                h2corn.RequestPolicy(
+                    path="/*", max_request_body_size=0, timeout_request_body_idle=IDLE, h2_timeout_response_stall=IDLE
+                ),
+            ),
             timeout_keep_alive=0,
             timeout_graceful_shutdown=GRACE,
         )
         server = h2corn.Server(self, config)
-        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, server.shutdown)
+
+        def stop() -> None:
+            server.shutdown()
+            # h2corn keeps copies of it, on which nobody would take the connections that the kernel goes on giving them.
+            self._listener.shutdown(socket.SHUT_RDWR)
+
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop)
         await server.serve()
 
 
@@ -182,31 +241,45 @@ class _Details(NamedTuple):
 class _Method:
     """A servicer's method as it has registered itself.  Its errors are worded as gRPC's server does."""
 
-    def __init__(self, handler: Any) -> None:
+    def __init__(self, path: str, handler: Any) -> None:
         """`handler` is a grpc.RpcMethodHandler."""
-        self._handler = handler
+        self.path = path
+        self.is_stream: bool = handler.request_streaming
+        self._method = handler.stream_stream if self.is_stream else handler.unary_unary
         self._read = handler.request_deserializer or bytes
         self._write = handler.response_serializer or bytes
-        self.is_stream: bool = handler.request_streaming
-        self.has_stages = inspect.isgeneratorfunction(handler.unary_unary)
 
-    def answer(self, content: bytes) -> Stages[bytes]:
+    def is_quick(self, content: bytes) -> bool:
+        """Whether a message can be answered in step with others."""
+        return len(content) <= SMALL and hasattr(self._method, "stages") and self._method.is_quick(content)
+
+    def answer(self, content: bytes, call: Call) -> bytes:
         """From message to message, both serialised.  Raises Refused."""
-        request = self._request(content)
+        with self._refusing():
+            answer = self._method(self._request(content), call)
+        return self._serialised(answer)
+
+    def answer_in_stages(self, content: bytes, call: Call) -> Stages[bytes]:
+        """The same, of a method that has stages."""
+        with self._refusing():
+            answer = yield from self._method.stages(self._method.__self__, self._request(content), call)
+        return self._serialised(answer)
+
+    def answers(self, content: bytes, call: Call) -> list[bytes]:
+        """To one message of a stream.  Raises Refused."""
+        with self._refusing():
+            answers = list(self._method(iter([self._request(content)]), call))
+        return [self._serialised(each) for each in answers]
+
+    @contextmanager
+    def _refusing(self) -> Iterator[None]:
         try:
-            answer = self._handler.unary_unary(request, Call())
-            if self.has_stages:
-                answer = yield from answer
+            yield
         except Refused:
             raise
         except Exception as error:
-            _logger.exception("a servicer's method failed")
+            _logger.exception("%s failed", self.path)
             raise Refused(grpc.StatusCode.UNKNOWN, f"Exception calling application: {error}") from error
-        return self._serialised(answer)
-
-    def answers(self, content: bytes) -> list[bytes]:
-        """To one message of a stream.  Raises Refused."""
-        return [self._serialised(each) for each in self._handler.stream_stream(iter([self._request(content)]), Call())]
 
     def _request(self, content: bytes) -> Any:
         try:
@@ -218,11 +291,21 @@ class _Method:
         try:
             content: bytes = self._write(answer)
         except Exception as error:
-            _logger.exception("an answer cannot be serialised")
+            _logger.exception("an answer of %s cannot be serialised", self.path)
             raise Refused(grpc.StatusCode.INTERNAL, "Failed to serialize response!") from error
         return content
 
 
-async def _end(send: Send, body: bytes, code: grpc_frames.Code, details: str = "") -> None:
+def _is_call(scope: Scope, headers: Mapping[bytes, bytes]) -> bool:
+    """Whether a request is a call at all (grpc.io, "gRPC over HTTP2": others get 415)."""
+    return (
+        scope["type"] == "http"
+        and scope["method"] == "POST"
+        and headers.get(b"content-type", b"").startswith(b"application/grpc")
+        and headers.get(b"te") == b"trailers"
+    )
+
+
+async def _end(send: Send, body: bytes, code: grpc_frames.Code, details: str) -> None:
     await send({"type": "http.response.body", "body": body})
     await send({"type": "http.response.trailers", "headers": grpc_frames.trailers(code, details)})

@@ -7,17 +7,20 @@ from __future__ import annotations
 
 import json
 import multiprocessing
-import threading
+import socket
 import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import grpc
+import opentracing
+from grpc_opentracing import open_tracing_server_interceptor
+from grpc_opentracing.grpcext import intercept_server
 from grpc_reflection.v1alpha import reflection
 from grpc_reflection.v1alpha.reflection_pb2 import ServerReflectionRequest
 from grpc_reflection.v1alpha.reflection_pb2_grpc import ServerReflectionStub
 
-from deploy.fashion_classifier.grpc_server import SMALL, Server
+from deploy.fashion_classifier.grpc_server import SMALL, Server, in_stages
 from deploy.fashion_classifier.stages import Stages
 
 TIMEOUT = 60
@@ -42,27 +45,20 @@ def abort(_message: bytes, context: Any) -> bytes:
     raise AssertionError("a call goes on after abort")
 
 
-def staged(message: bytes, context: Any) -> Stages[bytes]:
-    """The message in capitals, unless it says what is to happen."""
-    yield
-    if message == b"abort":
-        context.abort(grpc.StatusCode.NOT_FOUND, WORDS)
-    yield
-    if message == b"fail":
-        raise ValueError(WORDS)
-    yield
-    return message.upper()
+class Servicer:
+    """Has a method with stages."""
 
-
-def plain(message: bytes, context: Any) -> bytes:
-    """What `staged` is to gRPC's own server."""
-    calls = staged(message, context)
-    try:
-        while True:
-            next(calls)
-    except StopIteration as end:
-        result: bytes = end.value
-        return result
+    @in_stages(lambda message: not message.startswith(b"slow"))
+    def staged(self, message: bytes, context: Any) -> Stages[bytes]:
+        """The message in capitals, unless it says what is to happen."""
+        yield
+        if message == b"abort":
+            context.abort(grpc.StatusCode.NOT_FOUND, WORDS)
+        yield
+        if message == b"fail":
+            raise ValueError(WORDS)
+        yield
+        return message.upper()
 
 
 def slow(message: bytes, _context: Any) -> bytes:
@@ -76,21 +72,21 @@ def refuse(_message: Any) -> Any:
     raise ValueError(WORDS)
 
 
-def register(server: Any, is_ours: bool) -> int:
-    """Give a server its methods; the port."""
+def register(server: Any, listening: Any) -> int:
+    """Give a server its methods; the port of `listening`, in front of which it may stand."""
     unary = grpc.unary_unary_rpc_method_handler
     handlers = {
         "Echo": unary(echo),
         "Fail": unary(fail),
         "Abort": unary(abort),
-        "Staged": unary(staged if is_ours else plain),
+        "Staged": unary(Servicer().staged),
         "Slow": unary(slow),
         "Unreadable": unary(echo, request_deserializer=refuse),
         "Unwritable": unary(echo, response_serializer=refuse),
     }
     server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler("test.Service", handlers),))
     reflection.enable_server_reflection(("test.Service", reflection.SERVICE_NAME), server)
-    port: int = server.add_insecure_port("127.0.0.1:0")
+    port: int = listening.add_insecure_port("127.0.0.1:0")
     return port
 
 
@@ -118,6 +114,7 @@ def ask(channel: Any) -> dict[str, list[str]]:
         answers[encoding.name] = unary("Staged", b"hello" * 100, compression=encoding)
         answers[f"{encoding.name}, too large"] = unary("Echo", bytes(5_000_000), compression=encoding)
     answers["no message"], answers["two messages"] = stream("Echo"), stream("Echo", b"one", b"two")
+    answers["metadata"] = unary("Echo", b"hello", metadata=[(f"name{number}", "value") for number in range(150)])
     answers["another service"] = outcome(channel.unary_unary("/other/Echo").future(b"", timeout=TIMEOUT))
     requests = [ServerReflectionRequest(list_services=""), ServerReflectionRequest(file_by_filename="no.proto")]
     found = ServerReflectionStub(channel).ServerReflectionInfo(iter(requests), timeout=TIMEOUT)
@@ -127,7 +124,7 @@ def ask(channel: Any) -> dict[str, list[str]]:
 
 def crowd(channel: Any) -> list[str]:
     """Many calls at once, small and large, that succeed or fail: those that got another answer than their own."""
-    kinds = (b"abort", b"fail", b"small %d", b"large %d " + b"x" * SMALL)
+    kinds = (b"abort", b"fail", b"quick %d", b"slow %d", b"large %d " + b"x" * SMALL)
     messages = [kind % number if b"%" in kind else kind for number in range(200) for kind in kinds]
     method = channel.unary_unary("/test.Service/Staged")
     calls = [method.future(each, timeout=TIMEOUT) for each in messages]
@@ -151,32 +148,59 @@ def give_up(channel: Any) -> list[str]:
     return outcome(method.future(b"after", timeout=TIMEOUT))
 
 
-def ask_last(channel: Any, process: multiprocessing.Process) -> list[str]:
-    """A call during which the server gets SIGTERM."""
+def ask_one(channel: Any, message: bytes) -> list[str]:
+    """A call of the method with stages."""
+    return outcome(channel.unary_unary("/test.Service/Staged").future(message, timeout=TIMEOUT))
+
+
+def ask_last(channel: Any, process: multiprocessing.Process, port: int) -> list[str]:
+    """A call during which the server gets SIGTERM, and whether it takes connections after that."""
     call = channel.unary_unary("/test.Service/Slow").future(b"last", timeout=TIMEOUT)
-    threading.Timer(0.3, process.terminate).start()
-    return outcome(call)
+    time.sleep(0.3)
+    process.terminate()
+    time.sleep(0.3)
+    try:
+        socket.create_connection(("127.0.0.1", port), timeout=TIMEOUT).close()
+    except ConnectionRefusedError:
+        return [*outcome(call), "refused"]
+    return [*outcome(call), "taken"]
+
+
+def serve(ports: Any, interceptor: Any) -> None:
+    """Our server, in a process of its own as Seldon has it."""
+    server = Server(ThreadPoolExecutor(4))
+    ports.put(register(intercept_server(server, interceptor) if interceptor else server, server))
+    server.start()
+
+
+def start(interceptor: Any = None) -> tuple[multiprocessing.Process, int]:
+    """That process and its port; before any channel exists, since gRPC does not survive a fork."""
+    ports: Any = multiprocessing.Queue()
+    process = multiprocessing.Process(target=serve, args=(ports, interceptor))
+    process.start()
+    return process, ports.get(timeout=TIMEOUT)
 
 
 def main() -> None:
-    """Ask both servers."""
-    pool = ThreadPoolExecutor(4)
-    ours = Server(pool)
-    port = register(ours, is_ours=True)
-    process = multiprocessing.Process(target=ours.start)
-    process.start()
-    theirs = grpc.server(pool)
-    other = register(theirs, is_ours=False)
+    """Ask both servers, and ours with the interceptor that Seldon puts in front of it for tracing."""
+    process, port = start()
+    traced_process, traced_port = start(open_tracing_server_interceptor(opentracing.Tracer()))
+    theirs = grpc.server(ThreadPoolExecutor(4))
+    other = register(theirs, theirs)
     theirs.start()
     result: dict[str, Any] = {}
     with grpc.insecure_channel(f"127.0.0.1:{other}", OPTIONS) as channel:
         result["theirs"] = ask(channel)
     theirs.stop(None).wait()
+    with grpc.insecure_channel(f"127.0.0.1:{traced_port}", OPTIONS) as channel:
+        result["traced"] = ask_one(channel, b"traced")
+    traced_process.terminate()
     with grpc.insecure_channel(f"127.0.0.1:{port}", OPTIONS) as channel:
         result["ours"], result["mixed up"], result["after"] = ask(channel), crowd(channel), give_up(channel)
-        result["last"] = ask_last(channel, process)
-    process.join(TIMEOUT)
-    result["exit"] = process.exitcode
+        result["last"] = ask_last(channel, process, port)
+    for each in (process, traced_process):
+        each.join(TIMEOUT)
+    result["exit"] = [process.exitcode, traced_process.exitcode]
     print(json.dumps(result))
 
 

@@ -91,10 +91,14 @@ def test_what_cannot_be_decompressed_is_refused_in_the_words_of_grpcs_server() -
 
 
 def test_encodings_are_those_that_the_server_names() -> None:
-    assert encoding_of([(b"te", b"trailers")]) == b"identity"
-    assert encoding_of([(b"grpc-encoding", b"deflate")]) == b"deflate"
+    assert encoding_of({b"te": b"trailers"}) == b"identity"
+    assert encoding_of({b"grpc-encoding": b"deflate"}) == b"deflate"
     with pytest.raises(Refused, match="Error parsing 'grpc-encoding' metadata"):
-        encoding_of([(b"grpc-encoding", b"br")])
+        encoding_of({b"grpc-encoding": b"br"})
+
+
+def test_words_that_are_no_text_are_sent_as_question_marks() -> None:
+    assert dict(trailers(grpc.StatusCode.UNKNOWN, "a\ud800b"))[b"grpc-message"] == b"a?b"
 
 
 @given(st.sampled_from(list(grpc.StatusCode)), st.text(max_size=50))

@@ -34,6 +34,10 @@ def test_who_gives_up_disturbs_nobody(sides: dict[str, Any]) -> None:
     assert sides["after"] == ["OK", "", b"AFTER".hex()]
 
 
-def test_a_call_that_has_come_is_answered_after_sigterm(sides: dict[str, Any]) -> None:
-    assert sides["last"] == ["OK", "", b"last".hex()]
-    assert sides["exit"] == 0
+def test_seldons_tracing_can_stand_in_front_of_it(sides: dict[str, Any]) -> None:
+    assert sides["traced"] == ["OK", "", b"TRACED".hex()]
+
+
+def test_after_sigterm_a_call_that_has_come_is_answered_and_no_connection_is_taken(sides: dict[str, Any]) -> None:
+    assert sides["last"] == ["OK", "", b"last".hex(), "refused"]
+    assert sides["exit"] == [0, 0]

@@ -27,3 +27,10 @@ def test_each_error_has_its_status_its_own_words_and_is_counted(tmp_path: Path) 
         for method in ("predict", "feedback")
         for status in set(STATUS.values())
     )
+
+
+def test_quick_is_what_takes_no_longer_than_its_bytes_and_only_calls_are_answered_as_calls(tmp_path: Path) -> None:
+    quick, requests = json.loads(in_serving_environment(tmp_path, PROGRAM.with_name("quick_messages.py")))
+    assert {name for name, is_quick in quick.items() if is_quick} == {"raw", "raw with meta", "tensor", "tftensor"}
+    assert requests.pop("call") == [200, "12"]
+    assert set(map(tuple, requests.values())) == {(415,)}

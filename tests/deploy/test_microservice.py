@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -116,14 +117,16 @@ def test_the_puid_comes_from_the_header_else_it_is_new(microservice: Microservic
     assert {answer.headers["Seldon-Puid"] for answer in made} == puids
 
 
-def test_prometheus_counts_the_images(microservice: Microservice) -> None:
-    def count() -> float:
-        lines = requests.get(microservice.metrics_url, timeout=30).text.splitlines()
-        return sum(float(line.split()[-1]) for line in lines if line.startswith("fashion_classifier_images_total"))
+def images_of(microservice: Microservice) -> float:
+    """How many images it has counted."""
+    lines = requests.get(microservice.metrics_url, timeout=30).text.splitlines()
+    return sum(float(line.split()[-1]) for line in lines if line.startswith("fashion_classifier_images_total"))
 
-    before = count()
+
+def test_prometheus_counts_the_images(microservice: Microservice) -> None:
+    before = images_of(microservice)
     microservice.post(tensor(IMAGES[:7]))
-    assert count() == before + 7
+    assert images_of(microservice) == before + 7
 
 
 def test_form_fields_are_read_as_seldon_does(microservice: Microservice, classifier: Classifier) -> None:
@@ -339,6 +342,27 @@ def test_a_terminated_container_leaves_no_process_behind(registered_rootfs: Path
         running.process.terminate()
         running.process.wait(timeout=15)
         assert not psutil.wait_procs(family, timeout=15)[1]
+    finally:
+        running.stop()
+
+
+def test_a_container_that_is_told_to_stop_answers_the_calls_that_have_come(registered_rootfs: Path) -> None:
+    running = Microservice(registered_rootfs, workers=1, threads=1)
+    try:
+        running.start()
+        message = {"binData": base64.b64encode(bytes(300 * 784)).decode()}
+        with ThreadPoolExecutor() as pool:
+            calls = pool.submit(grpc_client.call, f"127.0.0.1:{running.grpc}", *[("Predict", message)] * 100)
+            deadline = time.monotonic() + 60
+            while not images_of(running):
+                assert time.monotonic() < deadline, "no call was answered"
+            assert running.process is not None
+            family = psutil.Process(running.process.pid).children(recursive=True)
+            running.process.terminate()
+            assert running.process.wait(timeout=20) == 0
+            assert not [each for each in family if each.is_running()], "the container would have ended before them"
+            answers = calls.result()
+        assert [len(answer["data"]["tensor"]["values"]) for answer in answers] == [3_000] * 100
     finally:
         running.stop()
 
