@@ -47,6 +47,7 @@ class FashionClassifier:
 
         Runs once, before gunicorn forks: nothing that holds threads or native state may be created here.
         """
+        processes.end_last()
         processes.end_together()
         counters.install()
         grpc_service.install()

@@ -15,6 +15,7 @@ import multiprocessing
 import os
 import signal
 import time
+from collections.abc import Callable
 
 GRACE = 10
 """Seconds that gRPC calls in progress have after SIGTERM."""
@@ -26,29 +27,46 @@ _PAUSE = 0.01
 
 
 def end_together() -> None:
-    """From now on, every process forked here or below gets SIGTERM when its parent ends, and this one ends last.
+    """From now on, every process forked here or below gets SIGTERM when its parent ends.
 
     Called in the first process, before it starts the others.
     """
-    first = os.getpid()
     library = ctypes.CDLL(None, use_errno=True)
-    library.prctl(_PR_SET_CHILD_SUBREAPER, 1)
 
     def in_child() -> None:
         library.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
 
     def at_exit() -> None:
-        if os.getpid() == first:
-            for child in multiprocessing.active_children():
-                child.terminate()
-            _wait_for_children(time.monotonic() + GRACE + 1)
+        for child in multiprocessing.active_children():
+            child.terminate()
 
     os.register_at_fork(after_in_child=in_child)
+    _register_here(at_exit)
+
+
+def end_last() -> None:
+    """Have this process wait, when it ends, until all below it have ended, at most GRACE and a second.
+
+    Called before `end_together`, since what is registered last is done first.
+    """
+    ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_CHILD_SUBREAPER, 1)
+    _register_here(_wait_for_children)
+
+
+def _register_here(function: Callable[[], None]) -> None:
+    """Call a function when this process ends, and not when one does that was forked from it."""
+    first = os.getpid()
+
+    def at_exit() -> None:
+        if os.getpid() == first:
+            function()
+
     atexit.register(at_exit)
 
 
-def _wait_for_children(deadline: float) -> None:
-    """Until all processes below have ended; those whose parent has ended are children of the first process."""
+def _wait_for_children() -> None:
+    """Until all processes below have ended; those whose parent has ended are children of this one."""
+    deadline = time.monotonic() + GRACE + 1
     while time.monotonic() < deadline:
         try:
             ended, _ = os.waitpid(-1, os.WNOHANG)

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import re
 import selectors
+import signal
 import socket
 import sys
 import time
@@ -22,6 +23,7 @@ from functools import partial
 from types import FrameType
 from typing import Any
 
+from gunicorn.arbiter import Arbiter  # type: ignore[import-untyped,unused-ignore]
 from gunicorn.workers import gthread  # type: ignore[import-untyped,unused-ignore]
 
 SMALL = 64 * 1024
@@ -50,6 +52,12 @@ class DirectWorker(gthread.ThreadWorker):  # type: ignore[misc]  # gunicorn has 
     _pause_ends = 0.0
     max_requests: int
     _ends_by: float | None = None
+
+    def run(self) -> None:
+        """Serve.  A SIGTERM that came while this process was being forked stands in the queue of its parent alone."""
+        if signal.SIGTERM in Arbiter.SIG_QUEUE:
+            self._end_when_quiet()
+        super().run()
 
     def accept(self, server: Any, listener: socket.socket) -> None:
         """Take a new connection, unless this worker took one just now; then the loop comes back for it."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 import socket
 import sys
 import threading
@@ -45,12 +46,29 @@ def worker() -> Iterator[ModuleType]:
         def accept(self, _server: Any, _listener: Any) -> None:
             self.accepted += 1
 
+        def run(self) -> None:
+            pass
+
     gthread = mock.Mock(ThreadWorker=ThreadWorker)
     workers = mock.Mock(gthread=gthread)
-    with mock.patch.dict(sys.modules, {"gunicorn": mock.Mock(workers=workers), "gunicorn.workers": workers}):
+    arbiter = mock.Mock(Arbiter=mock.Mock(SIG_QUEUE=[]))
+    gunicorn = mock.Mock(workers=workers, arbiter=arbiter)
+    modules = {"gunicorn": gunicorn, "gunicorn.workers": workers, "gunicorn.arbiter": arbiter}
+    with mock.patch.dict(sys.modules, modules):
         from deploy.fashion_classifier import worker
 
         yield worker
+
+
+@pytest.mark.parametrize("told", [[], [signal.SIGTERM]])
+def test_a_sigterm_that_came_while_the_worker_was_forked_ends_it(
+    worker: ModuleType, monkeypatch: pytest.MonkeyPatch, told: list[int]
+) -> None:
+    monkeypatch.setattr(worker.Arbiter, "SIG_QUEUE", told)
+    started = worker.DirectWorker()
+    started.cfg = mock.Mock(graceful_timeout=30)
+    started.run()
+    assert (started._ends_by is not None) == bool(told)
 
 
 def test_predictions_and_probes_need_no_thread(worker: ModuleType) -> None:
