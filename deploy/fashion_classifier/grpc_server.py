@@ -13,14 +13,12 @@ Seldon's one streaming servicer, reflection, does.
 from __future__ import annotations
 
 import asyncio
-import functools
 import logging
 import signal
 import socket
 import sys
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Executor
-from contextlib import contextmanager
 from typing import Any, NamedTuple, NoReturn
 
 import grpc  # type: ignore[import-untyped,unused-ignore]
@@ -28,11 +26,10 @@ import h2corn
 
 from . import grpc_frames
 from .grpc_frames import Refused
+from .grpc_methods import Call, Method, Scope
 from .processes import GRACE
-from .stages import Stages, alone, in_step
+from .stages import Stages, in_step
 
-SMALL = 8 * 1024
-"""Bytes of a message that may be quick, which is ten images of raw pixels, or one as a tensor."""
 MOST = 32
 """Calls that go through their stages together; more would wait for each other longer than they save."""
 IDLE = 60
@@ -53,49 +50,7 @@ _START = {
 }
 _logger = logging.getLogger(__name__)
 
-Scope = dict[str, Any]
 Send = Callable[[Any], Awaitable[None]]
-
-
-class Call:
-    """What a servicer gets as its context."""
-
-    def __init__(self, scope: Scope) -> None:
-        """`scope` is ASGI's."""
-        self._scope = scope
-
-    def abort(self, code: grpc_frames.Code, details: str) -> NoReturn:
-        """End the call with a status other than OK."""
-        raise Refused(code, details)
-
-    def invocation_metadata(self) -> tuple[tuple[str, str], ...]:
-        """The call's headers."""
-        return tuple((name.decode("latin-1"), value.decode("latin-1")) for name, value in self._scope["headers"])
-
-    def peer(self) -> str:
-        """Who calls, as gRPC writes it: "ipv4:address:port"."""
-        host, port = self._scope.get("client") or ("", 0)
-        return f"ipv6:[{host}]:{port}" if ":" in host else f"ipv4:{host}:{port}"
-
-    def time_remaining(self) -> None:
-        """Seconds until the deadline, which this server does not keep."""
-
-
-def in_stages(is_quick: Callable[[bytes], bool]) -> Callable[[Callable[..., Stages[Any]]], Callable[..., Any]]:
-    """Make a servicer's method of one with stages, which quick calls take together and all others alone.
-
-    `is_quick` tells by a message's bytes, at most SMALL, whether it takes no longer to read than others of its size.
-    """
-
-    def mark(stages: Callable[..., Stages[Any]]) -> Callable[..., Any]:
-        @functools.wraps(stages)
-        def method(servicer: Any, request: Any, context: Any) -> Any:
-            return alone(stages(servicer, request, context))
-
-        vars(method).update(stages=stages, is_quick=is_quick)
-        return method
-
-    return mark
 
 
 class Server:
@@ -107,7 +62,7 @@ class Server:
         self._most_received: int = given.get("grpc.max_receive_message_length", _MAX_MESSAGE)
         self._most_sent: int = given.get("grpc.max_send_message_length", -1)
         self._handlers: list[Any] = []
-        self._methods: dict[str, _Method] = {}
+        self._methods: dict[str, Method] = {}
         self._waiting: list[tuple[Stages[bytes], asyncio.Future[bytes]]] = []
 
     def add_generic_rpc_handlers(self, handlers: Iterable[Any]) -> None:
@@ -149,7 +104,7 @@ class Server:
         await send(_START)
         await _end(send, body, code, details)
 
-    async def _answer(self, method: _Method, messages: grpc_frames.Messages, call: Call) -> bytes:
+    async def _answer(self, method: Method, messages: grpc_frames.Messages, call: Call) -> bytes:
         loop, content = asyncio.get_running_loop(), await messages.next()
         if content is None:
             details = f'"{method.path.encode()!r}" requires exactly one request message.'
@@ -180,7 +135,7 @@ class Server:
             else:
                 answered.set_result(result)
 
-    async def _answer_stream(self, method: _Method, messages: grpc_frames.Messages, call: Call, send: Send) -> None:
+    async def _answer_stream(self, method: Method, messages: grpc_frames.Messages, call: Call, send: Send) -> None:
         code, details = grpc.StatusCode.OK, ""
         await send(_START)
         try:
@@ -192,13 +147,13 @@ class Server:
             code, details = refused.code, refused.details
         await _end(send, b"", code, details)
 
-    def _method(self, path: str) -> _Method:
+    def _method(self, path: str) -> Method:
         if path not in self._methods:
             found = (each.service(_Details(path, ())) for each in self._handlers)
             handler = next(filter(None, found), None)
             if handler is None:
                 raise Refused(grpc.StatusCode.UNIMPLEMENTED, "Method not found!")
-            self._methods[path] = _Method(path, handler)
+            self._methods[path] = Method(path, handler)
         return self._methods[path]
 
     async def _serve(self) -> None:
@@ -236,64 +191,6 @@ class _Details(NamedTuple):
 
     method: str
     invocation_metadata: Sequence[Any]
-
-
-class _Method:
-    """A servicer's method as it has registered itself.  Its errors are worded as gRPC's server does."""
-
-    def __init__(self, path: str, handler: Any) -> None:
-        """`handler` is a grpc.RpcMethodHandler."""
-        self.path = path
-        self.is_stream: bool = handler.request_streaming
-        self._method = handler.stream_stream if self.is_stream else handler.unary_unary
-        self._read = handler.request_deserializer or bytes
-        self._write = handler.response_serializer or bytes
-
-    def is_quick(self, content: bytes) -> bool:
-        """Whether a message can be answered in step with others."""
-        return len(content) <= SMALL and hasattr(self._method, "stages") and self._method.is_quick(content)
-
-    def answer(self, content: bytes, call: Call) -> bytes:
-        """From message to message, both serialised.  Raises Refused."""
-        with self._refusing():
-            answer = self._method(self._request(content), call)
-        return self._serialised(answer)
-
-    def answer_in_stages(self, content: bytes, call: Call) -> Stages[bytes]:
-        """The same, of a method that has stages."""
-        with self._refusing():
-            answer = yield from self._method.stages(self._method.__self__, self._request(content), call)
-        return self._serialised(answer)
-
-    def answers(self, content: bytes, call: Call) -> list[bytes]:
-        """To one message of a stream.  Raises Refused."""
-        with self._refusing():
-            answers = list(self._method(iter([self._request(content)]), call))
-        return [self._serialised(each) for each in answers]
-
-    @contextmanager
-    def _refusing(self) -> Iterator[None]:
-        try:
-            yield
-        except Refused:
-            raise
-        except Exception as error:
-            _logger.exception("%s failed", self.path)
-            raise Refused(grpc.StatusCode.UNKNOWN, f"Exception calling application: {error}") from error
-
-    def _request(self, content: bytes) -> Any:
-        try:
-            return self._read(content)
-        except Exception as error:
-            raise Refused(grpc.StatusCode.INTERNAL, "Exception deserializing request!") from error
-
-    def _serialised(self, answer: Any) -> bytes:
-        try:
-            content: bytes = self._write(answer)
-        except Exception as error:
-            _logger.exception("an answer of %s cannot be serialised", self.path)
-            raise Refused(grpc.StatusCode.INTERNAL, "Failed to serialize response!") from error
-        return content
 
 
 def _is_call(scope: Scope, headers: Mapping[bytes, bytes]) -> bool:

@@ -19,7 +19,7 @@ import grpc  # type: ignore[import-untyped,unused-ignore]
 from seldon_core import wrapper
 from seldon_core.metrics import FEEDBACK_METRIC_METHOD_TAG, PREDICT_METRIC_METHOD_TAG
 
-from . import counters, grpc_message, grpc_server, metrics
+from . import counters, grpc_message, grpc_methods, grpc_server, metrics
 from .errors import BadInput, ModelError, SpoolError
 from .stages import Stages
 
@@ -44,7 +44,7 @@ def install() -> None:
 class ModelGRPC(wrapper.SeldonModelGRPC):  # type: ignore[misc]  # seldon_core has no types
     """Seldon's servicer, for the two calls that read a message."""
 
-    @grpc_server.in_stages(grpc_message.is_quick)
+    @grpc_methods.in_stages(grpc_message.is_quick)
     def Predict(self, request_grpc: Any, context: Any) -> Stages[Any]:  # noqa: N802 - Seldon's name
         """Answer a SeldonMessage, or refuse it."""
         with _refusing(context, PREDICT_METRIC_METHOD_TAG):

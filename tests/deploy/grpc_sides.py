@@ -20,12 +20,15 @@ from grpc_reflection.v1alpha import reflection
 from grpc_reflection.v1alpha.reflection_pb2 import ServerReflectionRequest
 from grpc_reflection.v1alpha.reflection_pb2_grpc import ServerReflectionStub
 
-from deploy.fashion_classifier.grpc_server import SMALL, Server, in_stages
+from deploy.fashion_classifier.grpc_methods import SMALL, in_stages
+from deploy.fashion_classifier.grpc_server import Server
 from deploy.fashion_classifier.stages import Stages
 
 TIMEOUT = 60
 OPTIONS = [("grpc.enable_http_proxy", 0), ("grpc.max_send_message_length", -1), ("grpc.max_receive_message_length", -1)]
 LARGE = bytes(range(256)) * 16_000
+HAS_COME, MAY_END = multiprocessing.Event(), multiprocessing.Event()
+"""Of a slow call, between the processes."""
 WORDS = 'refused: é % ~ "\\ \n\t end'
 
 
@@ -62,8 +65,9 @@ class Servicer:
 
 
 def slow(message: bytes, _context: Any) -> bytes:
-    """The same, after a second."""
-    time.sleep(1)
+    """The same, once it may."""
+    HAS_COME.set()
+    assert MAY_END.wait(TIMEOUT)
     return message
 
 
@@ -156,14 +160,18 @@ def ask_one(channel: Any, message: bytes) -> list[str]:
 def ask_last(channel: Any, process: multiprocessing.Process, port: int) -> list[str]:
     """A call during which the server gets SIGTERM, and whether it takes connections after that."""
     call = channel.unary_unary("/test.Service/Slow").future(b"last", timeout=TIMEOUT)
-    time.sleep(0.3)
+    assert HAS_COME.wait(TIMEOUT)
     process.terminate()
-    time.sleep(0.3)
-    try:
-        socket.create_connection(("127.0.0.1", port), timeout=TIMEOUT).close()
-    except ConnectionRefusedError:
-        return [*outcome(call), "refused"]
-    return [*outcome(call), "taken"]
+    deadline, is_listening = time.monotonic() + TIMEOUT, True
+    while is_listening and time.monotonic() < deadline:
+        try:
+            socket.create_connection(("127.0.0.1", port), timeout=TIMEOUT).close()
+        except ConnectionResetError:
+            continue  # It was in the queue when the server stopped listening.
+        except ConnectionRefusedError:
+            is_listening = False
+    MAY_END.set()
+    return [*outcome(call), "listening" if is_listening else "refused"]
 
 
 def serve(ports: Any, interceptor: Any) -> None:
