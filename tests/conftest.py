@@ -49,7 +49,7 @@ def validated(images: npt.NDArray[np.uint8], labels: npt.NDArray[np.uint8]) -> d
     return {"images.npy": npy(images), "labels.npy": npy(labels), "report.json": b'{"verdict": "passed"}'}
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def free_port() -> Callable[[], int]:
     """Ports that nobody listened on a moment ago."""
 

@@ -22,19 +22,30 @@ from localcluster.settings import Settings
 from tests.conftest import idx
 
 
-@pytest.fixture
-def client(tmp_path: Path, free_port: Callable[[], int]) -> Iterator[Client]:
-    """The genuine client of a fresh pachd."""
-    environment = {"LOCALCLUSTER_HOME": str(tmp_path), "LOCALCLUSTER_PACHYDERM_PORT": str(free_port())}
-    settings = Settings.from_environment(environment)
+@pytest.fixture(scope="module")
+def pachd(tmp_path_factory: pytest.TempPathFactory, free_port: Callable[[], int]) -> Iterator[Client]:
+    """The genuine client of a pachd."""
+    home = tmp_path_factory.mktemp("pachd")
+    settings = Settings.from_environment(
+        {"LOCALCLUSTER_HOME": str(home), "LOCALCLUSTER_PACHYDERM_PORT": str(free_port())}
+    )
     service.prepare(settings)
     server = subprocess.Popen([sys.executable, "-m", "localcluster.pachyderm"], env=settings.environment())
     deadline = time.monotonic() + 30
     while not service.ready(settings):
         assert time.monotonic() < deadline, "pachd did not become ready within 30 s"
+        time.sleep(0.05)
     yield Client.from_config(service.client_environment(settings)["PACH_CONFIG"])
     server.terminate()
     server.wait(30)
+
+
+@pytest.fixture
+def client(pachd: Client) -> Client:
+    """The client of a pachd without repos."""
+    for found in list(pachd.pfs.list_repo()):
+        pachd.pfs.delete_repo(repo=found.repo)
+    return pachd
 
 
 def contents(seed: int) -> dict[str, bytes]:

@@ -346,6 +346,7 @@ def test_a_terminated_container_leaves_no_process_behind(registered_rootfs: Path
         running.stop()
 
 
+@pytest.mark.slow
 def test_a_container_that_is_told_to_stop_answers_the_calls_that_have_come(registered_rootfs: Path) -> None:
     running = Microservice(registered_rootfs, workers=1, threads=1)
     try:

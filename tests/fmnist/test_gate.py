@@ -68,6 +68,7 @@ def test_a_gate_that_breaks_down_leaves_no_report_of_an_earlier_one(
     assert [path.name for path in tmp_path.iterdir()] == ["notes.txt"]
 
 
+@pytest.mark.slow
 def test_a_gate_that_cannot_run_says_why_and_no_more() -> None:
     """The errors behind that one are the clients', and a screen long."""
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "fmnist/test/test_model_accuracy.py"]

@@ -23,6 +23,7 @@ def settings(**changes: Any) -> hyperparameters.Hyperparameters:
     return hyperparameters.Hyperparameters.from_mapping({**SETTINGS, **changes})
 
 
+@pytest.mark.slow
 def test_a_configuration_can_name_every_optimizer() -> None:
     import optimizer
 

@@ -25,6 +25,7 @@ def step(count: int, images: Pixels, targets: Targets) -> tuple[float, list[Targ
     return metrics["loss"], [weight.numpy() for weight in model.trainable_variables]
 
 
+@pytest.mark.slow
 def test_towers_of_the_same_images_take_the_same_step_as_one() -> None:
     images, labels = shapes(20)
     images, targets = np.concatenate([images, images]), np.eye(10, dtype=np.float32)[np.concatenate([labels, labels])]
@@ -35,6 +36,7 @@ def test_towers_of_the_same_images_take_the_same_step_as_one() -> None:
         np.testing.assert_allclose(ours, whole, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_each_tower_is_normalised_by_itself() -> None:
     images, labels = shapes(40)
     images[20:] //= 4

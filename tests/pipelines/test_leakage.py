@@ -105,6 +105,7 @@ def test_the_index_names_commits_pairs_and_the_nearest_of_every_image(pfs: Pfs) 
     assert report["pairs_of_two_labels"] == pairs[1:]
 
 
+@pytest.mark.slow
 def test_the_page_stands_alone_and_the_same_input_gives_the_same_bytes(pfs: Pfs) -> None:
     environment = dict(os.environ) | dict(pfs.variables) | {"PFS_DIR": str(pfs.root)}
     outputs = []

@@ -99,6 +99,7 @@ def test_a_good_split_becomes_arrays_and_reports(module: str, of: Split, tmp_pat
     assert all(name in page for name in CLASS_NAMES)
 
 
+@pytest.mark.slow
 def test_another_spec_gives_another_repo_and_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PPS_PIPELINE_NAME", "mnist-train")
     other = replace(TRAIN, repo="mnist-train-raw")
@@ -119,6 +120,7 @@ def test_exactly_one_repo_is_read(tmp_path: Path) -> None:
         Pfs(tmp_path, {}).only_input()
 
 
+@pytest.mark.slow
 def test_the_same_input_gives_the_same_bytes(tmp_path: Path) -> None:
     outputs = []
     for _ in range(2):
@@ -203,7 +205,7 @@ def test_wrong_numbers_are_refused_by_their_reason() -> None:
     assert failed(judged(images[twice[:1005]], labels[twice[:1005]])) == []
 
 
-@pytest.mark.parametrize("first", [100, 250, 1000, 3000])
+@pytest.mark.parametrize("first", [100, 250, 1000, pytest.param(3000, marks=pytest.mark.slow)])
 def test_the_published_splits_and_their_beginnings_pass(first: int) -> None:
     found = judged(*beginning(first), FASHION)
     assert failed(found) == []
@@ -217,7 +219,7 @@ def test_the_published_splits_pass_whole_with_room(of: Split) -> None:
     assert "not judged" not in " ".join(check.value for check in found.checks)
 
 
-@pytest.mark.parametrize("first", [100, 250, 1000, 3000])
+@pytest.mark.parametrize("first", [100, 250, 1000, pytest.param(3000, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("by", [1, -1])
 def test_labels_shifted_against_the_images_are_caught(by: int, first: int) -> None:
     images, labels = beginning(first)
@@ -225,6 +227,7 @@ def test_labels_shifted_against_the_images_are_caught(by: int, first: int) -> No
     assert failed(found) == ["labels belong to images"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("start", [0, 1250, 2750])
 def test_labels_that_shift_on_the_way_are_caught_where_it_begins(start: int) -> None:
     images, labels = beginning(3000)
@@ -234,6 +237,7 @@ def test_labels_that_shift_on_the_way_are_caught_where_it_begins(start: int) -> 
     assert f"from position {start} on" in found.failed[0].reason
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("order", [[*range(1, 10), 0], [6, *range(1, 6), 0, 7, 8, 9], [0, 1, 4, 3, 2, *range(5, 10)]])
 def test_renamed_and_swapped_classes_are_caught_by_the_profile(order: list[int]) -> None:
     images, labels = beginning(3000)

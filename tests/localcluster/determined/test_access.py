@@ -70,6 +70,7 @@ def running(cluster: Cluster, session: api.Session) -> Iterator[dict[str, str]]:
     cluster.wait(session, experiment)
 
 
+@pytest.mark.slow
 def test_a_trials_token_opens_its_own_trial_only(
     cluster: Cluster, session: api.Session, running: dict[str, str], finished: int
 ) -> None:

@@ -36,6 +36,7 @@ def _check_complete(cluster: Cluster, session: api.Session, experiment: int, tri
     return text
 
 
+@pytest.mark.slow
 def test_a_killed_master_finds_its_trial_running(own_cluster: Cluster) -> None:
     session = own_cluster.session()
     experiment = own_cluster.create(session, hyperparameters=HPARAMS)

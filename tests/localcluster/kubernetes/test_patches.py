@@ -116,6 +116,7 @@ def test_a_strategic_patch_that_cannot_be_merged_is_refused(patch: Any, words: s
         strategic({"a": {}, "containers": [{"name": "m"}]}, patch, POD_SPEC)
 
 
+@pytest.mark.slow
 def test_copies_that_double_come_to_an_end() -> None:
     doubling = {"op": "copy", "from": "/a", "path": "/a/-"}
     assert len(json_patch({"a": ["x"]}, [doubling] * 10)["a"]) == 11
