@@ -57,6 +57,17 @@ def test_the_temperature_minimises_the_loss() -> None:
     )
 
 
+def test_batches_are_streamed_without_the_tuner_that_holds_up_the_end() -> None:
+    import training
+
+    batches = [(shapes(5)[0], np.eye(10, dtype=np.float32)[:5]), (shapes(2)[0], np.eye(10, dtype=np.float32)[:2])]
+    dataset = training.streamed(lambda: iter(batches), classes=10)
+    assert dataset.options().autotune.enabled is False
+    for (images, targets), (streamed, wanted) in zip(batches, dataset.as_numpy_iterator(), strict=True):
+        np.testing.assert_array_equal(images, streamed)
+        np.testing.assert_array_equal(targets, wanted)
+
+
 SMALL: dict[str, Any] = {
     "epochs": 3,
     "batch_size": 50,

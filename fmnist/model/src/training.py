@@ -5,15 +5,15 @@ from __future__ import annotations
 import dataclasses
 import logging
 import tempfile
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import export
 import network
 import optimizer
 import tensorflow as tf
 import towers
-from dataset import SIDE, Batches, join, split
+from dataset import SIDE, Batches, Pixels, Targets, join, split
 from determined import core
 from determined.keras import DeterminedCallback
 from errors import ConfigError
@@ -86,14 +86,7 @@ class Training:
 
     def _dataset(self) -> tf.data.Dataset:
         # Keras pulls the first batch after the callbacks have loaded the checkpoint, and with it the step counter.
-        def batches() -> Any:
-            return self._batches.since(int(self._model.optimizer.iterations))
-
-        signature = (
-            tf.TensorSpec((None, SIDE, SIDE), tf.uint8),
-            tf.TensorSpec((None, len(self._task.class_names)), tf.float32),
-        )
-        return tf.data.Dataset.from_generator(batches, output_signature=signature).prefetch(4)
+        return streamed(lambda: self._batches.since(int(self._model.optimizer.iterations)), len(self._task.class_names))
 
     def _finish(self, steps: int) -> None:
         """Final validation and checkpoint, one step after the last epoch's.
@@ -135,6 +128,18 @@ class Training:
             export.write_sums(folder)
             uuid = self._core.checkpoint.upload(folder, metadata)
         log.info("final checkpoint %s: %s, temperature %.3f", uuid, metrics, temperature)
+
+
+def streamed(batches: Callable[[], Iterator[tuple[Pixels, Targets]]], classes: int) -> tf.data.Dataset:
+    """Batches made ahead of their use: images uint8 [n, 28, 28], targets float32 [n, classes].
+
+    Without tf.data's tuner, which has nothing to tune here: a thread of it sleeps for up to a minute, and the end of
+    `fit`, of a pause too, waits for it (TensorFlow 2.15).
+    """
+    signature = (tf.TensorSpec((None, SIDE, SIDE), tf.uint8), tf.TensorSpec((None, classes), tf.float32))
+    options = tf.data.Options()
+    options.autotune.enabled = False
+    return tf.data.Dataset.from_generator(batches, output_signature=signature).prefetch(4).with_options(options)
 
 
 def warm_start(model: tf.keras.Model, checkpoint: Path, uuid: str) -> None:
