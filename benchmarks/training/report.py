@@ -97,8 +97,8 @@ def time_to_accuracy(results: dict[str, Any], folder: Path) -> list[str]:
         "![Test accuracy over time of every recipe and seed](time_to_accuracy.png)",
         "",
         *paragraph(
-            "Our recipe by the length of its schedule; the last column has the export and its check on the clock too, and "
-            "the wait for tf.data's tuner, which training.py has since turned off:"
+            "Our recipe by the length of its schedule; the last column has the export and its check on the clock too, "
+            "and the wait for tf.data's tuner, which training.py has since turned off:"
         ),
     ]
     return lines + table(
