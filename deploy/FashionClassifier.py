@@ -2,7 +2,8 @@
 
 It only joins the parts: payload and grpc_message (what a request may be), model (what answers it), outliers (what the
 model does not know), metrics (what is counted), service (what Seldon's executor would add, since the deployment runs
-without one), shortcut, worker and stages (what makes small predictions fast) and grpc_service (what answers gRPC).
+without one), shortcut, worker and stages (what makes small predictions fast), grpc_service (what answers gRPC) and
+grpc_workers (what keeps it answering).
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from fashion_classifier import (
     feedback,
     grpc_message,
     grpc_service,
+    grpc_workers,
     metrics,
     outliers,
     payload,
@@ -51,6 +53,7 @@ class FashionClassifier:
         processes.end_together()
         counters.install()
         grpc_service.install()
+        grpc_workers.install()
         worker.install()
         self.artifact = read_artifact(Path(os.environ.get("MODEL_DIR", "/model")))
         self._tags = self.artifact.tags()

@@ -37,6 +37,7 @@ def end_together() -> None:
         library.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
 
     def at_exit() -> None:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)  # It is what the gRPC processes send when they end.
         for child in multiprocessing.active_children():
             child.terminate()
 

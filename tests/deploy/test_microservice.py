@@ -21,6 +21,7 @@ from tests.deploy import grpc_client
 from tests.deploy.conftest import CHECKPOINT
 from tests.deploy.microservice import Microservice
 from tests.deploy.tiny_model import LABELS
+from tests.localcluster.kubernetes.cluster import until
 
 pytestmark = pytest.mark.xdist_group("microservice")
 
@@ -364,6 +365,39 @@ def test_a_container_that_is_told_to_stop_answers_the_calls_that_have_come(regis
             assert not [each for each in family if each.is_running()], "the container would have ended before them"
             answers = calls.result()
         assert [len(answer["data"]["tensor"]["values"]) for answer in answers] == [3_000] * 100
+    finally:
+        running.stop()
+
+
+def grpc_processes(running: Microservice) -> list[psutil.Process]:
+    """The processes that listen on the gRPC port, and the one that keeps them."""
+    assert running.process is not None
+    found = psutil.Process(running.process.pid).children(recursive=True)
+    listening = [each for each in found if _listens(each, running.grpc)]
+    return [*listening, *filter(None, {each.parent() for each in listening})]
+
+
+def _listens(process: psutil.Process, port: int) -> bool:
+    return any(c.status == psutil.CONN_LISTEN and c.laddr.port == port for c in process.net_connections("tcp"))
+
+
+def test_grpc_processes_that_are_killed_are_followed_by_others(registered_rootfs: Path) -> None:
+    running = Microservice(registered_rootfs, workers=1, threads=1)
+    running.environment["GRPC_WORKERS"] = "2"
+    try:
+        running.start()
+        until(lambda: len(grpc_processes(running)) == 3, "both processes listen")
+        before = grpc_processes(running)
+        for process in before[:2]:
+            process.kill()
+        psutil.wait_procs(before[:2], timeout=10)
+        until(lambda: len(grpc_processes(running)) == 3, "two others listen")
+        assert grpc_processes(running)[-1] == before[-1]
+        answers = grpc_client.call(f"127.0.0.1:{running.grpc}", *[("Predict", tensor(IMAGES[:1]))] * 20)
+        assert [answer["meta"]["tags"]["model_version"] for answer in answers] == ["3"] * 20
+        before[-1].kill()
+        assert running.process is not None
+        assert running.process.wait(timeout=20) == 0, "the container ends, since nobody would follow them"
     finally:
         running.stop()
 
