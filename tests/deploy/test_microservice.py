@@ -6,6 +6,7 @@ import base64
 import json
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -333,6 +334,24 @@ def test_the_swagger_page_needs_nothing_from_elsewhere(microservice: Microservic
     assert "://" not in page.text
 
 
+def test_a_cold_start_takes_no_connection_or_answers_right(registered_rootfs: Path) -> None:
+    running = Microservice(registered_rootfs, workers=2, threads=4)
+    statuses: list[int] = []
+    try:
+        process = running.spawn()
+        deadline = time.monotonic() + 60
+        while len(statuses) < 100:
+            assert process.poll() is None, running.log.read_text()
+            assert time.monotonic() < deadline, f"100 answers: there are {len(statuses)}"
+            with suppress(requests.ConnectionError):
+                statuses.append(running.post(tensor(IMAGES[:1])).status_code)
+        assert statuses == [200] * 100
+        answers = grpc_client.call(f"127.0.0.1:{running.grpc}", ("Predict", tensor(IMAGES[:1])))
+        assert "error" not in answers[0]
+    finally:
+        running.stop()
+
+
 def test_a_terminated_container_leaves_no_process_behind(registered_rootfs: Path) -> None:
     running = Microservice(registered_rootfs, workers=1, threads=1)
     try:
@@ -381,6 +400,7 @@ def _listens(process: psutil.Process, port: int) -> bool:
     return any(c.status == psutil.CONN_LISTEN and c.laddr.port == port for c in process.net_connections("tcp"))
 
 
+@pytest.mark.slow
 def test_grpc_processes_that_are_killed_are_followed_by_others(registered_rootfs: Path) -> None:
     running = Microservice(registered_rootfs, workers=1, threads=1)
     running.environment["GRPC_WORKERS"] = "2"

@@ -116,6 +116,7 @@ def test_the_page_needs_nothing_but_itself(passed: Written) -> None:
     assert "url(" not in text.replace("url(#", "")
 
 
+@pytest.mark.slow
 def test_the_same_results_give_the_same_files(passed: Written, tmp_path: Path) -> None:
     live = in_production(answering(np.arange(200) % 10, range(19)))
     page.write(tmp_path, passed.document, findings(incumbent=live))

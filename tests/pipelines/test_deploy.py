@@ -167,6 +167,7 @@ def test_the_image_of_a_cluster_gets_into_every_spec() -> None:
     }
 
 
+@pytest.mark.slow
 def test_a_pachd_that_does_not_answer_is_said_with_what_to_do(pachd: LocalPachd) -> None:
     client = pachd.client()
     pachd.stop()

@@ -91,6 +91,7 @@ def made() -> Sampler:
     return Sampler(*generated(3000, seed=0))
 
 
+@pytest.mark.slow
 def test_fresh_images_are_no_drift(made: Sampler) -> None:
     assert [made.found(300, seed, told=True) for seed in range(5)] == [[]] * 5
 

@@ -246,6 +246,7 @@ def test_renamed_and_swapped_classes_are_caught_by_the_profile(order: list[int])
     assert failed(judged(images, renamed, GENERAL)) == []
 
 
+@pytest.mark.slow
 def test_another_data_set_with_its_own_label_list_passes_and_its_shift_is_caught() -> None:
     digits = load_digits()
     side = split.SIDE
@@ -258,6 +259,7 @@ def test_another_data_set_with_its_own_label_list_passes_and_its_shift_is_caught
     assert failed(judged(images, labels, FASHION)) == ["pixels: background", "label order"]
 
 
+@pytest.mark.slow
 def test_inverted_scaled_and_noisy_pixels_are_caught_by_the_profile() -> None:
     images, labels = beginning(1000)
     noise = np.random.default_rng(6).integers(0, 40, images.shape)

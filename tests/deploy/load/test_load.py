@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Callable, Iterator
+from itertools import cycle
 
 import psutil
 import pytest
@@ -21,7 +22,7 @@ from tests.deploy.load.client import Load
 from tests.deploy.load.questions import Question, questions
 from tests.localcluster.kubernetes.cluster import Cluster, manifest, until
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("load")]
+pytestmark = pytest.mark.xdist_group("load")
 
 NAME = "under-load"
 CONNECTIONS = 64
@@ -124,17 +125,19 @@ def served(tmp_path_factory: pytest.TempPathFactory, pytestconfig: pytest.Config
 
 
 @pytest.mark.parametrize(
-    "seconds", [5, pytest.param(600, marks=[pytest.mark.long, pytest.mark.timeout(1200)])], ids=["short", "long"]
+    "seconds", [4, pytest.param(600, marks=[pytest.mark.long, pytest.mark.timeout(1200)])], ids=["short", "long"]
 )
 def test_no_answer_is_wrong_while_versions_take_turns(served: Served, seconds: int) -> None:
+    """Rolling updates, one after the other, for half of the time; for the other half a Pod whose memory is watched."""
     served.deploy("3", 1)
-    load = served.load()
+    load, versions = served.load(), cycle(("4", "3"))
     with load.running():
         _asked(load, 500)
-        for version in ("4", "3"):
-            served.deploy(version, 1)
+        begun = time.monotonic()
+        while time.monotonic() < begun + seconds / 2:
+            served.deploy(next(versions), 1)
         _asked(load, 3000)
-        early, begun = served.memory(), time.monotonic()
+        early = served.memory()
         until(lambda: time.monotonic() > begun + seconds, "the time is over", 2 * seconds)
         late = served.memory()
     assert load.faults == []
@@ -147,6 +150,7 @@ def _asked(load: Load, more: int) -> None:
     until(lambda: load.answers.total() > before + more, f"{more} more answers", 120)
 
 
+@pytest.mark.slow
 def test_a_worker_that_is_killed_loses_its_own_requests_at_most(served: Served) -> None:
     served.deploy("3", 2)
     load = served.load()
@@ -164,6 +168,7 @@ def test_a_worker_that_is_killed_loses_its_own_requests_at_most(served: Served) 
     assert [fault for fault in load.faults if not fault.startswith(CUT_OFF)] == []
 
 
+@pytest.mark.slow
 def test_a_replica_that_is_killed_loses_its_own_requests_at_most(served: Served) -> None:
     served.deploy("3", 2)
     load = served.load()

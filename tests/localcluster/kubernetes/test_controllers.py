@@ -181,6 +181,7 @@ def test_a_namespace_that_may_not_go_stays_whatever_owns_it(machine: Machine) ->
     assert machine.events("InternalError")[0]["involvedObject"]["name"] == "default"
 
 
+@pytest.mark.slow
 def test_a_fault_that_lasts_does_not_write_in_every_round(machine: Machine) -> None:
     item = seldon()
     item["metadata"] |= {"namespace": "default", "annotations": {"seldon.io/istio-retries": "many"}}

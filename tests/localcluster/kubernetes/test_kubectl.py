@@ -233,6 +233,7 @@ def test_waiting_for_what_never_comes_times_out(cluster: Cluster, name: str) -> 
     assert "timed out waiting for the condition" in waited.stderr
 
 
+@pytest.mark.slow
 def test_foreground_and_orphan_deletion(cluster: Cluster, name: str) -> None:
     cluster.apply(manifest(name, "fast:v1"))
     cluster.available(name)

@@ -143,6 +143,7 @@ def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
     pachd.kill()
 
 
+@pytest.mark.slow
 @settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(made=st.lists(st.lists(STEPS, max_size=5), min_size=1, max_size=4))
 def test_the_genuine_client_sees_what_a_dict_would(client: Client, made: list[list[Step]]) -> None:
