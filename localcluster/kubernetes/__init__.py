@@ -19,6 +19,7 @@ By hand, from the repository root (two terminals, or two background jobs)::
 
 Images are read from the OCI layout `home/images`; logs of a container lie in `home/kubernetes/pods/<uid>/<container>/`.
 
-Not served, on purpose: exec, attach, port-forward, top, server-side apply, RBAC, init containers.  `resources` and
-`securityContext` of a container are accepted and have no effect: the processes share the machine and its user.
+Not served, on purpose: exec, attach, port-forward, top, server-side apply, RBAC, init containers.  Fields that cannot
+act on one machine, as `resources` and `securityContext` (the processes share it and its user), are accepted; an Event
+of the SeldonDeployment says which, and why.
 """

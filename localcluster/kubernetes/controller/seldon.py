@@ -7,9 +7,9 @@ So new weights and new versions take effect when they can answer, and old ones l
 from __future__ import annotations
 
 from dataclasses import dataclass
-from itertools import chain
 
 from localcluster.kubernetes.controller import events
+from localcluster.kubernetes.controller.effects import without_effect
 from localcluster.kubernetes.controller.faults import contained
 from localcluster.kubernetes.controller.operator import Desired, address, derive, endpoint
 from localcluster.kubernetes.controller.pods import condition
@@ -20,13 +20,6 @@ from localcluster.kubernetes.state.store import Store
 
 COMPONENT = "seldon-controller-manager"
 RESTARTED_AT = "kubectl.kubernetes.io/restartedAt"
-_CANNOT_ACT = {
-    "hpaSpec": "one machine does not scale by load; replicas counts here, on a cluster it does not beside hpaSpec",
-    "kedaSpec": "one machine does not scale by load; replicas counts here",
-    "pdbSpec": "there are no evictions on one machine",
-    "lifecycle": "hooks are not run; a Pod that ends gets SIGTERM at once",
-}
-"""Fields of a component, and of its containers, and why they do nothing here."""
 _TROUBLE = ("ErrImagePull", "ImagePullBackOff", "CrashLoopBackOff", "CreateContainerConfigError", "RunContainerError")
 
 
@@ -81,17 +74,11 @@ def _reconcile(store: Store, item: Object) -> Plan:
 
 
 def _tell_what_cannot_act(store: Store, item: Object) -> None:
-    """An Event for each accepted field without effect here, once a change of the spec."""
+    """An Event for each reason why accepted fields do nothing here, once a change of the spec."""
     if item.get("status", {}).get("observedGeneration") == item["metadata"]["generation"]:
         return
-    for predictor in item["spec"]["predictors"]:
-        for part in predictor.get("componentSpecs") or []:
-            fields = {*part, *chain.from_iterable((part.get("spec") or {}).get("containers") or [])}
-            for field in sorted(fields & _CANNOT_ACT.keys()):
-                words = (
-                    f"predictor {predictor['name']}: {field} has no effect on the local cluster: {_CANNOT_ACT[field]}"
-                )
-                events.record(store, item, COMPONENT, "NoEffect", words)
+    for words in without_effect(item):
+        events.record(store, item, COMPONENT, "NoEffect", words)
 
 
 def _ensure(store: Store, item: Object, wanted: Object) -> None:
