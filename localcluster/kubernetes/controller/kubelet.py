@@ -207,21 +207,21 @@ class Kubelet:
         code = process.exit_code
         process.kill()
         state.buried = process.pid
+        known = "it ended while the controller was away" if code is None else f"exit code {code}"
+        log = self._layout.log(pod["metadata"]["uid"], container["name"], process.restarts)
+        message = f"{known}{processes.last_lines(log)}"
         state.last = {
             "terminated": {
                 "exitCode": 255 if code is None else code,
                 "reason": "Completed" if code == 0 else "Error",
-                "message": ""
-                if code is not None
-                else "ended while the controller was away; its exit code is not known",
+                "message": message,
                 "startedAt": process.started_at,
                 "finishedAt": now(),
             }
         }
         text = f"Back-off restarting failed container {container['name']} in pod {pod['metadata']['name']}"
         events.record(self._store, pod, "kubelet", "BackOff", text, warning=True)
-        ending = processes.last_lines(self._layout.log(pod["metadata"]["uid"], container["name"], process.restarts))
-        self._back_off(state, "CrashLoopBackOff", f"{text}; exit code {code}{ending}")
+        self._back_off(state, "CrashLoopBackOff", f"{text}; {message}")
         state.health = Health()
 
     def _probe(self, pod: Object, container: Object, state: _Container, process: processes.Process) -> None:

@@ -170,13 +170,18 @@ def _status(store: Store, plan: Plan, routed: bool, refused: bool) -> Object:
 
 
 def _trouble(store: Store, item: Object) -> str:
-    """Why a Pod of the SeldonDeployment does not start, if the kubelet says so."""
+    """Why a Pod of the SeldonDeployment does not start, if the kubelet says so.
+
+    That a container runs once more is no end of its trouble: until it is ready, what ended it before is the reason.
+    """
     wanted = {"seldon-deployment-id": item["metadata"]["name"]}
     for pod in store.all(POD, item["metadata"]["namespace"])[0]:
         for status in pod.get("status", {}).get("containerStatuses", []) if labels_match(pod, wanted) else []:
             waiting = status["state"].get("waiting", {})
-            if waiting.get("reason") in _TROUBLE:
-                return f"pod {pod['metadata']['name']}: {waiting['reason']}: {waiting.get('message', '')}"
+            ended = {} if status["ready"] else status["lastState"].get("terminated", {})
+            found = waiting if waiting.get("reason") in _TROUBLE else ended
+            if found:
+                return f"pod {pod['metadata']['name']}: {found['reason']}: {found.get('message', '')}"
     return ""
 
 

@@ -207,6 +207,31 @@ def test_a_broken_new_version_leaves_the_old_one_serving(cluster: Cluster) -> No
         until(lambda: len(cluster.pods(name)) == 1, "the broken Pod goes")
 
 
+def test_a_crash_that_outlasts_the_deadline_is_a_failure_with_its_reason(cluster: Cluster) -> None:
+    crash = {"command": ["python", "-c", "raise SystemExit('looking\\nno model here')"]}
+    item = manifest("doomed", "fast:v1", container=crash, progressDeadlineSeconds=1)
+    with deployed(cluster, item, wait=False) as name:
+        cluster.run("wait", "--for=jsonpath={.status.state}=Failed", f"sdep/{name}", "--timeout=30s")
+        (pod,) = cluster.pods(name)
+        start = "Deployment is no longer progressing and not available. "
+        again = f"{start}pod {pod['metadata']['name']}: Error: "
+        back_off = f"{start}pod {pod['metadata']['name']}: CrashLoopBackOff: Back-off restarting failed container "
+        for _ in range(20):  # while it waits and while it is tried again
+            status = cluster.json("sdep", name)["status"]
+            assert status["state"] == "Failed"
+            assert status["description"].startswith((again, back_off))
+            assert status["description"].endswith("exit code 1; the log ends:\nlooking\nno model here")
+        assert cluster.request(name)[0] == 404
+
+
+def test_a_container_without_an_image_fails_and_leaves_nothing_half_made(cluster: Cluster) -> None:
+    item = manifest("imageless", "fast:v1", predictor_of("", "second", traffic=50), traffic=50)
+    with deployed(cluster, item, wait=False) as name:
+        cluster.run("wait", "--for=jsonpath={.status.state}=Failed", f"sdep/{name}", "--timeout=30s")
+        assert _description(cluster, name) == ""
+        assert cluster.json("deploy,svc,vs", "-l", f"seldon-deployment-id={name}")["items"] == []
+
+
 def test_what_the_ingress_does_not_take_is_not_called_available(cluster: Cluster) -> None:
     spec = {"hosts": ["*"], "http": [{"match": [{"uri": {"regex": "("}}], "route": [route_to("nowhere")]}]}
     faulty = {"apiVersion": "networking.istio.io/v1", "kind": "VirtualService", "metadata": {"name": "faulty"}}
