@@ -61,7 +61,11 @@ def report(store: Store, plans: list[Plan], *, routed: bool, refused: bool) -> N
 
 def _reconcile(store: Store, item: Object) -> Plan:
     desired = derive(item)
-    _tell_what_cannot_act(store, item)
+    if item.get("status", {}).get("observedGeneration") != item["metadata"]["generation"]:
+        for wanted in (*desired.services, *desired.deployments, desired.virtual_service):
+            _ensure(store, item, wanted, dry_run=True)  # What is refused in part is not begun.
+        for words in without_effect(item):
+            events.record(store, item, COMPONENT, "NoEffect", words)
     for wanted in (*desired.services, *desired.deployments):
         _ensure(store, item, wanted)
     namespace = item["metadata"]["namespace"]
@@ -73,29 +77,22 @@ def _reconcile(store: Store, item: Object) -> Plan:
     return Plan(item, desired, deployments, ready)
 
 
-def _tell_what_cannot_act(store: Store, item: Object) -> None:
-    """An Event for each reason why accepted fields do nothing here, once a change of the spec."""
-    if item.get("status", {}).get("observedGeneration") == item["metadata"]["generation"]:
-        return
-    for words in without_effect(item):
-        events.record(store, item, COMPONENT, "NoEffect", words)
-
-
-def _ensure(store: Store, item: Object, wanted: Object) -> None:
+def _ensure(store: Store, item: Object, wanted: Object, *, dry_run: bool = False) -> None:
     """Create an object, or make an existing one what it should be."""
     kind, metadata = BY_NAME[wanted["kind"]], wanted["metadata"]
     found = store.find(kind, metadata["namespace"], metadata["name"])
     if found and kind is DEPLOYMENT:
         _keep_restart(found, wanted)
     if found is None:
-        store.create(kind, wanted)
-        events.record(store, item, COMPONENT, f"Create{kind.name}", f'Created {kind.name} "{metadata["name"]}"')
+        store.create(kind, wanted, dry_run=dry_run)
+        if not dry_run:
+            events.record(store, item, COMPONENT, f"Create{kind.name}", f'Created {kind.name} "{metadata["name"]}"')
     else:
 
         def change(old: Object) -> Object:
             return old | {"spec": wanted["spec"], "metadata": old["metadata"] | {"labels": metadata["labels"]}}
 
-        changed = store.update(kind, metadata["namespace"], metadata["name"], change)
+        changed = store.update(kind, metadata["namespace"], metadata["name"], change, dry_run=dry_run)
         if changed["metadata"]["resourceVersion"] != found["metadata"]["resourceVersion"]:
             events.record(store, item, COMPONENT, f"Update{kind.name}", f'Updated {kind.name} "{metadata["name"]}"')
 

@@ -228,8 +228,16 @@ def test_a_container_without_an_image_fails_and_leaves_nothing_half_made(cluster
     item = manifest("imageless", "fast:v1", predictor_of("", "second", traffic=50), traffic=50)
     with deployed(cluster, item, wait=False) as name:
         cluster.run("wait", "--for=jsonpath={.status.state}=Failed", f"sdep/{name}", "--timeout=30s")
-        assert _description(cluster, name) == ""
-        assert cluster.json("deploy,svc,vs", "-l", f"seldon-deployment-id={name}")["items"] == []
+        words = 'Deployment.apps "imageless-second-0-clf" is invalid: spec.template.spec.containers[0].image: Required value'
+        assert _description(cluster, name) == words
+        assert cluster.json("deploy,svc,vs,pods", "-l", f"seldon-deployment-id={name}")["items"] == []
+        cluster.apply(manifest(name, "fast:v1"))
+        cluster.available(name)
+        cluster.apply(item)
+        cluster.run("wait", "--for=jsonpath={.status.state}=Failed", f"sdep/{name}", "--timeout=30s")
+        assert _description(cluster, name) == words
+        assert len(cluster.json("deploy", "-l", f"seldon-deployment-id={name}")["items"]) == 1
+        assert cluster.request(name)[0] == 200
 
 
 def test_what_the_ingress_does_not_take_is_not_called_available(cluster: Cluster) -> None:
