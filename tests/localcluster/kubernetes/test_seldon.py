@@ -134,6 +134,26 @@ def test_no_retries_are_istios_own() -> None:
     assert derive(item).virtual_service == derive(sdep()).virtual_service
 
 
+def test_requests_that_reached_no_replica_are_tried_again_on_another_as_istio_does() -> None:
+    service = derive(sdep(predictor_of("b:v1", "b", traffic=30), traffic=70)).virtual_service
+    service["metadata"]["creationTimestamp"] = "2024-01-01T00:00:00Z"
+    for route in translate.routes([service])["virtual_hosts"][0]["routes"]:
+        policy = route["route"]["retry_policy"]
+        assert policy["retry_on"].split(",") == [
+            "connect-failure",
+            "refused-stream",
+            "unavailable",
+            "cancelled",
+            "reset-before-request",
+        ]
+        assert policy["num_retries"] == 2
+        (predicate,) = policy["retry_host_predicate"]
+        assert predicate["name"] == "envoy.retry_host_predicates.previous_hosts"
+        assert policy["host_selection_retry_max_attempts"] == 5
+        assert "per_try_timeout" not in policy
+        assert route["route"]["timeout"] == "0s"
+
+
 def test_a_weight_of_nought_gets_no_route_but_a_lone_predictor_does() -> None:
     service = derive(sdep(predictor_of("b:v1", "b", traffic=100), traffic=0)).virtual_service
     service["metadata"]["creationTimestamp"] = "2024-01-01T00:00:00Z"

@@ -300,6 +300,17 @@ def test_death_of_a_container_while_the_controller_is_away(cluster: Cluster) -> 
         until(lambda: cluster.request(name)[0] == 200, "it is started again")
 
 
+def test_a_dead_replica_that_still_has_its_route_costs_no_request(cluster: Cluster) -> None:
+    with deployed(cluster, manifest("halved", "fast:v1", replicas=2)) as name:
+        dead, alive = sorted(_serving_pids(cluster, name))
+        cluster.kill("kubernetes")  # nobody takes the dead one out of the endpoints
+        psutil.Process(dead).kill()
+        answers = [cluster.request(name) for _ in range(20)]
+        assert {(status, answer["pid"]) for status, answer in answers} == {(200, alive)}
+        cluster.start("kubernetes")
+        until(lambda: len(_serving_pids(cluster, name)) == 2, "two answer again")
+
+
 def test_envoy_killed_comes_back_with_its_routes(cluster: Cluster) -> None:
     with deployed(cluster, manifest("front", "fast:v1")) as name:
         cluster.kill("ingress")
