@@ -52,6 +52,7 @@ def _pod(item: Object) -> None:
     if item.get("spec"):
         item["spec"].setdefault("enableServiceLinks", True)
         defaults.pod(item["spec"])
+    item.setdefault("status", {"phase": "Pending", "qosClass": "BestEffort"})
 
 
 def _deployment(item: Object) -> None:

@@ -10,7 +10,8 @@ from typing import Any
 import kubernetes  # type: ignore[import-untyped]
 import pytest
 
-from tests.contract.kubernetes.objects import config_map, secret, seldon
+from tests.contract.kubernetes.objects import config_map, deployment, secret, seldon, service
+from tests.contract.kubernetes.objects import event as event_of
 from tests.contract.kubernetes.server import Namespace, Server
 
 SELDON = ("machinelearning.seldon.io", "v1")
@@ -79,6 +80,59 @@ def test_a_watch_begins_with_what_is_there(api: Any, namespace: Namespace) -> No
         else:
             watch.stop()
     assert seen == [("ADDED", "w"), ("DELETED", "w")]
+
+
+def test_namespaces_are_read_as_types(api: Any, namespace: Namespace) -> None:
+    core = kubernetes.client.CoreV1Api(api)
+    found = core.read_namespace(namespace.name)
+    assert (found.kind, found.status.phase, found.spec.finalizers) == ("Namespace", "Active", ["kubernetes"])
+    assert found.metadata.creation_timestamp.tzinfo
+    assert namespace.name in [each.metadata.name for each in core.list_namespace().items]
+
+
+def test_deployments_are_read_as_types(api: Any, namespace: Namespace) -> None:
+    apps = kubernetes.client.AppsV1Api(api)
+    made = apps.create_namespaced_deployment(namespace.name, deployment())
+    assert (made.metadata.generation, made.spec.replicas, made.spec.strategy.rolling_update.max_surge) == (1, 0, "25%")
+    (listed,) = apps.list_namespaced_deployment(namespace.name).items
+    assert listed.spec.template.spec.containers[0].image == "registry/image:v1"
+    apps.patch_namespaced_deployment("d", namespace.name, {"spec": {"revisionHistoryLimit": 3}})
+    found = apps.read_namespaced_deployment("d", namespace.name)
+    assert (found.spec.revision_history_limit, found.spec.selector.match_labels) == (3, {"app": "d"})
+    assert apps.read_namespaced_deployment_scale("d", namespace.name).status.replicas == 0
+
+
+def test_services_are_read_as_types(api: Any, namespace: Namespace) -> None:
+    core = kubernetes.client.CoreV1Api(api)
+    core.create_namespaced_service(namespace.name, service(clusterIP="None"))
+    found = core.read_namespaced_service("v", namespace.name)
+    (port,) = found.spec.ports
+    assert (found.spec.type, port.port, port.target_port, port.protocol) == ("ClusterIP", 80, 80, "TCP")
+    assert [each.metadata.name for each in core.list_namespaced_service(namespace.name).items] == ["v"]
+
+
+def test_events_are_read_as_types(api: Any, namespace: Namespace) -> None:
+    core = kubernetes.client.CoreV1Api(api)
+    involved = {"kind": "ConfigMap", "name": "c", "namespace": namespace.name}
+    told = event_of(involvedObject=involved, reason="Tested", message="it was tested", type="Normal", count=2)
+    core.create_namespaced_event(namespace.name, told)
+    (found,) = core.list_namespaced_event(namespace.name, field_selector="involvedObject.name=c").items
+    assert (found.reason, found.message, found.count, found.involved_object.kind) == (
+        "Tested",
+        "it was tested",
+        2,
+        "ConfigMap",
+    )
+
+
+def test_pods_are_read_as_types(api: Any, namespace: Namespace) -> None:
+    core = kubernetes.client.CoreV1Api(api)
+    spec = deployment()["spec"]["template"]["spec"]
+    core.create_namespaced_pod(namespace.name, {"metadata": {"name": "p", "labels": {"mine": "1"}}, "spec": spec})
+    found = core.read_namespaced_pod("p", namespace.name)
+    assert (found.status.phase, found.spec.restart_policy, found.spec.containers[0].name) == ("Pending", "Always", "m")
+    assert [each.metadata.name for each in core.list_pod_for_all_namespaces(label_selector="mine=1").items] == ["p"]
+    core.delete_namespaced_pod("p", namespace.name, grace_period_seconds=0)
 
 
 def test_the_dynamic_client_finds_resources_by_itself(api: Any, namespace: Namespace, tmp_path: Path) -> None:

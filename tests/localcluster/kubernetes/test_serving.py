@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import grpc
+import kubernetes  # type: ignore[import-untyped]
 import psutil
 import pytest
 
@@ -228,7 +229,9 @@ def test_a_container_without_an_image_fails_and_leaves_nothing_half_made(cluster
     item = manifest("imageless", "fast:v1", predictor_of("", "second", traffic=50), traffic=50)
     with deployed(cluster, item, wait=False) as name:
         cluster.run("wait", "--for=jsonpath={.status.state}=Failed", f"sdep/{name}", "--timeout=30s")
-        words = 'Deployment.apps "imageless-second-0-clf" is invalid: spec.template.spec.containers[0].image: Required value'
+        words = (
+            f'Deployment.apps "{name}-second-0-clf" is invalid: spec.template.spec.containers[0].image: Required value'
+        )
         assert _description(cluster, name) == words
         assert cluster.json("deploy,svc,vs,pods", "-l", f"seldon-deployment-id={name}")["items"] == []
         cluster.apply(manifest(name, "fast:v1"))
@@ -270,6 +273,28 @@ def test_a_log_is_cut_where_that_is_asked_for(cluster: Cluster) -> None:
             "get", "--raw", f"/api/v1/namespaces/default/pods/{logs[1]}/log?tailLines=-1", check=False
         )
         assert "tailLines: Invalid value: -1: must be greater than or equal to 0" in refused.stderr
+
+
+def test_the_python_client_reads_what_runs(cluster: Cluster) -> None:
+    configuration = str(cluster.home / "kubernetes" / "kubeconfig")
+    api = kubernetes.config.new_client_from_config(config_file=configuration)
+    core, apps = kubernetes.client.CoreV1Api(api), kubernetes.client.AppsV1Api(api)
+    with deployed(cluster, manifest("typed", "fast:v1")) as name:
+        status = apps.read_namespaced_deployment(f"{name}-default-0-clf", "default").status
+        assert (status.ready_replicas, {c.type: c.status for c in status.conditions}["Available"]) == (1, "True")
+        (pod,) = core.list_namespaced_pod("default", label_selector=f"seldon-deployment-id={name}").items
+        (container,) = pod.status.container_statuses
+        assert (pod.status.phase, container.ready, container.restart_count) == ("Running", True, 0)
+        assert container.state.running.started_at.tzinfo
+        assert pod.metadata.owner_references[0].kind == "Deployment"
+        assert core.read_namespaced_pod_log(pod.metadata.name, "default", tail_lines=100).startswith("serving v1\n")
+        service = core.read_namespaced_service(f"{name}-default", "default")
+        assert [(port.name, port.port) for port in service.spec.ports] == [("http", 9000), ("grpc", 9500)]
+        told = core.list_namespaced_event("default", field_selector=f"involvedObject.name={pod.metadata.name}").items
+        assert {"Pulled", "Started"} <= {event.reason for event in told}
+        custom = kubernetes.client.CustomObjectsApi(api)
+        path = ("machinelearning.seldon.io", "v1", "default", "seldondeployments", name)
+        assert custom.get_namespaced_custom_object(*path)["status"]["state"] == "Available"
 
 
 def route_to(host: str) -> dict[str, Any]:
