@@ -329,10 +329,14 @@ def test_a_dead_replica_that_still_has_its_route_costs_no_request(cluster: Clust
     with deployed(cluster, manifest("halved", "fast:v1", replicas=2)) as name:
         dead, alive = sorted(_serving_pids(cluster, name))
         cluster.kill("kubernetes")  # nobody takes the dead one out of the endpoints
-        psutil.Process(dead).kill()
-        answers = [cluster.request(name) for _ in range(20)]
-        assert {(status, answer["pid"]) for status, answer in answers} == {(200, alive)}
-        cluster.start("kubernetes")
+        try:
+            psutil.Process(dead).kill()
+            until(lambda: all(c.pid != dead for c in psutil.net_connections("tcp")), "its connections are closed")
+            answers = [cluster.request(name) for _ in range(20)]
+        finally:
+            cluster.start("kubernetes")
+        assert [answer for status, answer in answers if status != 200] == []
+        assert {answer["pid"] for _, answer in answers} == {alive}
         until(lambda: len(_serving_pids(cluster, name)) == 2, "two answer again")
 
 
