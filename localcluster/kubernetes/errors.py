@@ -40,7 +40,6 @@ _REASONS = {
     "Forbidden": "FieldValueForbidden",
     "Not found": "FieldValueNotFound",
     "Too long": "FieldValueTooLong",
-    "Too many": "FieldValueTooMany",
 }
 """What a cause's message begins with, and its reason; all others are FieldValueInvalid."""
 

@@ -20,7 +20,6 @@ from localcluster.settings import HOST, Settings
 def prepare(settings: Settings) -> None:
     """Certificates, token, kubeconfig, Envoy's files; what is there and right stays."""
     layout = Layout(settings.home)
-    ensure_certificates(layout.pki)
     write_kubeconfig(settings)
     layout.images.mkdir(parents=True, exist_ok=True)
     layout.access_log.parent.mkdir(parents=True, exist_ok=True)

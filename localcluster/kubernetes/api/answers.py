@@ -25,12 +25,13 @@ def negotiated(accept: str) -> Callable[[Any, int], Response]:
         if choice == YAML:
             return _as_yaml
         if choice in (JSON, *_ANYTHING):
-            return _as_json
+            return as_json
     raise NotAcceptable(JSON, YAML, PROTOBUF)
 
 
-def _as_json(body: Any, status: int) -> Response:
-    return Response(json.dumps(body), status, media_type=JSON)
+def as_json(body: Any, status: int = 200, media_type: str = JSON) -> Response:
+    """An answer in JSON, whatever the client asks for."""
+    return Response(json.dumps(body), status, media_type=media_type)
 
 
 def _as_yaml(body: Any, status: int) -> Response:

@@ -17,6 +17,7 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from localcluster.kubernetes.api import answers, bodies, deleting, discovery, proxy, reading, scale, writing
+from localcluster.kubernetes.api.answers import as_json
 from localcluster.kubernetes.api.logs import open_log
 from localcluster.kubernetes.api.resources import Call, check_subresource, parse_path
 from localcluster.kubernetes.api.watch import DEFAULT_SECONDS, Hub, Watch
@@ -61,15 +62,15 @@ def create_app(store: Store, layout: Layout, token: str, lifespan: Lifespan) -> 
     app = Starlette(
         routes=[
             *(Route(path, _ok) for path in ("/readyz", "/livez", "/healthz")),
-            Route("/", lambda _: _json({"paths": discovery.PATHS})),
-            Route("/version", lambda _: _json(discovery.VERSION)),
+            Route("/", lambda _: as_json({"paths": discovery.PATHS})),
+            Route("/version", lambda _: as_json(discovery.VERSION)),
             Route("/api", lambda request: _versions(request, core=True)),
             Route("/apis", lambda request: _versions(request, core=False)),
-            Route("/apis/{group}", lambda request: _json(discovery.group(request.path_params["group"]))),
+            Route("/apis/{group}", lambda request: as_json(discovery.group(request.path_params["group"]))),
             Route("/api/{version}", _resources),
             Route("/apis/{group}/{version}", _resources),
             Route("/openapi/v2", _openapi_v2),
-            Route("/openapi/v3", lambda _: _json(discovery.openapi_index())),
+            Route("/openapi/v3", lambda _: as_json(discovery.openapi_index())),
             Route("/openapi/v3/api/{version}", _document),
             Route("/openapi/v3/apis/{group}/{version}", _document),
             Route(proxy.PATH, pod_proxy, methods=proxy.METHODS),
@@ -97,7 +98,7 @@ class BearerToken:
         if allowed or hmac.compare_digest(given, self._expected):
             await self._app(scope, receive, send)
         else:
-            await _json(Unauthorized().status(), 401)(scope, receive, send)
+            await as_json(Unauthorized().status(), 401)(scope, receive, send)
 
 
 def _answer(store: Store, call: Call) -> tuple[int, Any]:
@@ -136,28 +137,21 @@ async def _call(request: Request) -> Call:
 
 
 def _watch(store: Store, hub: Hub, call: Call) -> Response:
-    target = call.target
     seconds = call.number("timeoutSeconds") or DEFAULT_SECONDS
     reading.check_watch(call)
-    version = reading.given_version(call)
-    initial = call.query.get("sendInitialEvents", "false") == "true"
-    watch = Watch(store, hub, target.kind, target.namespace, call.matches, version, seconds, call.as_table, initial)
+    watch = Watch(store, hub, call, call.matches, reading.given_version(call), seconds)
     return StreamingResponse(watch.lines(), media_type="application/json")
 
 
 def _versions(request: Request, *, core: bool) -> Response:
     if "as=APIGroupDiscoveryList" in request.headers.get("accept", ""):
-        return _json(discovery.aggregated(core=core), media_type=discovery.AGGREGATED)
-    return _json(discovery.versions() if core else discovery.groups())
+        return as_json(discovery.aggregated(core=core), media_type=discovery.AGGREGATED)
+    return as_json(discovery.versions() if core else discovery.groups())
 
 
 def _resources(request: Request) -> Response:
     path = request.path_params
-    return _json(discovery.resources(path.get("group", ""), path["version"]))
-
-
-def _json(body: Any, status: int = 200, media_type: str = "application/json") -> Response:
-    return Response(json.dumps(body), status, media_type=media_type)
+    return as_json(discovery.resources(path.get("group", ""), path["version"]))
 
 
 def _ok(_: Request) -> Response:
@@ -172,23 +166,20 @@ def _openapi_v2(request: Request) -> Response:
 
 
 def _document(request: Request) -> Response:
-    return _json(discovery.openapi_document(request.path_params.get("group", ""), request.path_params["version"]))
+    return as_json(discovery.openapi_document(request.path_params.get("group", ""), request.path_params["version"]))
 
 
 async def _api_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, ApiError)
     if isinstance(error, NotFound) and not error.details and not discovery.built_in(request.url.path):
         return PlainTextResponse("404 page not found\n", NotFound.code)
-    return _json(error.status(), error.code)
+    return as_json(error.status(), error.code)
 
 
 async def _http_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
-    if error.status_code == NotFound.code and not discovery.built_in(request.url.path):
-        return PlainTextResponse("404 page not found\n", NotFound.code)
-    known: ApiError = NotAllowed() if error.status_code == NotAllowed.code else NotFound()
-    return _json(known.status(), known.code)
+    return await _api_error(request, NotAllowed() if error.status_code == NotAllowed.code else NotFound())
 
 
 async def _internal_error(_: Request, error: Exception) -> Response:
-    return _json(ApiError(f"internal error: {error!r}").status(), 500)
+    return as_json(ApiError(f"internal error: {error!r}").status(), 500)

@@ -83,18 +83,8 @@ def _at(path: str, default: Any = "<none>") -> Callable[[Object], Any]:
     return cell
 
 
-def _containers(field: str, path: str) -> Callable[[Object], str]:
-    spec = _at_object(path)
-    return lambda item: ",".join(container.get(field, "") for container in spec(item)["containers"])
-
-
-def _at_object(path: str) -> Callable[[Object], Object]:
-    def find(item: Object) -> Object:
-        for name in path.split("."):
-            item = item[name]
-        return item
-
-    return find
+def _containers(field: str) -> Callable[[Object], str]:
+    return lambda item: ",".join(each.get(field, "") for each in item["spec"]["template"]["spec"]["containers"])
 
 
 def _statuses(item: Object) -> list[Object]:
@@ -164,8 +154,8 @@ _COLUMNS: dict[str, Columns] = {
         ("Up-to-date", 0, _at("status.updatedReplicas", 0)),
         ("Available", 0, _at("status.availableReplicas", 0)),
         ("Age", 0, _age),
-        ("Containers", 1, _containers("name", "spec.template.spec")),
-        ("Images", 1, _containers("image", "spec.template.spec")),
+        ("Containers", 1, _containers("name")),
+        ("Images", 1, _containers("image")),
         ("Selector", 1, _at("spec.selector.matchLabels")),
     ],
     "SeldonDeployment": [

@@ -9,10 +9,11 @@ from dataclasses import dataclass
 
 from starlette.concurrency import run_in_threadpool
 
+from localcluster.kubernetes.api.resources import Call
 from localcluster.kubernetes.api.tables import table
 from localcluster.kubernetes.errors import Expired
 from localcluster.kubernetes.state.database import Change
-from localcluster.kubernetes.state.kinds import Kind, Object
+from localcluster.kubernetes.state.kinds import Object
 from localcluster.kubernetes.state.selectors import Predicate
 from localcluster.kubernetes.state.store import Store
 
@@ -47,31 +48,28 @@ class Watch:
 
     store: Store
     hub: Hub
-    kind: Kind
-    namespace: str
+    call: Call
     matches: Predicate
     version: str
     seconds: float
-    as_table: bool
-    initial: bool = False
-    """Whether to tell where the present objects end (`sendInitialEvents`)."""
 
     async def lines(self) -> AsyncIterator[bytes]:
         """The events, until the time is over or the history cannot be followed (an ERROR event)."""
+        target = self.call.target
         deadline = asyncio.get_running_loop().time() + self.seconds
         titles = True
         version = int(self.version or 0)
         if version == 0:
-            items, version = await run_in_threadpool(self.store.all, self.kind, self.namespace)
+            items, version = await run_in_threadpool(self.store.all, target.kind, target.namespace)
             for item in filter(self.matches, items):
                 yield self._line("ADDED", item, titles)
                 titles = False
-            if self.initial:
+            if self.call.query.get("sendInitialEvents") == "true":  # Where the present objects end.
                 yield self._bookmark(version)
         while True:
             changed = self.hub.ticket()
             try:
-                changes, version = await run_in_threadpool(self.store.since, self.kind, self.namespace, version)
+                changes, version = await run_in_threadpool(self.store.since, target.kind, target.namespace, version)
             except Expired as error:
                 yield json.dumps({"type": "ERROR", "object": error.status()}).encode() + b"\n"
                 return
@@ -98,10 +96,10 @@ class Watch:
     def _bookmark(self, version: int) -> bytes:
         annotations = {"k8s.io/initial-events-end": "true"}
         metadata = {"resourceVersion": str(version), "creationTimestamp": None, "annotations": annotations}
-        marker: Object = {**self.kind.reference, "metadata": metadata}
+        marker: Object = {**self.call.target.kind.reference, "metadata": metadata}
         return json.dumps({"type": "BOOKMARK", "object": marker}).encode() + b"\n"
 
     def _line(self, type_: str, item: Object, titles: bool) -> bytes:
         version = item["metadata"]["resourceVersion"]
-        shown = table(self.kind, [item], version, titles=titles) if self.as_table else item
+        shown = table(self.call.target.kind, [item], version, titles=titles) if self.call.as_table else item
         return json.dumps({"type": type_, "object": shown}).encode() + b"\n"

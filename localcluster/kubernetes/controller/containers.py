@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import base64
 import os
 from collections.abc import Mapping
 from pathlib import Path
 
 from localcluster.kubernetes.controller.images import Image
+from localcluster.kubernetes.controller.volumes import entries
 from localcluster.kubernetes.errors import ConfigError
 from localcluster.kubernetes.state.kinds import CONFIG_MAP, SECRET, Object
 from localcluster.kubernetes.state.store import Store
@@ -107,9 +107,8 @@ def _value(store: Store, pod: Object, variable: Object) -> str:
 def _source(store: Store, pod: Object, source: Object, suffix: str) -> dict[str, str]:
     for name, kind in (("secret", SECRET), ("configMap", CONFIG_MAP)):
         if reference := source.get(name + suffix):
-            found = store.find(kind, pod["metadata"]["namespace"], reference["name"])
+            found = entries(store, kind, pod["metadata"]["namespace"], reference["name"])
             if found is None and not reference.get("optional"):
                 raise ConfigError(f'{kind.name.lower()} "{reference["name"]}" not found')
-            data: dict[str, str] = (found or {}).get("data") or {}
-            return {key: os.fsdecode(base64.b64decode(text)) for key, text in data.items()} if kind is SECRET else data
+            return {key: os.fsdecode(content) for key, content in (found or {}).items()}
     raise ConfigError(f"envFrom {source} is not served by the local cluster")

@@ -231,30 +231,30 @@ class Kubelet:
                 process.signal(signal.SIGKILL)
 
     def _running(self, pod: Object, container: Object, state: _Container, process: processes.Process) -> Object:
-        return {
-            "name": container["name"],
-            "image": container.get("image", ""),
-            "imageID": process.image_digest,
+        current = {"running": {"startedAt": process.started_at}}
+        known = {
             "containerID": f"process://{process.pid}",
             "ready": state.health.ready,
             "started": state.health.started,
-            "restartCount": process.restarts,
-            "state": {"running": {"startedAt": process.started_at}},
-            "lastState": state.last or status_of(pod, container).get("lastState", {}),
         }
+        return self._status(pod, container, process, current) | known
 
     def _waiting(self, pod: Object, container: Object, reason: str, message: str) -> Object:
-        process = processes.load(self._directory(pod, container))
+        current = {"waiting": {"reason": reason} | ({"message": message} if message else {})}
+        return self._status(pod, container, processes.load(self._directory(pod, container)), current)
+
+    def _status(self, pod: Object, container: Object, process: processes.Process | None, current: Object) -> Object:
+        before = status_of(pod, container)
         state = self._containers.get((pod["metadata"]["uid"], container["name"]))
         return {
             "name": container["name"],
             "image": container.get("image", ""),
-            "imageID": process.image_digest if process else status_of(pod, container).get("imageID", ""),
+            "imageID": process.image_digest if process else before.get("imageID", ""),
             "ready": False,
             "started": False,
             "restartCount": process.restarts if process else 0,
-            "state": {"waiting": {"reason": reason} | ({"message": message} if message else {})},
-            "lastState": (state.last if state else None) or status_of(pod, container).get("lastState", {}),
+            "state": current,
+            "lastState": (state.last if state else None) or before.get("lastState", {}),
         }
 
     def _announce_ports(self, pod: Object, ports: dict[str, int]) -> None:

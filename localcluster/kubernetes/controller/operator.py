@@ -45,8 +45,8 @@ def derive(item: Object) -> Desired:
         services.append(_service(item, service, {"seldon-app": service}, http, grpc))
         for index, part in enumerate(predictor.get("componentSpecs") or []):
             deployments.append(_deployment(item, predictor, index, part, numbers))
-            nodes = {node["name"] for node in _nodes(predictor["graph"])}
-            for container in (each for each in part["spec"]["containers"] if each["name"] in nodes):
+            node = predictor["graph"]["name"]
+            for container in (each for each in part["spec"]["containers"] if each["name"] == node):
                 own = _short(f"{service}-{container['name']}")
                 selector = {f"seldon-app-svc-{container['name']}": own}
                 services.append(_service(item, own, selector, *_container_ports(container, numbers)))
@@ -82,10 +82,6 @@ def _short(name: str) -> str:
 
 def _containers(predictor: Object) -> list[Object]:
     return [container for part in predictor.get("componentSpecs") or [] for container in part["spec"]["containers"]]
-
-
-def _nodes(node: Object) -> list[Object]:
-    return [node, *(inner for child in node.get("children") or [] for inner in _nodes(child))]
 
 
 def _ports(predictor: Object, numbers: dict[str, int]) -> tuple[int, int]:
@@ -136,9 +132,9 @@ def _deployment(item: Object, predictor: Object, index: int, part: Object, numbe
         "seldon-app": service,
     }
     pod = copy.deepcopy(part["spec"])
-    nodes = {node["name"]: node for node in _nodes(predictor["graph"])}
+    node = predictor["graph"]  # The only one: without an engine there can be no others.
     for container in pod["containers"]:
-        if node := nodes.get(container["name"]):
+        if container["name"] == node["name"]:
             labels[f"seldon-app-svc-{container['name']}"] = _short(f"{service}-{container['name']}")
             labels[f"seldon.io/{_ROLES.get(node.get('type', 'MODEL'), 'model')}"] = "true"
             _equip(item, predictor, node, container, numbers)

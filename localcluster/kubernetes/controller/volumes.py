@@ -14,7 +14,7 @@ from pathlib import Path
 from localcluster.files import remove_tree, write_atomically
 from localcluster.kubernetes.errors import ConfigError
 from localcluster.kubernetes.layout import Layout
-from localcluster.kubernetes.state.kinds import CLAIM, CONFIG_MAP, POD, SECRET, Object
+from localcluster.kubernetes.state.kinds import CLAIM, CONFIG_MAP, POD, SECRET, Kind, Object
 from localcluster.kubernetes.state.store import Store
 
 
@@ -31,6 +31,14 @@ def refresh(store: Store, layout: Layout, pod: Object) -> None:
         directory = layout.pod_volume(pod["metadata"]["uid"], volume["name"])
         if directory.is_dir() and (source := _source(store, pod, volume)):
             _project(directory, *source)
+
+
+def entries(store: Store, kind: Kind, namespace: str, name: str) -> dict[str, bytes] | None:
+    """What a Secret or ConfigMap holds; None where it is not there."""
+    found = store.find(kind, namespace, name)
+    data: dict[str, str] = (found or {}).get("data") or {}
+    read = base64.b64decode if kind is SECRET else str.encode
+    return {key: read(text) for key, text in data.items()} if found else None
 
 
 def bind(store: Store, layout: Layout) -> None:
@@ -74,15 +82,10 @@ def _directory(store: Store, layout: Layout, pod: Object, volume: Object) -> Pat
 
 def _source(store: Store, pod: Object, volume: Object) -> tuple[Object, dict[str, bytes]] | None:
     """The volume's own part of the Pod's spec and the files that it names; None where the object is not there."""
-    namespace = pod["metadata"]["namespace"]
-    if secret := volume.get("secret"):
-        found = store.find(SECRET, namespace, secret["secretName"])
-        data = (found or {}).get("data") or {}
-        return (secret, {key: base64.b64decode(text) for key, text in data.items()}) if found else None
-    if config := volume.get("configMap"):
-        found = store.find(CONFIG_MAP, namespace, config["name"])
-        data = (found or {}).get("data") or {}
-        return (config, {key: text.encode() for key, text in data.items()}) if found else None
+    for field, key, kind in (("secret", "secretName", SECRET), ("configMap", "name", CONFIG_MAP)):
+        if wanted := volume.get(field):
+            files = entries(store, kind, pod["metadata"]["namespace"], wanted[key])
+            return None if files is None else (wanted, files)
     return None
 
 

@@ -29,7 +29,12 @@ _TIMES = {
 _TYPES = {"either": "int32", "time": "string", "microtime": "string", "boolean": "bool", "bytes": "[]uint8"}
 _EMPTY: dict[str, Any] = {"object": {}, "map": {}, "integer": 0, "boolean": False, "quantity": "0"}
 """What null in a list or map is to the decoder, where it is not an empty text."""
-_ALPHABET = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/")
+_DIGIT = r"(?:[A-Za-z0-9+/][\r\n]*+)"
+_BASE64 = re.compile(
+    rf"[\r\n]*+(?:{_DIGIT}{{4}})*+"
+    rf"(?:{_DIGIT}{{2}}==[\r\n]*|{_DIGIT}{{3}}=[\r\n]*|(?P<half>{_DIGIT}{{2}}=)|(?P<open>{_DIGIT}{{0,3}}))"
+)
+"""As far as a text is base64; `half`: it has one of two signs of padding, `open`: its last letters have none."""
 
 
 @dataclass(frozen=True)
@@ -55,35 +60,14 @@ def without_nulls(kind: Kind, item: Object) -> Object:
 
 def base64_fault(text: str) -> str:
     """What Go says about a text that is not base64; "" if it is."""
-    position, digits = 0, 0
-    while position < len(text):
-        character = text[position]
-        if character == "=":
-            return _padding_fault(text, position, digits)
-        if character not in "\r\n":
-            if character not in _ALPHABET:
-                return _illegal(position)
-            digits = (digits + 1) % 4
-        position += 1
-    return _illegal(len(text) - digits) if digits else ""
-
-
-def _padding_fault(text: str, position: int, digits: int) -> str:
-    if digits < 2:
-        return _illegal(position)
-    if digits == 2:
-        position += 1
-        if position == len(text):
-            return _illegal(position)
-        if text[position] != "=":
-            return _illegal(position)
-    rest = position + 1
-    while rest < len(text) and text[rest] in "\r\n":
-        rest += 1
-    return _illegal(rest) if rest < len(text) else ""
-
-
-def _illegal(position: int) -> str:
+    found = _BASE64.match(text)
+    assert found
+    position = found.end()
+    if position == len(text) and not found["half"]:
+        missing = len(re.sub(r"[\r\n]", "", found["open"] or ""))
+        if not missing:
+            return ""
+        position -= missing
     return f"illegal base64 data at input byte {position}"
 
 

@@ -6,7 +6,6 @@ from localcluster.kubernetes.state.kinds import Object
 
 _PROBE = {"timeoutSeconds": 1, "periodSeconds": 10, "successThreshold": 1, "failureThreshold": 3}
 _ROLLING = {"maxUnavailable": "25%", "maxSurge": "25%"}
-_MODES = {"secret": 420, "configMap": 420, "projected": 420, "downwardAPI": 420}
 
 
 def deployment(item: Object) -> None:
@@ -37,9 +36,9 @@ def pod(spec: Object) -> None:
     for volume in spec.get("volumes") or []:
         if volume.keys() <= {"name"}:
             volume["emptyDir"] = {}
-        for field, mode in _MODES.items():
+        for field in ("secret", "configMap"):
             if isinstance(volume.get(field), dict):
-                _default(volume[field], defaultMode=mode)
+                _default(volume[field], defaultMode=420)
     for container in [*(spec.get("initContainers") or []), *(spec.get("containers") or [])]:
         _container(container)
 

@@ -40,6 +40,14 @@ def labels(path: str, found: Object | None) -> Iterator[Cause]:
         yield from (Cause.invalid(path, value, fault) for fault in names.label_value(value))
 
 
+def required(path: str, name: str, rule: Callable[[str], list[str]]) -> Iterator[Cause]:
+    """Everything wrong with a name that has to be there."""
+    if name:
+        yield from (Cause.invalid(path, name, fault) for fault in rule(name))
+    else:
+        yield Cause(path, "Required value")
+
+
 def _name(kind: Kind, metadata: Object) -> Iterator[Cause]:
     name = metadata.get("name") or ""
     if not name:

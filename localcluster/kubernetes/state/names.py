@@ -134,8 +134,6 @@ def header(text: str) -> list[str]:
 
 def environment(text: str) -> list[str]:
     """The name of an environment variable."""
-    if not text:
-        return ["must be non-empty"]
     if all(" " <= character <= "~" and character != "=" for character in text):
         return []
     return ["a valid environment variable name must consist only of printable ASCII characters other than '='"]

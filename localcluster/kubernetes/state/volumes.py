@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from localcluster.kubernetes.errors import Cause
+from localcluster.kubernetes.state import metadata
 from localcluster.kubernetes.state import names as rules
 from localcluster.kubernetes.state.kinds import Object
 from localcluster.kubernetes.state.quantities import quantity
@@ -50,7 +51,6 @@ def volume_faults(path: str, spec: Object) -> Iterator[Cause]:
 
 
 def _volume_faults(path: str, volume: Object) -> Iterator[Cause]:
-    name = volume.get("name") or ""
     for field in volume.keys() - {"name", *SERVED}:
         text = f"the local cluster has no {field} volumes; use one of {', '.join(SERVED)}"
         yield Cause(f"{path}.{field}", f"Forbidden: {text}")
@@ -63,9 +63,7 @@ def _volume_faults(path: str, volume: Object) -> Iterator[Cause]:
             yield Cause(f"{path}.{field}.{wanted}", "Required value")
         for index, item in enumerate(source.get("items") or [] if field in _PROJECTED else []):
             yield from _item_faults(f"{path}.{field}.items[{index}]", item)
-    if not name:
-        yield Cause(f"{path}.name", "Required value")
-    yield from (Cause.invalid(f"{path}.name", name, fault) for fault in (rules.label(name) if name else []))
+    yield from metadata.required(f"{path}.name", volume.get("name") or "", rules.label)
 
 
 def _item_faults(path: str, item: Object) -> Iterator[Cause]:

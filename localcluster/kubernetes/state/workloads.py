@@ -171,11 +171,7 @@ def _share(path: str, value: int | str) -> Iterator[Cause]:
 
 
 def _container(path: str, container: Object, mounted: set[str]) -> Iterator[Cause]:
-    name = container.get("name") or ""
-    if name:
-        yield from (Cause.invalid(f"{path}.name", name, fault) for fault in names.label(name))
-    else:
-        yield Cause(f"{path}.name", _REQUIRED)
+    yield from metadata.required(f"{path}.name", container.get("name") or "", names.label)
     if not container.get("image"):
         yield Cause(f"{path}.image", _REQUIRED)
     yield from _ports(f"{path}.ports", container.get("ports") or [])
@@ -208,11 +204,7 @@ def _ports(path: str, ports: list[Object]) -> Iterator[Cause]:
 
 
 def _variable(path: str, variable: Object) -> Iterator[Cause]:
-    name = variable.get("name") or ""
-    if name:
-        yield from (Cause.invalid(f"{path}.name", name, fault) for fault in names.environment(name))
-    else:
-        yield Cause(f"{path}.name", _REQUIRED)
+    yield from metadata.required(f"{path}.name", variable.get("name") or "", names.environment)
     source = variable.get("valueFrom")
     if source is None:
         return
@@ -233,23 +225,17 @@ def _reference(path: str, kind: str, source: Object) -> Iterator[Cause]:
     if field and not source.get(field):
         yield Cause(f"{path}.{field}", _REQUIRED)
     if field is None:
-        name, key = source.get("name") or "", source.get("key") or ""
+        name = source.get("name") or ""
         yield from (Cause.invalid(f"{path}.name", name, fault) for fault in names.subdomain(name))
-        if key:
-            yield from (Cause.invalid(f"{path}.key", key, fault) for fault in names.config_key(key))
-        else:
-            yield Cause(f"{path}.key", _REQUIRED)
+        yield from metadata.required(f"{path}.key", source.get("key") or "", names.config_key)
 
 
 def _env_from(path: str, sources: list[Object]) -> Iterator[Cause]:
     for index, source in enumerate(sources):
         given = [each for each in _REFERENCES if source.get(each) is not None]
         for each in given:
-            where, name = f"{path}[{index}].{each}.name", source[each].get("name") or ""
-            if name:
-                yield from (Cause.invalid(where, name, fault) for fault in names.subdomain(name))
-            else:
-                yield Cause(where, _REQUIRED)
+            where = f"{path}[{index}].{each}.name"
+            yield from metadata.required(where, source[each].get("name") or "", names.subdomain)
         if len(given) != 1:
             yield Cause.invalid(path, "", _MANY if given else "must specify one of: `configMapRef` or `secretRef`")
 
