@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import base64
 import json
+import os
 import shutil
 import subprocess
 from pathlib import Path
 
 import numpy as np
 import pytest
+import yaml
 
 from deploy.fashion_classifier.model import Classifier
-from deploy.release import files, samples
+from deploy.release import files, manifest, samples
 from deploy.release.registry import Registered
 from tests.deploy import grpc_client
 from tests.deploy.chromium import Chromium
@@ -36,6 +38,32 @@ def test_a_deployed_version_answers_and_a_new_one_replaces_it(release: Stages, r
     assert live["spec"]["predictors"][0]["labels"]["model-version"] == "4"
     container = live["spec"]["predictors"][0]["componentSpecs"][0]["spec"]["containers"][0]
     assert container["image"] == record["reference"]
+
+
+def test_the_base_alone_drives_the_controller(release: Stages, tmp_path: Path) -> None:
+    """By kubectl and kustomize alone: what base lacks is the image's digest, the one thing that is set here."""
+    record = json.loads((release.build / "image.json").read_text())
+    base = manifest.OVERLAYS.parent / "base"
+    kustomization = {
+        "resources": [os.path.relpath(base, tmp_path.resolve())],
+        "images": [{"name": manifest.NAME, "digest": record["digest"]}],
+    }
+    (tmp_path / "kustomization.yaml").write_text(yaml.safe_dump(kustomization))
+    release.cluster.run("delete", "sdep,pvc", "--all")  # what the overlay left must not help
+    try:
+        release.cluster.run("apply", "-k", str(tmp_path))
+        release.cluster.available(manifest.NAME)
+        wanted = yaml.safe_load((base / "deploy.yaml").read_text())["spec"]["predictors"]
+        for container in wanted[0]["componentSpecs"][0]["spec"]["containers"]:
+            container["image"] = record["reference"]
+        assert release.cluster.json("sdep", manifest.NAME)["spec"]["predictors"] == wanted
+        (deployment,) = release.cluster.json("deployments")["items"]
+        assert deployment["status"]["availableReplicas"] == wanted[0]["replicas"] == 2
+        assert [pod["status"]["phase"] for pod in release.cluster.pods(manifest.NAME)] == ["Running"] * 2
+        assert release.tags()["model_version"] == str(record["model_version"])
+    finally:
+        done = release.run("apply", "--timeout", "120")
+    assert done.returncode == 0, done.stdout + done.stderr
 
 
 def test_an_unknown_image_fails_with_the_reason_and_the_old_version_serves_on(release: Stages) -> None:
