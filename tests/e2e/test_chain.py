@@ -180,6 +180,21 @@ def test_down_ends_every_process_and_up_brings_everything_back(clients: Checkout
     assert clients.make("data", "FIRST=3000").count("unchanged, no new commit") == 2
 
 
+def test_make_release_brings_the_next_version_live_and_make_rollback_returns(clients: Checkout) -> None:
+    uuid = json.loads((clients.directory / "build" / "train.json").read_text())["checkpoint_uuid"]
+    clients.run("det", "model", "register-version", "fashion-classifier", uuid)
+    printed = clients.make("release", "CANARY_STEPS=50", *(f"{name}={value}" for name, value in SLICE.items()))
+    places = [printed.index(words) for words in ("accuracy gate", "fashion-classifier:v2", "version 2 is live")]
+    assert places == sorted(places), "gate, image and rollout, in this order"
+    report = json.loads((clients.directory / "build" / "release" / "report.json").read_text())
+    assert [phase["name"] for phase in report["phases"]] == ["shadow", "canary 50 %"]
+    assert predict(clients).json()["meta"]["tags"]["model_version"] == "2"
+    assert "version 1 (sha256:" in clients.make("rollback")
+    assert predict(clients).json()["meta"]["tags"]["model_version"] == "1"
+    assert "version 2 (sha256:" in clients.make("rollback", "VERSION=2")
+    assert predict(clients).json()["meta"]["tags"]["model_version"] == "2"
+
+
 def test_the_commands_of_the_readme_work(clients: Checkout) -> None:
     uuid = json.loads((clients.directory / "build" / "train.json").read_text())["checkpoint_uuid"]
     quick = "--config hyperparameters.epochs=1 --config hyperparameters.validation_images=500"
