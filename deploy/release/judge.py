@@ -124,6 +124,9 @@ def _split(evidence: Evidence) -> Finding:
     strangers = [version for version in given if version not in (old, new)]
     count, weight = given.count(new), evidence.weight or 0
     words = f"version {new} gave {count} of {len(given)} answers at weight {weight}"
+    if given:
+        low, high = interval(count, len(given))
+        words += f" ({_percent(low)} to {_percent(high)})"
     if strangers:
         return Finding("split", False, f"{words}; {len(strangers)} came from another version ({strangers[0]})")
     return Finding("split", fits(count, len(given), weight), words)

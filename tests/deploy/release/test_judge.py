@@ -89,6 +89,16 @@ def test_the_split_has_to_fit_the_weight() -> None:
     assert refused(strangers) == {"split"}
 
 
+def test_the_split_has_its_interval() -> None:
+    def sentence(given: Evidence) -> str:
+        return next(finding.sentence for finding in judge(given) if finding.rule == "split")
+
+    assert sentence(evidence(weight=50)) == "version 2 gave 60 of 120 answers at weight 50 (40.7% to 59.3%)"
+    assert sentence(evidence()) == "version 2 gave 0 of 120 answers at weight 0 (0.0% to 3.0%)"
+    nobody = replace(evidence(weight=50), ingress=answered("1", [FAILED] * N))
+    assert sentence(nobody) == "version 2 gave 0 of 0 answers at weight 50"
+
+
 def test_two_images_of_one_version_cannot_be_told_apart_and_that_is_said() -> None:
     same = replace(evidence(weight=50), versions=("2", "2"))
     (split,) = (finding for finding in judge(same) if finding.rule == "split")
