@@ -14,7 +14,6 @@ from flask import Flask
 from seldon_core import seldon_methods
 
 from . import body, counters, envelope
-from .errors import BadInput, ModelError
 
 if TYPE_CHECKING:
     from FashionClassifier import FashionClassifier
@@ -46,7 +45,7 @@ class Shortcut:
         content = environ["wsgi.input"].read(int(environ["CONTENT_LENGTH"]))
         try:
             answer = self._predict(content, environ.get("HTTP_SELDON_PUID"))
-        except (BadInput, ModelError, ValueError):
+        except Exception:  # noqa: BLE001 - whatever it is, it comes again there, and is answered and counted there
             environ["wsgi.input"] = io.BytesIO(content)
             return self._flask(environ, start_response)
         written = body.encode(answer)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -19,6 +21,11 @@ NDARRAY = {"data": {"ndarray": IMAGES[0].tolist()}}
 SHORT, LONG = "application/json", "application/json; charset=utf-8"
 """The second goes through Flask."""
 OWN = ("Date", "Connection", "Server")
+FAILING = """
+_right = FashionClassifier.probabilities
+FashionClassifier.probabilities = lambda self, images: 1 / 0 if images.any() else _right(self, images)
+"""
+"""Ready, since health is asked of an empty image."""
 
 
 def ask(microservice: Microservice, kind: str, path: str, content: bytes, headers: dict[str, str]) -> Any:
@@ -97,3 +104,21 @@ def test_both_ways_are_counted_alike(microservice: Microservice) -> None:
         counts.append({name: value - before.get(name, 0) for name, value in counted().items()})
     assert counts[0] == counts[1]
     assert sorted(value for value in counts[0].values() if value) == [3]
+
+
+def test_a_model_that_fails_is_answered_and_counted_by_flask(registered_rootfs: Path) -> None:
+    with (registered_rootfs / "app" / "FashionClassifier.py").open("a") as wrapper:
+        wrapper.write(FAILING)
+    running = Microservice(registered_rootfs, workers=1, threads=2)
+    running.start()
+    try:
+        first, second = (
+            ask(running, kind, "/api/v1.0/predictions", json.dumps(TENSOR).encode(), {}) for kind in (SHORT, LONG)
+        )
+        assert first == second
+        assert (first[0], first[2]["status"]["reason"]) == (500, "MICROSERVICE_INTERNAL_ERROR")
+        page = requests.get(running.metrics_url, timeout=30).text
+        counted = re.findall(r'^fashion_classifier_refusals_total\{.*status="500".*\} (\S+)$', page, re.MULTILINE)
+        assert sum(map(float, counted)) == 2
+    finally:
+        running.stop()

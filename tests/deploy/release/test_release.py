@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import threading
 from collections.abc import Iterator
@@ -59,6 +60,14 @@ def deploy(release: Stages, registered: Registered, version: int) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
 
 
+def mirrored(report: dict[str, Any]) -> str:
+    """What the report of the shadow's phase says of its counters."""
+    (shadow,) = (phase for phase in report["phases"] if phase["name"] == "shadow")
+    sentences: list[str] = [finding["sentence"] for finding in shadow["findings"] if finding["rule"] == "mirror"]
+    assert len(sentences) == 1
+    return sentences[0]
+
+
 def test_a_good_version_is_promoted_without_a_failed_request_and_rolled_back_and_forth(
     release: Stages, registered: Registered
 ) -> None:
@@ -76,6 +85,13 @@ def test_a_good_version_is_promoted_without_a_failed_request_and_rolled_back_and
     assert {version for _, version in answers} == {"10", "11"}
     report = json.loads((release.build / "release" / "report.json").read_text())
     assert [phase["name"] for phase in report["phases"]] == ["shadow", "canary 30 %"]
+    counted = re.fullmatch(
+        r"by its own counters the shadow classified (\d+) images, the live version (\d+); in the model a request took "
+        r"[\d.]+ ms, in the live one [\d.]+ ms; the shadow refused none, the live version none",
+        mirrored(report),
+    )
+    assert counted is not None, mirrored(report)
+    assert min(int(counted[1]), int(counted[2])) >= 95, "of 100 images through the ingress, and what the load asked"
     assert report["live"]["model_version"] == "10"
     assert "| split | ok | version 11 gave" in (release.build / "release" / "report.md").read_text()
     told = [(each["action"], each["version"], each["verdict"]) for each in release.history()[:4]]
@@ -103,6 +119,10 @@ def test_a_bad_version_stops_at_the_shadow_and_nobody_notices(
     assert set(answers) == {(200, "20")}
     report = json.loads((release.build / "release" / "report.json").read_text())
     assert rule in [finding["rule"] for finding in report["phases"][-1]["findings"] if not finding["ok"]]
+    refused = re.search(r"the shadow refused (\d+) with status 500, the live version none$", mirrored(report))
+    assert (refused is not None) == (change == RAISING), mirrored(report)
+    if refused is not None:
+        assert int(refused[1]) >= 95
     newest = release.history()[0]
     assert (newest["version"], newest["verdict"]) == ("21", "refused")
     assert "phase shadow" in newest["reason"]
