@@ -44,7 +44,9 @@ def page(results: dict[str, Any]) -> str:
             f"({results['load_generator']}) share; Python {results['python']}; load average before a start "
             f"{min(loads)} to {max(loads)}. One model of {results['parameters']:,} parameters; one engine, LiteRT, "
             "except where Keras stands; two processes that predict. The wrapper runs as "
-            f"`deploy/base/deploy.yaml` says ({variables})."
+            f"`deploy/base/deploy.yaml` says ({variables}), in the genuine `seldon-core-microservice` with its gRPC "
+            "server, worker class, counters and prediction route replaced from outside "
+            "([decisions](../../docs/decisions.md) 23 and 25)."
         ),
         "## Beside the peers",
         "",

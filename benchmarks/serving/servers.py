@@ -124,7 +124,7 @@ def _peer(title: str, name: str, command: tuple[str, ...], path: str, ready: str
 
 WRAPPER = "wrapper"
 SERVERS: dict[str, Server] = {
-    WRAPPER: _seldon("**this wrapper** in the genuine Seldon microservice", "FashionClassifier", SERVING),
+    WRAPPER: _seldon("**this wrapper** in Seldon's microservice, changed from outside", "FashionClassifier", SERVING),
     "fastapi": _peer(
         "FastAPI and orjson, by hand",
         "fastapi",

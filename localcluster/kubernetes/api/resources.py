@@ -9,7 +9,7 @@ from localcluster.kubernetes.state.kinds import BY_RESOURCE, Kind
 from localcluster.kubernetes.state.selectors import Predicate, selector
 from localcluster.kubernetes.state.store import Store
 
-_ONLY_REAL = {
+ONLY_REAL = {
     "Pod": ("attach", "binding", "ephemeralcontainers", "eviction", "exec", "portforward", "resize"),
     "ReplicaSet": ("scale",),
     "Namespace": ("finalize",),
@@ -86,7 +86,7 @@ def check_subresource(store: Store, target: Target) -> None:
     """Raise NotFound for one that no such kind has, NotServed for one that only a real cluster has."""
     if (target.subresource == "status" and target.kind.status) or (target.subresource == "scale" and target.kind.scale):
         return
-    known = _ONLY_REAL.get(target.kind.name, ())
+    known = ONLY_REAL.get(target.kind.name, ())
     if target.subresource not in known:
         raise NotFound
     store.get(target.kind, target.namespace, target.name)
