@@ -13,9 +13,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from localcluster.kubernetes.state.kinds import DEPLOYMENT, SELDON, SERVICE, VIRTUAL_SERVICE, Object
-from localcluster.kubernetes.state.seldon import SERVICE_NAME
+from localcluster.kubernetes.state.seldon import SERVICE_NAME, VERSIONS
 
 FIRST_HTTP_PORT, FIRST_GRPC_PORT, FIRST_METRICS_PORT = 9000, 9500, 6000
+METRICS_PATH = "/prometheus"
+_RETRIES = "seldon.io/istio-retries"
 _GRPC_PATHS = ".*tensorflow.*|.*seldon.protos.*|.*inference.*"
 _PROBE_DEFAULTS = {"periodSeconds": 10, "timeoutSeconds": 1, "successThreshold": 1, "failureThreshold": 3}
 """What a real API server fills in."""
@@ -39,17 +41,19 @@ def derive(item: Object) -> Desired:
     deployments, services = [], []
     names = dict.fromkeys(c["name"] for p in item["spec"]["predictors"] for c in _containers(p))
     numbers = {name: index for index, name in enumerate(names)}
+    metrics = _metrics_ports(item)
     for predictor in item["spec"]["predictors"]:
-        http, grpc = _ports(predictor, numbers)
-        service = service_name(item, predictor)
-        services.append(_service(item, service, {"seldon-app": service}, http, grpc))
+        service, nodes = service_name(item, predictor), _nodes(predictor["graph"])
+        shared = {"seldon-app": service} | _roles(predictor, predictor["graph"])
+        given = dict(predictor.get("annotations") or {})
+        services.append(_service(item, service, {"seldon-app": service}, shared, given, _ports(predictor, numbers)))
         for index, part in enumerate(predictor.get("componentSpecs") or []):
-            deployments.append(_deployment(item, predictor, index, part, numbers))
-            node = predictor["graph"]["name"]
-            for container in (each for each in part["spec"]["containers"] if each["name"] == node):
-                own = _short(f"{service}-{container['name']}")
-                selector = {f"seldon-app-svc-{container['name']}": own}
-                services.append(_service(item, own, selector, *_container_ports(container, numbers)))
+            deployments.append(_deployment(item, predictor, index, part, numbers, metrics))
+            for container in (each for each in part["spec"]["containers"] if each["name"] in nodes):
+                selector = _container_label(item, predictor, container)
+                labels = shared | _roles(predictor, nodes[container["name"]]) | selector
+                (own,) = selector.values()
+                services.append(_service(item, own, selector, labels, given, _container_ports(container, numbers)))
     return Desired(deployments, services, _virtual_service(item, numbers))
 
 
@@ -57,6 +61,11 @@ def service_name(item: Object, predictor: Object) -> str:
     """The name of a predictor's Service."""
     wanted = (predictor.get("annotations") or {}).get(SERVICE_NAME)
     return wanted or _short(f"{item['metadata']['name']}-{predictor['name']}")
+
+
+def identity(item: Object) -> dict[str, str]:
+    """The label of all that belongs to a SeldonDeployment."""
+    return {"seldon-deployment-id": _short(item["metadata"]["name"])}
 
 
 def endpoint(item: Object, service: Object) -> Object:
@@ -84,6 +93,31 @@ def _containers(predictor: Object) -> list[Object]:
     return [container for part in predictor.get("componentSpecs") or [] for container in part["spec"]["containers"]]
 
 
+def _nodes(node: Object) -> dict[str, Object]:
+    """A graph's nodes by name."""
+    found: dict[str, Object] = {node["name"]: node}
+    for child in node.get("children") or []:
+        found |= _nodes(child)
+    return found
+
+
+def _version(predictor: Object) -> str:
+    return str((predictor.get("labels") or {}).get("version", predictor["name"]))
+
+
+def _roles(predictor: Object, node: Object) -> dict[str, str]:
+    """The labels that say what a node is to its predictor."""
+    kind = node.get("type") or ("" if "methods" in node or "implementation" in node else "MODEL")
+    roles = [_ROLES[kind]] if kind in _ROLES else []
+    return {f"seldon.io/{role}": "true" for role in [*roles, *(["shadow"] if predictor.get("shadow") else [])]}
+
+
+def _container_label(item: Object, predictor: Object, container: Object) -> dict[str, str]:
+    """The label by which the Service of a node's container finds its Pods; the value is the Service's name."""
+    name = f"{item['metadata']['name']}-{predictor['name']}-{container['name']}"
+    return {f"seldon-app-svc-{container['name']}": _short(name)}
+
+
 def _ports(predictor: Object, numbers: dict[str, int]) -> tuple[int, int]:
     """HTTP and gRPC port of the container that serves the predictor (its graph's root)."""
     root = next(each for each in _containers(predictor) if each["name"] == predictor["graph"]["name"])
@@ -96,77 +130,106 @@ def _container_ports(container: Object, numbers: dict[str, int]) -> tuple[int, i
     return declared.get("http", FIRST_HTTP_PORT + number), declared.get("grpc", FIRST_GRPC_PORT + number)
 
 
-def _metadata(item: Object, name: str, labels: dict[str, str]) -> Object:
+def _metrics_ports(item: Object) -> dict[tuple[str, str], int]:
+    """The port of each container's metrics, by predictor and container: unlike the others, no two share a number."""
+    found: dict[tuple[str, str], int] = {}
+    following = FIRST_METRICS_PORT
+    for predictor in item["spec"]["predictors"]:
+        nodes = _nodes(predictor["graph"])
+        for container in (each for each in _containers(predictor) if each["name"] in nodes):
+            declared = {port.get("name"): port["containerPort"] for port in container.get("ports") or []}
+            found[predictor["name"], container["name"]] = declared.get("metrics", following)
+            following += "metrics" not in declared
+    return found
+
+
+def _metadata(item: Object, name: str, labels: dict[str, str], annotations: dict[str, str]) -> Object:
     owner = SELDON.reference | {"name": item["metadata"]["name"], "uid": item["metadata"]["uid"]}
     return {
         "name": name,
         "namespace": item["metadata"]["namespace"],
-        "labels": {
-            "app.kubernetes.io/managed-by": "seldon-core",
-            "seldon-deployment-id": _short(item["metadata"]["name"]),
-        }
-        | labels,
+        "labels": labels,
+        "annotations": annotations,
         "ownerReferences": [owner | {"controller": True, "blockOwnerDeletion": True}],
     }
 
 
-def _service(item: Object, name: str, selector: dict[str, str], http: int, grpc: int) -> Object:
+def _belonging(item: Object) -> dict[str, str]:
+    return {"app.kubernetes.io/managed-by": "seldon-core"} | identity(item)
+
+
+def _service(
+    item: Object,
+    name: str,
+    selector: dict[str, str],
+    labels: dict[str, str],
+    annotations: dict[str, str],
+    numbers: tuple[int, int],
+) -> Object:
     ports = [
         {"name": label, "port": port, "targetPort": port, "protocol": "TCP"}
-        for label, port in (("http", http), ("grpc", grpc))
+        for label, port in zip(("http", "grpc"), numbers, strict=True)
     ]
     spec = {"type": "ClusterIP", "clusterIP": "None", "ports": ports, "selector": selector}
-    return SERVICE.reference | {"metadata": _metadata(item, name, selector), "spec": spec}
+    return SERVICE.reference | {"metadata": _metadata(item, name, _belonging(item) | labels, annotations), "spec": spec}
 
 
-def _deployment(item: Object, predictor: Object, index: int, part: Object, numbers: dict[str, int]) -> Object:
+def _deployment(
+    item: Object,
+    predictor: Object,
+    index: int,
+    part: Object,
+    numbers: dict[str, int],
+    metrics: dict[tuple[str, str], int],
+) -> Object:
     given = part.get("metadata") or {}
-    service = service_name(item, predictor)
     suffix = given.get("name") or "-".join(container["name"] for container in part["spec"]["containers"])
     name = _short(f"{item['metadata']['name']}-{predictor['name']}-{index}-{suffix}")
-    labels = {"version": predictor["name"]} | (predictor.get("labels") or {}) | (given.get("labels") or {})
-    labels |= {
-        "app": name,
-        "seldon-deployment-id": _short(item["metadata"]["name"]),
-        "fluentd": "true",
-        "seldon-app": service,
-    }
+    labels = {"app": name, "fluentd": "true", "version": _version(predictor)}
+    labels |= (predictor.get("labels") or {}) | (given.get("labels") or {})
+    labels |= _belonging(item) | ({"seldon.io/shadow": "true"} if predictor.get("shadow") else {})
+    selector = identity(item)
     pod = copy.deepcopy(part["spec"])
-    node = predictor["graph"]  # The only one: without an engine there can be no others.
+    nodes = _nodes(predictor["graph"])
     for container in pod["containers"]:
-        if container["name"] == node["name"]:
-            labels[f"seldon-app-svc-{container['name']}"] = _short(f"{service}-{container['name']}")
-            labels[f"seldon.io/{_ROLES.get(node.get('type', 'MODEL'), 'model')}"] = "true"
-            _equip(item, predictor, node, container, numbers)
-    if predictor.get("shadow"):
-        labels["seldon.io/shadow"] = "true"
+        if node := nodes.get(container["name"]):
+            labels |= _roles(predictor, node)
+            selector |= _container_label(item, predictor, container) | {"seldon-app": service_name(item, predictor)}
+            _equip(item, predictor, node, container, numbers, metrics)
+    labels |= selector
     pod.setdefault("terminationGracePeriodSeconds", 20)
     annotations = (
         (item["spec"].get("annotations") or {})
         | (predictor.get("annotations") or {})
         | (given.get("annotations") or {})
     )
-    template = {"metadata": {"labels": labels, "annotations": annotations}, "spec": pod}
+    scraped = {"prometheus.io/path": METRICS_PATH, "prometheus.io/scrape": "true"}
+    template = {"metadata": {"labels": labels, "annotations": scraped | annotations}, "spec": pod}
     levels = (part.get("replicas"), predictor.get("replicas"), item["spec"].get("replicas"), 1)
     spec = {
         "replicas": next(level for level in levels if level is not None),
-        "selector": {
-            "matchLabels": {"app": name, "seldon-app": service, "seldon-deployment-id": labels["seldon-deployment-id"]}
-        },
+        "selector": {"matchLabels": selector},
         "template": template,
-        "strategy": {"type": "RollingUpdate", "rollingUpdate": {"maxUnavailable": "10%", "maxSurge": "25%"}},
+        "strategy": {"type": "RollingUpdate", "rollingUpdate": {"maxUnavailable": 0, "maxSurge": "25%"}},
         "progressDeadlineSeconds": predictor.get("progressDeadlineSeconds", 600),
     }
-    return DEPLOYMENT.reference | {"metadata": _metadata(item, name, labels), "spec": spec}
+    return DEPLOYMENT.reference | {"metadata": _metadata(item, name, dict(labels), annotations), "spec": spec}
 
 
-def _equip(item: Object, predictor: Object, node: Object, container: Object, numbers: dict[str, int]) -> None:
+def _equip(
+    item: Object,
+    predictor: Object,
+    node: Object,
+    container: Object,
+    numbers: dict[str, int],
+    metrics: dict[tuple[str, str], int],
+) -> None:
     """Give a node's container its ports, probe and environment."""
     http, grpc = _container_ports(container, numbers)
     ports = container.setdefault("ports", [])
     declared = {port.get("name"): port["containerPort"] for port in ports}
-    metrics = declared.get("metrics", FIRST_METRICS_PORT + numbers[container["name"]])
-    for name, number in (("http", http), ("grpc", grpc), ("metrics", metrics)):
+    scraped = metrics[predictor["name"], container["name"]]
+    for name, number in (("http", http), ("grpc", grpc), ("metrics", scraped)):
         if name not in declared:
             ports.append({"name": name, "containerPort": number, "protocol": "TCP"})
     ports.sort(key=lambda port: port.get("name") != "http")
@@ -177,17 +240,13 @@ def _equip(item: Object, predictor: Object, node: Object, container: Object, num
         container[kind] = _PROBE_DEFAULTS | (container.get(kind) or probe | {"initialDelaySeconds": delay})
         if "httpGet" in container[kind]:
             container[kind]["httpGet"] = {"path": "/", "scheme": "HTTP"} | container[kind]["httpGet"]
-    labels = {"version": predictor["name"]} | (predictor.get("labels") or {})
+    labels = {"version": _version(predictor)} | (predictor.get("labels") or {})
     weak = {
         "PREDICTIVE_UNIT_SERVICE_PORT": grpc if is_grpc else http,
         "PREDICTIVE_UNIT_HTTP_SERVICE_PORT": http,
         "MLSERVER_HTTP_PORT": http,
         "PREDICTIVE_UNIT_GRPC_SERVICE_PORT": grpc,
         "MLSERVER_GRPC_PORT": grpc,
-        "PREDICTIVE_UNIT_METRICS_SERVICE_PORT": metrics,
-        "PREDICTIVE_UNIT_METRICS_ENDPOINT": "/prometheus",
-        "MLSERVER_METRICS_PORT": metrics,
-        "MLSERVER_METRICS_ENDPOINT": "/prometheus",
     } | ({"PREDICTIVE_UNIT_PARAMETERS": _json(node["parameters"])} if node.get("parameters") else {})
     strong = {
         "PREDICTIVE_UNIT_ID": node["name"],
@@ -197,13 +256,17 @@ def _equip(item: Object, predictor: Object, node: Object, container: Object, num
         "PREDICTOR_LABELS": _json(labels),
         "SELDON_DEPLOYMENT_ID": item["metadata"]["name"],
         "SELDON_EXECUTOR_ENABLED": "true",
+        "PREDICTIVE_UNIT_METRICS_SERVICE_PORT": scraped,
+        "PREDICTIVE_UNIT_METRICS_ENDPOINT": METRICS_PATH,
+        "MLSERVER_METRICS_PORT": scraped,
+        "MLSERVER_METRICS_ENDPOINT": METRICS_PATH,
     }
     own = container.get("env") or []
     users = {variable["name"] for variable in own}
     container["env"] = [
-        *({"name": name, "value": str(value)} for name, value in weak.items() if name not in users),
         *own,
-        *({"name": name, "value": value} for name, value in strong.items()),
+        *({"name": name, "value": str(value)} for name, value in weak.items() if name not in users),
+        *({"name": name, "value": str(value)} for name, value in strong.items()),
     ]
 
 
@@ -220,16 +283,18 @@ def _whole(annotations: dict[str, str], name: str, default: int) -> int:
 
 
 def _virtual_service(item: Object, numbers: dict[str, int]) -> Object:
-    metadata, annotations = item["metadata"], item["metadata"].get("annotations") or {}
+    metadata = item["metadata"]
+    annotations = (metadata.get("annotations") or {}) | (item["spec"].get("annotations") or {})
     name, namespace = metadata["name"], metadata["namespace"]
     prefix: Object = {"match": [{"uri": {"prefix": f"/seldon/{namespace}/{name}/"}}], "rewrite": {"uri": "/"}}
     headers = {"seldon": {"exact": name}, "namespace": {"exact": namespace}}
     routes = (prefix, {"match": [{"uri": {"regex": _GRPC_PATHS}, "headers": headers}]})
+    retries = _retries(annotations)
     for index, route in enumerate(routes):
         route["route"] = []
         for predictor in item["spec"]["predictors"]:
             port = _ports(predictor, numbers)[index]
-            host = service_name(item, predictor)
+            host = f"{service_name(item, predictor)}.{namespace}.svc.cluster.local"
             destination = {"host": host, "subset": predictor["name"], "port": {"number": port}}
             if not predictor.get("shadow"):
                 route["route"].append({"destination": destination, "weight": predictor.get("traffic", 0)})
@@ -237,15 +302,19 @@ def _virtual_service(item: Object, numbers: dict[str, int]) -> Object:
             route["mirror"] = destination
             if predictor.get("traffic", 0) > 0:
                 route["mirrorPercentage"] = {"value": float(predictor["traffic"])}
-        if attempts := _whole(annotations, "seldon.io/istio-retries", 0):
-            route["retries"] = {
-                "attempts": attempts,
-                "perTryTimeout": f"{_whole(annotations, 'seldon.io/istio-retries-timeout', 1)}s",
-                "retryOn": "gateway-error,connect-failure,refused-stream",
-            }
+        if retries:
+            route["retries"] = retries
     spec = {
         "hosts": [annotations.get("seldon.io/istio-host", "*")],
         "gateways": [annotations.get("seldon.io/istio-gateway", "seldon-gateway")],
         "http": list(routes),
     }
-    return VIRTUAL_SERVICE.reference | {"metadata": _metadata(item, _short(name), {}), "spec": spec}
+    versions = {VERSIONS: _json({each["name"]: _version(each) for each in item["spec"]["predictors"]})}
+    return VIRTUAL_SERVICE.reference | {"metadata": _metadata(item, _short(name), {}, versions), "spec": spec}
+
+
+def _retries(annotations: dict[str, str]) -> Object | None:
+    attempts = _whole(annotations, _RETRIES, 0)
+    seconds = _whole(annotations, f"{_RETRIES}-timeout", 1) if _RETRIES in annotations else 1
+    retried_on = "gateway-error,connect-failure,refused-stream"
+    return {"attempts": attempts, "perTryTimeout": f"{seconds}s", "retryOn": retried_on} if attempts else None

@@ -104,7 +104,7 @@ class Routing:
             (p["targetPort"] for p in service["spec"].get("ports") or [] if p["port"] == destination.port), None
         )
         selector: Object = (service["spec"].get("selector") or {}) | (
-            {"version": destination.subset} if destination.subset else {}
+            {"version": destination.version} if destination.subset else {}
         )
         pods = [
             pod

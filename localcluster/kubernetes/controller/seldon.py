@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from localcluster.kubernetes.controller import events
 from localcluster.kubernetes.controller.effects import without_effect
 from localcluster.kubernetes.controller.faults import contained
-from localcluster.kubernetes.controller.operator import Desired, address, derive, endpoint
+from localcluster.kubernetes.controller.operator import Desired, address, derive, endpoint, identity
 from localcluster.kubernetes.controller.pods import condition
 from localcluster.kubernetes.errors import ApiError
 from localcluster.kubernetes.state.kinds import BY_NAME, DEPLOYMENT, POD, SELDON, SERVICE, Object
@@ -81,6 +81,11 @@ def _ensure(store: Store, item: Object, wanted: Object, *, dry_run: bool = False
     """Create an object, or make an existing one what it should be."""
     kind, metadata = BY_NAME[wanted["kind"]], wanted["metadata"]
     found = store.find(kind, metadata["namespace"], metadata["name"])
+    if found and kind is DEPLOYMENT and found["spec"]["selector"] != wanted["spec"]["selector"]:
+        # A selector cannot be changed.
+        store.delete(kind, metadata["namespace"], metadata["name"])
+        events.record(store, item, COMPONENT, "DeleteDeployment", f'Deleted Deployment "{metadata["name"]}"')
+        found = store.find(kind, metadata["namespace"], metadata["name"])
     if found and kind is DEPLOYMENT:
         _keep_restart(found, wanted)
     if found is None:
@@ -90,7 +95,9 @@ def _ensure(store: Store, item: Object, wanted: Object, *, dry_run: bool = False
     else:
 
         def change(old: Object) -> Object:
-            return old | {"spec": wanted["spec"], "metadata": old["metadata"] | {"labels": metadata["labels"]}}
+            annotations = (old["metadata"].get("annotations") or {}) | metadata["annotations"]
+            changed = old["metadata"] | {"labels": metadata["labels"], "annotations": annotations}
+            return old | {"spec": wanted["spec"], "metadata": changed}
 
         changed = store.update(kind, metadata["namespace"], metadata["name"], change, dry_run=dry_run)
         if changed["metadata"]["resourceVersion"] != found["metadata"]["resourceVersion"]:
@@ -171,7 +178,7 @@ def _trouble(store: Store, item: Object) -> str:
 
     That a container runs once more is no end of its trouble: until it is ready, what ended it before is the reason.
     """
-    wanted = {"seldon-deployment-id": item["metadata"]["name"]}
+    wanted = identity(item)
     for pod in store.all(POD, item["metadata"]["namespace"])[0]:
         for status in pod.get("status", {}).get("containerStatuses", []) if labels_match(pod, wanted) else []:
             waiting = status["state"].get("waiting", {})

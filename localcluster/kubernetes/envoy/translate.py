@@ -7,34 +7,38 @@ idle upstream connections are closed after a second, because gunicorn closes its
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from localcluster.kubernetes.state.seldon import VERSIONS
 from localcluster.settings import HOST
 
 Resource = dict[str, Any]
 
 ROUTES_FILE, CLUSTERS_FILE, LISTENERS_FILE = "routes.json", "clusters.json", "listeners.json"
 _TYPE = "type.googleapis.com/envoy"
+_CLUSTER_DOMAIN = ".svc.cluster.local"
 _ISTIO_RETRIES = "connect-failure,refused-stream,unavailable,cancelled,reset-before-request"
 
 
 @dataclass(frozen=True)
 class Destination:
-    """One subset of a Service at one port; `http2` for gRPC."""
+    """One subset of a Service at one port: its Pods with that label `version`; `http2` for gRPC."""
 
     namespace: str
     host: str
     subset: str
+    version: str
     port: int
     http2: bool
 
     @property
     def cluster(self) -> str:
         """The cluster's name, as Istio writes it."""
-        return f"outbound|{self.port}|{self.subset}|{self.host}.{self.namespace}.svc.cluster.local"
+        return f"outbound|{self.port}|{self.subset}|{self.host}.{self.namespace}{_CLUSTER_DOMAIN}"
 
 
 def destinations(service: Resource) -> Iterator[Destination]:
@@ -125,9 +129,11 @@ def config_source(path: Path) -> Resource:
 
 def _destination(service: Resource, route: Resource, target: Resource) -> Destination:
     http2 = "regex" in route["match"][0]["uri"]
-    return Destination(
-        service["metadata"]["namespace"], target["host"], target.get("subset", ""), target["port"]["number"], http2
-    )
+    host, namespace, subset = target["host"], service["metadata"]["namespace"], target.get("subset", "")
+    if host.endswith(_CLUSTER_DOMAIN):
+        host, namespace = host.removesuffix(_CLUSTER_DOMAIN).split(".")
+    versions = json.loads((service["metadata"].get("annotations") or {}).get(VERSIONS, "{}"))
+    return Destination(namespace, host, subset, versions.get(subset, subset), target["port"]["number"], http2)
 
 
 def _route(service: Resource, route: Resource) -> Resource:

@@ -11,6 +11,8 @@ from localcluster.kubernetes.state.kinds import Object
 
 NO_ENGINE = "seldon.io/no-engine"
 SERVICE_NAME = "seldon.io/svc-name"
+VERSIONS = "localcluster/versions"
+"""Annotation of a VirtualService: the label `version` of each subset's Pods; a cluster has it in DestinationRules."""
 WEBHOOK = "v1.vseldondeployment.kb.io"
 _KNOWN_IMPLEMENTATIONS = ("", "UNKNOWN_IMPLEMENTATION")
 _CHOICES = {

@@ -205,3 +205,29 @@ def test_what_cannot_act_on_one_machine_is_told(machine: Machine) -> None:
     until(lambda: len(machine.events("NoEffect")) == 2, "an Event for each field")
     told = {event["message"].split()[2] for event in machine.events("NoEffect")}
     assert told == {"spec.containers.lifecycle", "pdbSpec"}
+
+
+def test_another_selector_makes_the_deployment_anew(machine: Machine) -> None:
+    """Seldon does the same: a selector cannot be changed, and the Service's name is part of it."""
+    item = seldon()
+    item["metadata"]["namespace"] = "default"
+    machine.store.create(SELDON, item)
+    machine.manager.start()
+    until(lambda: machine.store.all(VIRTUAL_SERVICE)[0], "routes")
+    (old,) = machine.store.all(DEPLOYMENT)[0]
+
+    def renamed(found: Object) -> Object:
+        predictor = found["spec"]["predictors"][0]
+        predictor["annotations"]["seldon.io/svc-name"] = "another"
+        return found
+
+    machine.store.update(SELDON, "default", item["metadata"]["name"], renamed)
+
+    def new() -> Any:
+        found = machine.store.all(DEPLOYMENT)[0]
+        return [each for each in found if each["metadata"]["uid"] != old["metadata"]["uid"]]
+
+    (deployment,) = until(new, "another Deployment")
+    assert deployment["metadata"]["name"] == old["metadata"]["name"]
+    assert deployment["spec"]["selector"]["matchLabels"]["seldon-app"] == "another"
+    assert not machine.events("InternalError")

@@ -159,7 +159,8 @@ def test_a_new_version_takes_over_without_a_lost_request(cluster: Cluster) -> No
 def test_weights_and_a_shadow(cluster: Cluster) -> None:
     server(cluster.images, "fast:shadow", "shadow")
     main = {"name": "main", "traffic": 75}
-    canary = predictor_of("fast:v2", "canary", traffic=25)
+    own = {"version": "v2"}
+    canary = predictor_of("fast:v2", "canary", traffic=25, labels=own)
     shadow = predictor_of("fast:shadow", "shadow", shadow=True, traffic=100)
     with deployed(cluster, manifest("split", "fast:v1", canary, shadow, **main)) as name:
         answers = Counter(cluster.request(name)[1]["label"] for _ in range(200))
@@ -167,7 +168,8 @@ def test_weights_and_a_shadow(cluster: Cluster) -> None:
         assert 20 <= answers["v2"] <= 85
         log = ("logs", f"deploy/{name}-shadow-0-clf", "--tail", "-1")
         until(lambda: cluster.run(*log).stdout.count("request /x") >= 190, "the shadow sees the requests")
-        cluster.apply(manifest(name, "fast:v1", predictor_of("fast:v2", "canary", traffic=100), name="main", traffic=0))
+        canary = predictor_of("fast:v2", "canary", traffic=100, labels=own)
+        cluster.apply(manifest(name, "fast:v1", canary, name="main", traffic=0))
         cluster.available(name)
         until(lambda: {cluster.request(name)[1]["label"] for _ in range(20)} == {"v2"}, "all traffic moves")
         until(lambda: len(cluster.pods(name)) == 2, "the shadow's Pod leaves")
