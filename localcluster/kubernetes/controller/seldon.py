@@ -6,6 +6,7 @@ So new weights and new versions take effect when they can answer, and old ones l
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 
 from localcluster.kubernetes.controller import events
@@ -13,7 +14,7 @@ from localcluster.kubernetes.controller.effects import without_effect
 from localcluster.kubernetes.controller.faults import contained
 from localcluster.kubernetes.controller.operator import Desired, address, derive, endpoint, identity
 from localcluster.kubernetes.controller.pods import condition
-from localcluster.kubernetes.errors import ApiError
+from localcluster.kubernetes.errors import AlreadyExists, ApiError
 from localcluster.kubernetes.state.kinds import BY_NAME, DEPLOYMENT, POD, SELDON, SERVICE, Object
 from localcluster.kubernetes.state.selectors import labels_match
 from localcluster.kubernetes.state.store import Store
@@ -63,7 +64,7 @@ def _reconcile(store: Store, item: Object) -> Plan:
     desired = derive(item)
     if item.get("status", {}).get("observedGeneration") != item["metadata"]["generation"]:
         for wanted in (*desired.services, *desired.deployments, desired.virtual_service):
-            _ensure(store, item, wanted, dry_run=True)  # What is refused in part is not begun.
+            _check(store, wanted)  # What is refused in part is not begun.
         for words in without_effect(item):
             events.record(store, item, COMPONENT, "NoEffect", words)
     for wanted in (*desired.services, *desired.deployments):
@@ -77,7 +78,13 @@ def _reconcile(store: Store, item: Object) -> Plan:
     return Plan(item, desired, deployments, ready)
 
 
-def _ensure(store: Store, item: Object, wanted: Object, *, dry_run: bool = False) -> None:
+def _check(store: Store, wanted: Object) -> None:
+    """Raise what the API server would say of an object; nothing is written."""
+    with suppress(AlreadyExists):  # which is said last
+        store.create(BY_NAME[wanted["kind"]], wanted, dry_run=True)
+
+
+def _ensure(store: Store, item: Object, wanted: Object) -> None:
     """Create an object, or make an existing one what it should be."""
     kind, metadata = BY_NAME[wanted["kind"]], wanted["metadata"]
     found = store.find(kind, metadata["namespace"], metadata["name"])
@@ -89,9 +96,8 @@ def _ensure(store: Store, item: Object, wanted: Object, *, dry_run: bool = False
     if found and kind is DEPLOYMENT:
         _keep_restart(found, wanted)
     if found is None:
-        store.create(kind, wanted, dry_run=dry_run)
-        if not dry_run:
-            events.record(store, item, COMPONENT, f"Create{kind.name}", f'Created {kind.name} "{metadata["name"]}"')
+        store.create(kind, wanted)
+        events.record(store, item, COMPONENT, f"Create{kind.name}", f'Created {kind.name} "{metadata["name"]}"')
     else:
 
         def change(old: Object) -> Object:
@@ -99,7 +105,7 @@ def _ensure(store: Store, item: Object, wanted: Object, *, dry_run: bool = False
             changed = old["metadata"] | {"labels": metadata["labels"], "annotations": annotations}
             return old | {"spec": wanted["spec"], "metadata": changed}
 
-        changed = store.update(kind, metadata["namespace"], metadata["name"], change, dry_run=dry_run)
+        changed = store.update(kind, metadata["namespace"], metadata["name"], change)
         if changed["metadata"]["resourceVersion"] != found["metadata"]["resourceVersion"]:
             events.record(store, item, COMPONENT, f"Update{kind.name}", f'Updated {kind.name} "{metadata["name"]}"')
 

@@ -231,3 +231,23 @@ def test_another_selector_makes_the_deployment_anew(machine: Machine) -> None:
     assert deployment["metadata"]["name"] == old["metadata"]["name"]
     assert deployment["spec"]["selector"]["matchLabels"]["seldon-app"] == "another"
     assert not machine.events("InternalError")
+
+
+def test_a_change_that_is_refused_leaves_the_deployment_that_it_would_make_anew(machine: Machine) -> None:
+    item = seldon()
+    item["metadata"]["namespace"] = "default"
+    machine.store.create(SELDON, item)
+    machine.manager.start()
+    until(lambda: machine.store.all(VIRTUAL_SERVICE)[0], "routes")
+    before = {each["metadata"]["uid"] for each in machine.store.all(DEPLOYMENT)[0]}
+
+    def broken(found: Object) -> Object:
+        predictor = found["spec"]["predictors"][0]
+        predictor["annotations"]["seldon.io/svc-name"] = "another"
+        del predictor["componentSpecs"][0]["spec"]["containers"][0]["image"]
+        return found
+
+    machine.store.update(SELDON, "default", item["metadata"]["name"], broken)
+    until(lambda: machine.events("InternalError"), "its refusal")
+    assert {each["metadata"]["uid"] for each in machine.store.all(DEPLOYMENT)[0]} == before
+    assert not [each for each in machine.store.all(SERVICE)[0] if each["metadata"]["name"] == "another"]
