@@ -215,6 +215,7 @@ def test_a_crash_that_outlasts_the_deadline_is_a_failure_with_its_reason(cluster
     item = manifest("doomed", "fast:v1", container=crash, progressDeadlineSeconds=1)
     with deployed(cluster, item, wait=False) as name:
         cluster.run("wait", "--for=jsonpath={.status.state}=Failed", f"sdep/{name}", "--timeout=30s")
+        until(lambda: "exit code" in _description(cluster, name), "the container has crashed, too")
         (pod,) = cluster.pods(name)
         start = "Deployment is no longer progressing and not available. "
         again = f"{start}pod {pod['metadata']['name']}: Error: "
