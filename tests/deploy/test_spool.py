@@ -46,6 +46,7 @@ def close_all(directory: Path) -> None:
     spool.close_due(directory, 0, 0)
 
 
+@pytest.mark.slow
 def test_processes_and_threads_write_at_once_while_files_are_closed(tmp_path: Path) -> None:
     command = [sys.executable, "-c", WRITER, str(tmp_path)]
     writers = [

@@ -187,6 +187,7 @@ def test_damaged_files_are_refused_by_their_reason(damage: str) -> None:
     assert reason in "; ".join(check.reason for check in found.failed)
 
 
+@pytest.mark.slow
 def test_wrong_numbers_are_refused_by_their_reason() -> None:
     images, labels = generated(1000, seed=5)
     assert failed(judged(images, labels)) == []

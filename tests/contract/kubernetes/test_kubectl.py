@@ -211,6 +211,7 @@ def test_replacing_and_creating_again(namespace: Namespace) -> None:
     )
 
 
+@pytest.mark.slow
 def test_deleting_and_waiting(namespace: Namespace) -> None:
     namespace.apply(config_map())
     assert said(namespace.kubectl("delete", "cm", "c")) == 'configmap "c" deleted'

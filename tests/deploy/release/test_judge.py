@@ -127,6 +127,7 @@ def test_few_images_refuse_nobody_by_latency() -> None:
     assert "too few answers (20) to decide" in latency.sentence
 
 
+@pytest.mark.slow
 @settings(max_examples=60)
 @given(
     labels=st.lists(st.integers(FAILED, 9), min_size=N, max_size=N),

@@ -28,6 +28,8 @@ from tests.deploy.chromium import Chromium
 
 from .conftest import Cluster
 
+pytestmark = pytest.mark.slow
+
 PAGES = ("/", "/det/experiments/1", "/det/trials/1", "/det/models", "/det/models/1")
 EVIL = '<script>alert("x")</script>'
 

@@ -96,6 +96,7 @@ def test_logs_by_name_by_label_with_tail_and_following(cluster: Cluster, name: s
     assert refused.returncode == 1
 
 
+@pytest.mark.slow
 def test_a_watch_sees_every_state(cluster: Cluster, name: str) -> None:
     there = f"{name}-before"
     cluster.apply(seldon(there))
@@ -124,6 +125,7 @@ def test_a_watch_sees_every_state(cluster: Cluster, name: str) -> None:
     assert "MODIFIED:Available" in seen
 
 
+@pytest.mark.slow
 def test_patch_annotate_label_and_conflicts(cluster: Cluster, name: str) -> None:
     cluster.apply(manifest(name, "fast:v1"))
     cluster.run("annotate", "sdep", name, "note=hello")
@@ -149,6 +151,7 @@ def test_patch_annotate_label_and_conflicts(cluster: Cluster, name: str) -> None
     assert "server-side apply is not served by the local cluster" in refused.stderr
 
 
+@pytest.mark.slow
 def test_dry_run_and_diff_change_nothing(cluster: Cluster, name: str) -> None:
     assert "created (server dry run)" in cluster.apply(manifest(name, "fast:v1"), "--dry-run=server").stdout
     assert cluster.run("get", "sdep", name, check=False).returncode == 1
@@ -192,6 +195,7 @@ def test_unknown_fields_warn_or_vanish_when_not_strict(cluster: Cluster, name: s
     assert "bogus" not in cluster.json("sdep", name)["spec"]["predictors"][0]
 
 
+@pytest.mark.slow
 def test_built_in_kinds_created_by_hand(cluster: Cluster) -> None:
     cluster.run("create", "namespace", "team")
     cluster.run("create", "secret", "generic", "key", "-n", "team", "--from-literal=password=s3cret")
@@ -226,6 +230,7 @@ def test_the_ingress_gateway_and_the_servers_description_of_itself(cluster: Clus
     assert 'the server doesn\'t have a resource type "nothing"' in refused
 
 
+@pytest.mark.slow
 def test_waiting_for_what_never_comes_times_out(cluster: Cluster, name: str) -> None:
     cluster.apply(manifest(name, "absent:v9"))
     waited = cluster.run("wait", "--for=condition=Ready", f"sdep/{name}", "--timeout=1s", check=False)

@@ -45,6 +45,8 @@ def requests():
 client.pfs.modify_file(requests())
 """
 
+pytestmark = pytest.mark.slow
+
 
 def _file(client: Client) -> bytes:
     content: bytes = client.pfs.pfs_file(pfs.File.from_uri("data@master:/file")).read()
@@ -55,7 +57,7 @@ def _has_noticed(pachd: LocalPachd, deaths: int) -> bool:
     return pachd.log.count("nothing was changed") == deaths
 
 
-@pytest.mark.parametrize("chunks", [*(pytest.param(few, marks=pytest.mark.slow) for few in (0, 1)), 3])
+@pytest.mark.parametrize("chunks", [0, 1, 3])
 def test_a_client_killed_in_mid_stream_leaves_nothing(pachd: LocalPachd, chunks: int) -> None:
     client = pachd.client()
     client.pfs.create_repo(repo=BRANCH.repo)
