@@ -91,6 +91,11 @@ class Microservice:
         """Get a path; redirects are not followed."""
         return requests.get(self.url + path, timeout=30, allow_redirects=False)
 
+    def images(self) -> float:
+        """How many images it has counted."""
+        lines = requests.get(self.metrics_url, timeout=30).text.splitlines()
+        return sum(float(line.split()[-1]) for line in lines if line.startswith("fashion_classifier_images_total"))
+
     def _ready(self) -> bool:
         try:
             return requests.get(self.url + "/health/status", timeout=5).ok

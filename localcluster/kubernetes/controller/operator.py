@@ -43,15 +43,15 @@ def derive(item: Object) -> Desired:
     numbers = {name: index for index, name in enumerate(names)}
     metrics = _metrics_ports(item)
     for predictor in item["spec"]["predictors"]:
-        service, nodes = service_name(item, predictor), _nodes(predictor["graph"])
-        shared = {"seldon-app": service} | _roles(predictor, predictor["graph"])
+        service, node = service_name(item, predictor), predictor["graph"]  # Its only one: no engine, no others.
+        shared = {"seldon-app": service} | _roles(predictor, node)
         given = dict(predictor.get("annotations") or {})
         services.append(_service(item, service, {"seldon-app": service}, shared, given, _ports(predictor, numbers)))
         for index, part in enumerate(predictor.get("componentSpecs") or []):
             deployments.append(_deployment(item, predictor, index, part, numbers, metrics))
-            for container in (each for each in part["spec"]["containers"] if each["name"] in nodes):
+            for container in (each for each in part["spec"]["containers"] if each["name"] == node["name"]):
                 selector = _container_label(item, predictor, container)
-                labels = shared | _roles(predictor, nodes[container["name"]]) | selector
+                labels = shared | selector
                 (own,) = selector.values()
                 services.append(_service(item, own, selector, labels, given, _container_ports(container, numbers)))
     return Desired(deployments, services, _virtual_service(item, numbers))
@@ -93,14 +93,6 @@ def _containers(predictor: Object) -> list[Object]:
     return [container for part in predictor.get("componentSpecs") or [] for container in part["spec"]["containers"]]
 
 
-def _nodes(node: Object) -> dict[str, Object]:
-    """A graph's nodes by name."""
-    found: dict[str, Object] = {node["name"]: node}
-    for child in node.get("children") or []:
-        found |= _nodes(child)
-    return found
-
-
 def _version(predictor: Object) -> str:
     return str((predictor.get("labels") or {}).get("version", predictor["name"]))
 
@@ -135,8 +127,8 @@ def _metrics_ports(item: Object) -> dict[tuple[str, str], int]:
     found: dict[tuple[str, str], int] = {}
     following = FIRST_METRICS_PORT
     for predictor in item["spec"]["predictors"]:
-        nodes = _nodes(predictor["graph"])
-        for container in (each for each in _containers(predictor) if each["name"] in nodes):
+        node = predictor["graph"]["name"]
+        for container in (each for each in _containers(predictor) if each["name"] == node):
             declared = {port.get("name"): port["containerPort"] for port in container.get("ports") or []}
             found[predictor["name"], container["name"]] = declared.get("metrics", following)
             following += "metrics" not in declared
@@ -190,9 +182,9 @@ def _deployment(
     labels |= _belonging(item) | ({"seldon.io/shadow": "true"} if predictor.get("shadow") else {})
     selector = identity(item)
     pod = copy.deepcopy(part["spec"])
-    nodes = _nodes(predictor["graph"])
+    node = predictor["graph"]
     for container in pod["containers"]:
-        if node := nodes.get(container["name"]):
+        if container["name"] == node["name"]:
             labels |= _roles(predictor, node)
             selector |= _container_label(item, predictor, container) | {"seldon-app": service_name(item, predictor)}
             _equip(item, predictor, node, container, numbers, metrics)

@@ -207,13 +207,19 @@ def test_what_cannot_act_on_one_machine_is_told(machine: Machine) -> None:
     assert told == {"spec.containers.lifecycle", "pdbSpec"}
 
 
-def test_another_selector_makes_the_deployment_anew(machine: Machine) -> None:
-    """Seldon does the same: a selector cannot be changed, and the Service's name is part of it."""
+def serving(machine: Machine) -> str:
+    """The name of a SeldonDeployment that has its routes."""
     item = seldon()
     item["metadata"]["namespace"] = "default"
     machine.store.create(SELDON, item)
     machine.manager.start()
     until(lambda: machine.store.all(VIRTUAL_SERVICE)[0], "routes")
+    return str(item["metadata"]["name"])
+
+
+def test_another_selector_makes_the_deployment_anew(machine: Machine) -> None:
+    """Seldon does the same: a selector cannot be changed, and the Service's name is part of it."""
+    name = serving(machine)
     (old,) = machine.store.all(DEPLOYMENT)[0]
 
     def renamed(found: Object) -> Object:
@@ -221,7 +227,7 @@ def test_another_selector_makes_the_deployment_anew(machine: Machine) -> None:
         predictor["annotations"]["seldon.io/svc-name"] = "another"
         return found
 
-    machine.store.update(SELDON, "default", item["metadata"]["name"], renamed)
+    machine.store.update(SELDON, "default", name, renamed)
 
     def new() -> Any:
         found = machine.store.all(DEPLOYMENT)[0]
@@ -234,11 +240,7 @@ def test_another_selector_makes_the_deployment_anew(machine: Machine) -> None:
 
 
 def test_a_change_that_is_refused_leaves_the_deployment_that_it_would_make_anew(machine: Machine) -> None:
-    item = seldon()
-    item["metadata"]["namespace"] = "default"
-    machine.store.create(SELDON, item)
-    machine.manager.start()
-    until(lambda: machine.store.all(VIRTUAL_SERVICE)[0], "routes")
+    name = serving(machine)
     before = {each["metadata"]["uid"] for each in machine.store.all(DEPLOYMENT)[0]}
 
     def broken(found: Object) -> Object:
@@ -247,7 +249,7 @@ def test_a_change_that_is_refused_leaves_the_deployment_that_it_would_make_anew(
         del predictor["componentSpecs"][0]["spec"]["containers"][0]["image"]
         return found
 
-    machine.store.update(SELDON, "default", item["metadata"]["name"], broken)
+    machine.store.update(SELDON, "default", name, broken)
     until(lambda: machine.events("InternalError"), "its refusal")
     assert {each["metadata"]["uid"] for each in machine.store.all(DEPLOYMENT)[0]} == before
     assert not [each for each in machine.store.all(SERVICE)[0] if each["metadata"]["name"] == "another"]
