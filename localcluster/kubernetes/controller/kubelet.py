@@ -50,22 +50,36 @@ class _Container:
 
 
 class Kubelet:
-    """The containers of one machine; `routed_ports` says which ports Envoy sends requests to, None if unknown."""
+    """The containers of one machine.
+
+    `routed_ports` says which ports Envoy sends requests to, None if unknown; `ended` is called from another thread when
+    a container's first process has ended, so that the next round can come at once.
+    """
 
     def __init__(
-        self, store: Store, layout: Layout, serving: Path, routed_ports: Callable[[], set[int] | None]
+        self,
+        store: Store,
+        layout: Layout,
+        serving: Path,
+        routed_ports: Callable[[], set[int] | None],
+        ended: Callable[[], None],
     ) -> None:
         self._store = store
         self._layout = layout
         self._serving = serving
         self._routed_ports = routed_ports
+        self._ended = ended
         self._containers: dict[tuple[str, str], _Container] = {}
         self._leaving: dict[str, tuple[float, bool]] = {}
         self._pool = ThreadPoolExecutor(4, thread_name_prefix="kubelet")
 
     def adopt(self) -> None:
         """At the start: end the processes that no record knows, keep the others."""
-        processes.end_strays(self._layout.root / "pods")
+        pods = self._layout.root / "pods"
+        processes.end_strays(pods)
+        for process in map(processes.load, pods.glob("*/*")):
+            if process and process.alive:
+                processes.on_end(process.pid, self._ended)
 
     def sync(self) -> None:
         """One round over all Pods."""
@@ -200,6 +214,7 @@ class Kubelet:
         pid, created = processes.start(directory, argv, values, cwd, log)
         process = processes.Process(pid, created, now(), restarts, ports, image.digest)
         process.save(directory)
+        processes.on_end(pid, self._ended)
         events.record(self._store, pod, "kubelet", "Started", f"Started container {container['name']}")
         return process
 

@@ -1,4 +1,7 @@
-"""The loop that turns all controllers, in one thread: at every change of the store, and four times a second."""
+"""The loop that turns all controllers, in one thread.
+
+A round at every change of the store, at the end of every container, and four times a second.
+"""
 
 from __future__ import annotations
 
@@ -28,8 +31,8 @@ class Manager:
     def __init__(self, store: Store, layout: Layout, serving: Path) -> None:
         self._store = store
         self._routing = Routing(store, layout)
-        self._kubelet = Kubelet(store, layout, serving, self._routing.routed_ports)
         self._wake = threading.Event()
+        self._kubelet = Kubelet(store, layout, serving, self._routing.routed_ports, self._wake.set)
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._loop, name="controllers", daemon=True)
         self._next_event_cleaning = 0.0

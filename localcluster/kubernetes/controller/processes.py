@@ -9,10 +9,13 @@ from __future__ import annotations
 import json
 import os
 import random
+import select
 import signal
 import socket
 import subprocess
+import threading
 import time
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -106,6 +109,23 @@ def start(directory: Path, argv: list[str], environment: dict[str, str], cwd: Pa
         )
     _children[child.pid] = child
     return child.pid, psutil.Process(child.pid).create_time()
+
+
+def on_end(pid: int, call: Callable[[], None]) -> None:
+    """Call from another thread once a process has ended; never for one that is gone already (see pidfd_open(2))."""
+    try:
+        descriptor = os.pidfd_open(pid)
+    except OSError:  # Gone, or a kernel without it: a look at the process tells.
+        return
+
+    def wait() -> None:
+        ended = select.poll()
+        ended.register(descriptor, select.POLLIN)
+        ended.poll()
+        os.close(descriptor)
+        call()
+
+    threading.Thread(target=wait, name=f"end of {pid}", daemon=True).start()
 
 
 def end_strays(pods: Path) -> None:

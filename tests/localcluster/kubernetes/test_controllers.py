@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import base64
 import os
+import signal
 import sys
+import threading
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +15,8 @@ from typing import Any
 
 import pytest
 
+from localcluster.kubernetes.controller import garbage, manager
+from localcluster.kubernetes.controller.kubelet import Kubelet
 from localcluster.kubernetes.controller.manager import Manager
 from localcluster.kubernetes.controller.pods import PORTS_ANNOTATION, is_ready
 from localcluster.kubernetes.layout import Layout
@@ -152,6 +157,41 @@ def test_what_the_controllers_write_has_only_fields_that_the_kinds_have(machine:
     assert {POD, EVENT, SERVICE} <= {kind for kind, _ in written}
     for kind, each in written:
         assert (unknown_fields(kind, each), first_fault(kind, each)) == ([], None)
+
+
+def running(machine: Machine) -> int:
+    """The first process of a container that is ready."""
+    machine.store.create(DEPLOYMENT, workload("d"))
+    machine.manager.start()
+    until(lambda: machine.is_ready("d"), "it runs")
+    (pod,) = machine.store.all(POD)[0]
+    return int(pod["status"]["containerStatuses"][0]["containerID"].removeprefix("process://"))
+
+
+def test_a_container_that_ends_is_noticed_before_the_next_round(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Until it is, the ingress goes on sending requests to it."""
+    first = running(machine)
+    rounds: list[Store] = []
+    monkeypatch.setattr(garbage, "collect", rounds.append)
+    monkeypatch.setattr(manager, "ROUND_SECONDS", 3600.0)
+
+    def asleep() -> bool:
+        before = len(rounds)
+        time.sleep(0.5)
+        return len(rounds) == before
+
+    until(asleep, "no round has begun for half a second")
+    os.kill(first, signal.SIGKILL)
+    until(lambda: not machine.is_ready("d"), "it is not ready any more")
+
+
+def test_the_end_of_a_container_that_was_found_running_is_noticed_too(machine: Machine, tmp_path: Path) -> None:
+    first, noticed = running(machine), threading.Event()
+    Kubelet(machine.store, Layout(tmp_path), Path(sys.prefix), lambda: None, noticed.set).adopt()
+    os.kill(first, signal.SIGKILL)
+    assert noticed.wait(30)
 
 
 def test_what_a_controller_cannot_work_with_is_told_once_and_left(
