@@ -9,7 +9,6 @@ from __future__ import annotations
 import logging
 import multiprocessing
 import os
-import signal
 import time
 from collections.abc import Callable
 from functools import partial
@@ -17,6 +16,8 @@ from multiprocessing.connection import wait
 from typing import Any, NoReturn
 
 from seldon_core import microservice
+
+from . import processes
 
 PAUSE = 1.0
 """Seconds that lie at least between the start of a process and that of the one which follows it."""
@@ -50,7 +51,7 @@ def keep(count: int, serve: Callable[[], Any]) -> NoReturn:
     first, running = os.getppid(), dict[int, tuple[multiprocessing.Process, float]]()
     while True:
         while len(running) < count:
-            process = multiprocessing.Process(target=_serve, args=(serve, first))
+            process = multiprocessing.Process(target=processes.serve_or_end, args=(serve, first))
             process.start()
             running[process.sentinel] = (process, time.monotonic())
         for sentinel in wait([*running]):
@@ -59,15 +60,3 @@ def keep(count: int, serve: Callable[[], Any]) -> NoReturn:
             process.join()
             _logger.warning("gRPC process %s ended (exit code %s); another follows", process.pid, process.exitcode)
             time.sleep(max(0.0, started + PAUSE - time.monotonic()))
-
-
-def _serve(serve: Callable[[], Any], first: int) -> None:
-    """Serve until told to stop, which is also what the death of the process that keeps this one does (`processes`).
-
-    Then the container's `first` process has taken its place; nobody would be followed, so the container is to end.
-    """
-    try:
-        serve()
-    finally:
-        if os.getppid() == first:
-            os.kill(first, signal.SIGTERM)

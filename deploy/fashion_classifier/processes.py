@@ -5,6 +5,7 @@ own, and on SIGTERM ends only gunicorn: then it waits for the others until the k
 would take the whole grace period.  Killed outright, it leaves the others behind, listening.
 
 With a container's first process all others end at once, so that it has to wait for those that have calls to answer.
+And with a server that is killed the container ends (`serve_or_end`): probes ask over HTTP and would find nothing wrong.
 """
 
 from __future__ import annotations
@@ -52,6 +53,19 @@ def end_last() -> None:
     """
     ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_CHILD_SUBREAPER, 1)
     _register_here(_wait_for_children)
+
+
+def serve_or_end(serve: Callable[[], object], first: int) -> None:
+    """Serve until told to stop, which is also what the death of this process's parent does (`end_together`).
+
+    Then the container's `first` process has taken the parent's place; nobody would start another server, so the
+    container is to end, for the kubelet to start it anew.  Runs in each process that `serve` forks, too.
+    """
+    try:
+        serve()
+    finally:
+        if os.getppid() == first:
+            os.kill(first, signal.SIGTERM)
 
 
 def _register_here(function: Callable[[], None]) -> None:

@@ -24,7 +24,7 @@ class Microservice:
 
     def __init__(self, root: Path, *, workers: int, threads: int) -> None:
         self.root = root
-        self.http, self.grpc, metrics = (_free_port() for _ in range(3))
+        self.http, self.grpc, self.metrics = (_free_port() for _ in range(3))
         self.environment = {
             "PATH": os.environ["PATH"],
             "HOME": str(root),
@@ -36,10 +36,10 @@ class Microservice:
             "PREDICTIVE_UNIT_IMAGE": "fashion-classifier:v3",
             "PREDICTIVE_UNIT_HTTP_SERVICE_PORT": str(self.http),
             "PREDICTIVE_UNIT_GRPC_SERVICE_PORT": str(self.grpc),
-            "PREDICTIVE_UNIT_METRICS_SERVICE_PORT": str(metrics),
+            "PREDICTIVE_UNIT_METRICS_SERVICE_PORT": str(self.metrics),
             "PREDICTIVE_UNIT_METRICS_ENDPOINT": "/prometheus",
         }
-        self.metrics_url = f"http://{HOST}:{metrics}/prometheus"
+        self.metrics_url = f"http://{HOST}:{self.metrics}/prometheus"
         self.log = root / "log"
         self.process: subprocess.Popen[bytes] | None = None
 

@@ -107,6 +107,20 @@ def test_grpc_processes_that_are_killed_are_followed_by_others(registered_rootfs
         running.stop()
 
 
+@pytest.mark.slow
+def test_a_container_whose_metrics_server_is_killed_ends(registered_rootfs: Path) -> None:
+    running = Microservice(registered_rootfs, workers=1, threads=1)
+    try:
+        running.start()
+        assert running.process is not None
+        children = psutil.Process(running.process.pid).children()
+        (server,) = [each for each in children if _listens(each, running.metrics)]
+        server.kill()
+        assert running.process.wait(timeout=20) == 0, "it ends, since nobody would answer Prometheus any more"
+    finally:
+        running.stop()
+
+
 def test_a_damaged_model_stops_the_start_with_the_reason(registered_rootfs: Path) -> None:
     (registered_rootfs / "model" / "model.tflite").write_bytes(b"damaged")
     running = Microservice(registered_rootfs, workers=1, threads=1)

@@ -11,6 +11,7 @@ import re
 import shutil
 import signal
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
@@ -132,7 +133,8 @@ def test_a_killed_trial_is_resumed_and_its_experiment_completes(clients: Checkou
     trainers = [process for process in psutil.process_iter() if runs(process, clients, experiment)]
     assert trainers, "no process runs train.py of that experiment"
     for process in trainers:
-        process.kill()
+        with suppress(psutil.NoSuchProcess):  # What belongs to one that is killed ends with it.
+            process.kill()
     clients.run("det", "experiment", "wait", experiment, "--polling-interval", "1")
     log = clients.run("det", "experiment", "logs", experiment).stdout
     assert "epoch 6 of 6" in log

@@ -11,6 +11,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -82,7 +83,8 @@ class Cluster:
             if self.processes[name].poll() is None:
                 self.kill(name, signal.SIGTERM)
         for process in self.containers():
-            process.kill()
+            with suppress(psutil.NoSuchProcess):  # What belongs to one that is killed ends with it.
+                process.kill()
 
     def containers(self) -> list[psutil.Process]:
         """Every process that runs for a container of this cluster."""
