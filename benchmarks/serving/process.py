@@ -21,7 +21,7 @@ import numpy as np
 import psutil
 import requests
 
-from benchmarks.serving.servers import PEERS, SERVING, WRAPPER, Images, Ports, Server, deployed_variables
+from benchmarks.serving.servers import PEERS, SERVING, Images, Ports, Server, deployed_variables
 from deploy.fashion_classifier.artifact import CLASSES
 from deploy.fashion_classifier.model import Classifier
 from deploy.fashion_classifier.outliers import FEATURES, Statistics
@@ -74,9 +74,9 @@ def running(name: str, server: Server, checkpoint: Path, home: Path) -> Iterator
     """Start a server and end it with all its processes; SystemExit where it does not become ready."""
     ports = Ports(*_free_ports(3))
     environment, folder = server.variables_of(ports, checkpoint, home), PEERS
-    if name == WRAPPER:
+    if server.is_image:
         folder = home / "image" / "app"
-        environment |= {**deployed_variables(), "MODEL_DIR": str(home / "image" / "model"), "PYTHONPATH": ""}
+        environment |= {**deployed_variables(), "MODEL_DIR": str(home / "image" / "model")}
     log = home / f"{name}.log"
     with log.open("wb") as output:
         began = time.perf_counter()

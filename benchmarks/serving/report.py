@@ -13,7 +13,7 @@ import matplotlib as mpl
 mpl.use("agg")
 import matplotlib.pyplot as plt
 
-from benchmarks.serving.servers import SERVERS, WRAPPER
+from benchmarks.serving.servers import SERVERS, STEPS, WRAPPER
 from benchmarks.training.report import grouped, paragraph, table
 
 HERE = Path(__file__).resolve().parent
@@ -163,6 +163,7 @@ def _wrapper(runs: Runs) -> list[str]:
         *table(["", "requests/s", "p50, ms", "p99, ms", "of the same as JSON, direct"], rows),
         "",
     ]
+    lines += _steps(runs)
     profile: dict[str, float] = next((run["profile"] for run in own if "profile" in run), {})
     if BARE in runs:
         bare = runs[BARE]
@@ -190,6 +191,50 @@ def _wrapper(runs: Runs) -> list[str]:
     return lines
 
 
+def _steps(runs: Runs) -> list[str]:
+    """What each change of the microservice brings, on top of those before it."""
+    names = [*(name for name in STEPS if name in runs), WRAPPER]
+    if names == [WRAPPER]:
+        return []
+    titles = {name: step.title for name, step in STEPS.items()} | {WRAPPER: _LAST_STEP}
+    rows = []
+    for before, name in zip([names[0], *names], names, strict=False):
+        earlier = {run["round"]: run["many"]["per_second"] for run in runs[before]}
+        gains = [run["many"]["per_second"] / earlier[run["round"]] for run in runs[name] if run["round"] in earlier]
+        rows.append(
+            [
+                titles[name],
+                str(len(runs[name])),
+                spread(runs[name], lambda run: run["many"]["per_second"], 0),
+                _ratio(gains) if name != before else "",
+                spread(runs[name], lambda run: run["many"]["p99"], 1),
+                spread(runs[name], lambda run: run["one"]["p50"], 2),
+                spread(runs[name], _images, 0),
+            ]
+        )
+    return [
+        "## What each change of the microservice brings",
+        "",
+        *paragraph(
+            "The same wrapper, with its checks, outliers and metrics, as JSON; one change more from row to row "
+            "([decision](../../docs/decisions.md) 25 says what each takes)."
+        ),
+        *table(
+            [
+                "",
+                "n",
+                "one image, 32 connections: requests/s",
+                "of the row above",
+                "p99, ms",
+                "1 connection: p50, ms",
+                "100 images: images/s",
+            ],
+            rows,
+        ),
+        "",
+    ]
+
+
 def _parts(profile: dict[str, float]) -> list[tuple[str, float]]:
     """The shares, largest first; gunicorn's loop has Seldon's frames below it, so the two are one part."""
     servers = [name for name in profile if name.startswith(("Flask", "gunicorn"))]
@@ -207,6 +252,7 @@ def _way(runs: Sequence[dict[str, Any]], title: str, key: str, base: str) -> lis
     return [title, *parts, _ratio([run[key]["per_second"] / run[base]["per_second"] for run in runs])]
 
 
+_LAST_STEP = "and `shortcut`: plain predictions before Flask; the whole wrapper"
 _WAYS = [
     ("JSON, 1 connection, direct", "one", "one"),
     ("JSON, 1 connection, through Envoy", "envoy_one", "one"),

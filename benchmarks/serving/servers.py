@@ -53,6 +53,8 @@ class Server:
     probabilities: Callable[[Any], Any]
     variables: Mapping[str, str] = field(default_factory=dict)
     engine: str = "LiteRT"
+    is_image: bool = False
+    """Whether it runs in the wrapper's files as they lie in the image, with the variables of the deployment."""
 
     def argv(self, ports: Ports) -> list[str]:
         """The command of a start."""
@@ -124,7 +126,9 @@ def _peer(title: str, name: str, command: tuple[str, ...], path: str, ready: str
 
 WRAPPER = "wrapper"
 SERVERS: dict[str, Server] = {
-    WRAPPER: _seldon("**this wrapper** in Seldon's microservice, changed from outside", "FashionClassifier", SERVING),
+    WRAPPER: _seldon(
+        "**this wrapper** in Seldon's microservice, changed from outside", "FashionClassifier", SERVING, is_image=True
+    ),
     "fastapi": _peer(
         "FastAPI and orjson, by hand",
         "fastapi",
@@ -176,3 +180,13 @@ SERVERS: dict[str, Server] = {
     ),
 }
 """The wrapper first, then the peers, then where it came from."""
+
+STEPS: dict[str, Server] = {
+    name: _seldon(title, "Reduced", SERVING, is_image=True, variables={"WITHOUT": without})
+    for name, title, without in (
+        ("unchanged", "Seldon's microservice unchanged", "counters,worker,shortcut"),
+        ("counters", "and `counters`: metrics in mapped files", "worker,shortcut"),
+        ("counters-worker", "and `worker`: small predictions without a thread", "shortcut"),
+    )
+}
+"""The wrapper with more and more of what changes the microservice's way of answering JSON; `shortcut` is the last."""

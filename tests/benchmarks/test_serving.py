@@ -64,6 +64,18 @@ def test_the_page_pairs_rounds_and_says_what_was_measured(tmp_path: Path) -> Non
     assert (tmp_path / "throughput.png").stat().st_size > 1000
 
 
+def test_each_change_is_compared_with_those_before_it(tmp_path: Path) -> None:
+    rates = {"unchanged": 500.0, "counters": 1000.0, "counters-worker": 2000.0}
+    steps = [run_of(name, number, rate) for number in (0, 1) for name, rate in rates.items()]
+    (tmp_path / "results.json").write_text(json.dumps(RESULTS | {"runs": [*RESULTS["runs"], *steps]}))
+    report.write(tmp_path)
+    page = (tmp_path / "README.md").read_text()
+    assert "| Seldon's microservice unchanged | 2 | 500 (500 to 500) |  | 4.0 (4.0 to 4.0) |" in page
+    gains = [row.split(" | ")[3] for row in page.splitlines() if row.startswith("| and `")]
+    assert gains == ["2.00 (2.00 to 2.00)", "2.00 (2.00 to 2.00)", "1.50 (1.50 to 1.50)"]
+    assert "unchanged" not in page.partition("## What each change")[0], "they are no peers"
+
+
 @pytest.mark.parametrize("folder", [path.parent for path in report.HERE.glob("results.json")])
 def test_the_committed_page_is_made_of_the_committed_results(folder: Path) -> None:
     results = json.loads((folder / "results.json").read_text())
