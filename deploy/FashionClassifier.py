@@ -2,8 +2,8 @@
 
 It only joins the parts: payload and grpc_message (what a request may be), model (what answers it), outliers (what the
 model does not know), metrics (what is counted), service (what Seldon's executor would add, since the deployment runs
-without one), shortcut, worker and stages (what makes small predictions fast), grpc_service (what answers gRPC) and
-grpc_workers (what keeps it answering).
+without one), shortcut, worker and stages (what makes small predictions fast), grpc_service (what answers gRPC),
+grpc_workers and arbiter (what keeps all answering).
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 from fashion_classifier import (
+    arbiter,
     counters,
     envelope,
     feedback,
@@ -55,6 +56,7 @@ class FashionClassifier:
         grpc_service.install()
         grpc_workers.install()
         worker.install()
+        arbiter.install()
         self.artifact = read_artifact(Path(os.environ.get("MODEL_DIR", "/model")))
         self._tags = self.artifact.tags()
         self.model_error_handler = service.blueprint(self)

@@ -216,8 +216,8 @@ def _steps(runs: Runs) -> list[str]:
         "## What each change of the microservice brings",
         "",
         *paragraph(
-            "The same wrapper, with its checks, outliers and metrics, as JSON; one change more from row to row "
-            "([decision](../../docs/decisions.md) 25 says what each takes)."
+            "The same wrapper, with its checks, outliers, metrics and JSON reader, asked as JSON; one change more from "
+            "row to row ([decision](../../docs/decisions.md) 25 says how many lines each takes)."
         ),
         *table(
             [

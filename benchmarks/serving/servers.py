@@ -184,9 +184,12 @@ SERVERS: dict[str, Server] = {
 STEPS: dict[str, Server] = {
     name: _seldon(title, "Reduced", SERVING, is_image=True, variables={"WITHOUT": without})
     for name, title, without in (
-        ("unchanged", "Seldon's microservice unchanged", "counters,worker,shortcut"),
+        ("without", "the wrapper without the three", "counters,worker,shortcut"),
         ("counters", "and `counters`: metrics in mapped files", "worker,shortcut"),
         ("counters-worker", "and `worker`: small predictions without a thread", "shortcut"),
     )
 }
-"""The wrapper with more and more of what changes the microservice's way of answering JSON; `shortcut` is the last."""
+"""The wrapper without the three modules that change how the microservice answers JSON, and with one, and with two.
+
+Its own JSON reader (`body`) and its gRPC server stay in each.
+"""

@@ -23,7 +23,7 @@ import threading
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import nullcontext
-from functools import cache, partial
+from functools import cache
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -31,10 +31,7 @@ from prometheus_client.mmap_dict import MmapedDict
 from seldon_core import microservice
 from seldon_core.metrics import BINS, COUNTER, GAUGE, TIMER, SeldonMetrics
 
-from . import processes
-
 Tags = tuple[tuple[str, str], ...]
-_seldons_metrics_server = microservice._make_rest_metrics_server
 _SUM = -1
 """The number of a histogram's sum among its bins 0, 1, ..."""
 _LAST_BIN = len(BINS) - 2
@@ -43,17 +40,11 @@ _logger = logging.getLogger(__name__)
 
 
 def install() -> None:
-    """Let the microservice of this process count with `MappedMetrics`, and end without the server that tells them.
+    """Let the microservice of this process count with `MappedMetrics`.
 
     Called by the wrapper's constructor, which Seldon runs before it makes its metrics.
     """
     microservice.SeldonMetrics = MappedMetrics
-    microservice._make_rest_metrics_server = _make_rest_metrics_server
-
-
-def _make_rest_metrics_server(seldon_metrics: SeldonMetrics, args: Any) -> Callable[[], None]:
-    serve = _seldons_metrics_server(seldon_metrics, args)
-    return partial(processes.serve_or_end, serve, os.getpid())
 
 
 def count(metrics: Iterable[dict[str, Any]], method: str) -> None:

@@ -1,14 +1,14 @@
 """Keeps the gRPC server's processes, as gunicorn keeps its workers: one that ends is followed by another.
 
 Seldon's microservice starts them once and waits for them.  Where they had been killed nobody would answer gRPC any
-more, and the probes, which ask over HTTP, would find nothing wrong.
+more, and the probes, which ask over HTTP, would find nothing wrong.  Where the one that keeps them is killed, they end,
+and so does the container (`arbiter`).
 """
 
 from __future__ import annotations
 
 import logging
 import multiprocessing
-import os
 import time
 from collections.abc import Callable
 from functools import partial
@@ -16,8 +16,6 @@ from multiprocessing.connection import wait
 from typing import Any, NoReturn
 
 from seldon_core import microservice
-
-from . import processes
 
 PAUSE = 1.0
 """Seconds that lie at least between the start of a process and that of the one which follows it."""
@@ -48,10 +46,10 @@ def _make_grpc_server(
 
 def keep(count: int, serve: Callable[[], Any]) -> NoReturn:
     """Have `count` processes that `serve`, until this one ends."""
-    first, running = os.getppid(), dict[int, tuple[multiprocessing.Process, float]]()
+    running = dict[int, tuple[multiprocessing.Process, float]]()
     while True:
         while len(running) < count:
-            process = multiprocessing.Process(target=processes.serve_or_end, args=(serve, first))
+            process = multiprocessing.Process(target=serve)
             process.start()
             running[process.sentinel] = (process, time.monotonic())
         for sentinel in wait([*running]):

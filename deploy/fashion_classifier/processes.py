@@ -5,7 +5,6 @@ own, and on SIGTERM ends only gunicorn: then it waits for the others until the k
 would take the whole grace period.  Killed outright, it leaves the others behind, listening.
 
 With a container's first process all others end at once, so that it has to wait for those that have calls to answer.
-And with a server that is killed the container ends (`serve_or_end`): probes ask over HTTP and would find nothing wrong.
 """
 
 from __future__ import annotations
@@ -38,7 +37,6 @@ def end_together() -> None:
         library.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
 
     def at_exit() -> None:
-        signal.signal(signal.SIGTERM, signal.SIG_IGN)  # It is what the gRPC processes send when they end.
         for child in multiprocessing.active_children():
             child.terminate()
 
@@ -55,19 +53,6 @@ def end_last() -> None:
     _register_here(_wait_for_children)
 
 
-def serve_or_end(serve: Callable[[], object], first: int) -> None:
-    """Serve until told to stop, which is also what the death of this process's parent does (`end_together`).
-
-    Then the container's `first` process has taken the parent's place; nobody would start another server, so the
-    container is to end, for the kubelet to start it anew.  Runs in each process that `serve` forks, too.
-    """
-    try:
-        serve()
-    finally:
-        if os.getppid() == first:
-            os.kill(first, signal.SIGTERM)
-
-
 def _register_here(function: Callable[[], None]) -> None:
     """Call a function when this process ends, and not when one does that was forked from it."""
     first = os.getpid()
@@ -80,7 +65,7 @@ def _register_here(function: Callable[[], None]) -> None:
 
 
 def _wait_for_children() -> None:
-    """Until all processes below have ended; those whose parent has ended are children of this one."""
+    """Until all processes below have ended, or are killed; those whose parent has ended are children of this one."""
     deadline = time.monotonic() + GRACE + 1
     while time.monotonic() < deadline:
         try:
@@ -89,3 +74,5 @@ def _wait_for_children() -> None:
             return
         if not ended:
             time.sleep(_PAUSE)
+    for child in multiprocessing.active_children():  # For which multiprocessing would wait without an end.
+        child.kill()

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import base64
+import socket
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
@@ -12,6 +14,7 @@ import psutil
 import pytest
 import requests
 
+from localcluster.settings import HOST
 from tests.deploy import grpc_client
 from tests.deploy.microservice import Microservice
 from tests.localcluster.kubernetes.cluster import until
@@ -100,23 +103,56 @@ def test_grpc_processes_that_are_killed_are_followed_by_others(registered_rootfs
         assert grpc_processes(running)[-1] == before[-1]
         answers = grpc_client.call(f"127.0.0.1:{running.grpc}", *[("Predict", IMAGE)] * 20)
         assert [answer["meta"]["tags"]["model_version"] for answer in answers] == ["3"] * 20
-        before[-1].kill()
+    finally:
+        running.stop()
+
+
+def metrics_processes(running: Microservice) -> list[psutil.Process]:
+    """The metrics server's processes, its first one last."""
+    assert running.process is not None
+    found = psutil.Process(running.process.pid).children(recursive=True)
+    return [each for each in reversed(found) if _listens(each, running.metrics)]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("killed", "grpc_workers"),
+    [
+        pytest.param(lambda running: grpc_processes(running)[-1:], 2, id="the keeper of gRPC"),
+        pytest.param(grpc_processes, 2, id="all of gRPC"),
+        pytest.param(lambda running: metrics_processes(running)[-1:], 1, id="the first of metrics"),
+        pytest.param(metrics_processes, 1, id="all of metrics"),
+    ],
+)
+def test_a_container_ends_without_one_of_its_servers(
+    registered_rootfs: Path, killed: Callable[[Microservice], list[psutil.Process]], grpc_workers: int
+) -> None:
+    running = Microservice(registered_rootfs, workers=1, threads=1)
+    running.environment["GRPC_WORKERS"] = str(grpc_workers)
+    try:
+        running.start()
+        until(lambda: len(grpc_processes(running)) == grpc_workers + 1, "gRPC listens")
+        until(lambda: len(metrics_processes(running)) == 2, "the metrics server listens")
         assert running.process is not None
-        assert running.process.wait(timeout=20) == 0, "the container ends, since nobody would follow them"
+        family = psutil.Process(running.process.pid).children(recursive=True)
+        for process in killed(running):
+            process.kill()
+        assert running.process.wait(timeout=20) == 1
+        assert "server's first process has ended" in running.log.read_text()
+        assert not psutil.wait_procs(family, timeout=15)[1]
     finally:
         running.stop()
 
 
 @pytest.mark.slow
-def test_a_container_whose_metrics_server_is_killed_ends(registered_rootfs: Path) -> None:
+def test_a_client_of_the_metrics_server_that_asks_nothing_keeps_no_container(registered_rootfs: Path) -> None:
     running = Microservice(registered_rootfs, workers=1, threads=1)
     try:
         running.start()
         assert running.process is not None
-        children = psutil.Process(running.process.pid).children()
-        (server,) = [each for each in children if _listens(each, running.metrics)]
-        server.kill()
-        assert running.process.wait(timeout=20) == 0, "it ends, since nobody would answer Prometheus any more"
+        with socket.create_connection((HOST, running.metrics), timeout=10):
+            running.process.terminate()
+            assert running.process.wait(timeout=20) == 0
     finally:
         running.stop()
 

@@ -75,11 +75,7 @@ class Kubelet:
 
     def adopt(self) -> None:
         """At the start: end the processes that no record knows, keep the others."""
-        pods = self._layout.root / "pods"
-        processes.end_strays(pods)
-        for process in map(processes.load, pods.glob("*/*")):
-            if process and process.alive:
-                processes.on_end(process.pid, self._ended)
+        processes.end_strays(self._layout.root / "pods")
 
     def sync(self) -> None:
         """One round over all Pods."""
@@ -168,6 +164,8 @@ class Kubelet:
             self._containers[key] = _Container(
                 health=Health(ready=same and before["ready"], started=same and before.get("started", True))
             )
+            if process is not None and process.alive:
+                processes.on_end(process.pid, self._ended)
         return self._containers[key]
 
     def _back_off(self, state: _Container, reason: str, message: str) -> None:

@@ -112,10 +112,10 @@ def start(directory: Path, argv: list[str], environment: dict[str, str], cwd: Pa
 
 
 def on_end(pid: int, call: Callable[[], None]) -> None:
-    """Call from another thread once a process has ended; never for one that is gone already (see pidfd_open(2))."""
+    """Call from another thread once a process has ended, where the kernel tells (pidfd_open(2)); a look tells, too."""
     try:
         descriptor = os.pidfd_open(pid)
-    except OSError:  # Gone, or a kernel without it: a look at the process tells.
+    except OSError:  # Its pid is free again, the kernel is older, or there are too many open files.
         return
 
     def wait() -> None:

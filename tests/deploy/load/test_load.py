@@ -187,6 +187,7 @@ def test_a_replica_that_is_killed_loses_its_own_requests_at_most(served: Served)
     survivors = before.keys() & after.keys()
     assert load.faults == faults
     assert survivors
+    assert before.keys() - survivors, "the ports of the one that was killed"
     assert {port: after[port] for port in survivors} == {port: before[port] for port in survivors}
     assert [fault for fault in load.faults if not fault.startswith(CUT_OFF)] == []
 
