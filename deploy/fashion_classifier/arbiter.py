@@ -38,17 +38,15 @@ class MindfulArbiter(Arbiter):  # type: ignore[misc]  # gunicorn has no types
         self._beside = tuple(multiprocessing.active_children())
         super().start()
 
-    def reap_workers(self) -> None:
-        """Take note of the children that have ended, at each SIGCHLD.  Raises HaltServer if one is none of gunicorn's.
+    def manage_workers(self) -> None:
+        """Keep the workers, in each turn of the loop; a child's end begins one.  Raises HaltServer without the others.
 
-        gunicorn waits for any child, so multiprocessing does not learn what became of its own.
+        gunicorn waits for every child, so multiprocessing does not learn what became of its own.
         """
-        super().reap_workers()
         ended = [process.pid for process in self._beside if not _is_there(process)]
-        if ended and self.LISTENERS:  # There are none while it stops, when the others may end.
-            raise HaltServer(
-                f"The metrics server or the gRPC server's first process has ended (pid {ended[0]}).", STATUS
-            )
+        if ended and not self.SIG_QUEUE:  # Told to stop, it does so next, and the others may have been told, too.
+            raise HaltServer(f"the metrics server's or the gRPC server's first process has ended: {ended}", STATUS)
+        super().manage_workers()
 
 
 def _is_there(process: BaseProcess) -> bool:

@@ -187,6 +187,7 @@ def test_a_container_that_ends_is_noticed_before_the_next_round(
     until(lambda: not machine.is_ready("d"), "it is not ready any more")
 
 
+@pytest.mark.slow
 def test_the_end_of_a_container_that_was_found_running_is_noticed_too(machine: Machine, tmp_path: Path) -> None:
     first, noticed = running(machine), threading.Event()
     Kubelet(machine.store, Layout(tmp_path), Path(sys.prefix), lambda: None, noticed.set).sync()
