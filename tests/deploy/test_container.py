@@ -5,9 +5,9 @@ from __future__ import annotations
 import base64
 import socket
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import psutil
@@ -20,6 +20,18 @@ from tests.deploy.microservice import Microservice
 from tests.localcluster.kubernetes.cluster import until
 
 IMAGE = {"data": {"tensor": {"shape": [28, 28], "values": [number % 256 for number in range(784)]}}}
+
+
+@contextmanager
+def started(root: Path, **variables: str) -> Iterator[Microservice]:
+    """A container with one worker that is ready, and these environment variables besides."""
+    running = Microservice(root, workers=1, threads=1)
+    running.environment |= variables
+    try:
+        running.start()
+        yield running
+    finally:
+        running.stop()
 
 
 def test_a_cold_start_takes_no_connection_or_answers_right(registered_rootfs: Path) -> None:
@@ -41,24 +53,18 @@ def test_a_cold_start_takes_no_connection_or_answers_right(registered_rootfs: Pa
 
 
 def test_a_terminated_container_leaves_no_process_behind(registered_rootfs: Path) -> None:
-    running = Microservice(registered_rootfs, workers=1, threads=1)
-    try:
-        running.start()
+    with started(registered_rootfs) as running:
         assert running.process is not None
         family = psutil.Process(running.process.pid).children(recursive=True)
         assert len(family) > 3
         running.process.terminate()
         running.process.wait(timeout=15)
         assert not psutil.wait_procs(family, timeout=15)[1]
-    finally:
-        running.stop()
 
 
 @pytest.mark.slow
 def test_a_container_that_is_told_to_stop_answers_the_calls_that_have_come(registered_rootfs: Path) -> None:
-    running = Microservice(registered_rootfs, workers=1, threads=1)
-    try:
-        running.start()
+    with started(registered_rootfs) as running:
         message = {"binData": base64.b64encode(bytes(300 * 784)).decode()}
         with ThreadPoolExecutor() as pool:
             calls = pool.submit(grpc_client.call, f"127.0.0.1:{running.grpc}", *[("Predict", message)] * 100)
@@ -72,8 +78,6 @@ def test_a_container_that_is_told_to_stop_answers_the_calls_that_have_come(regis
             assert not [each for each in family if each.is_running()], "the container would have ended before them"
             answers = calls.result()
         assert [len(answer["data"]["tensor"]["values"]) for answer in answers] == [3_000] * 100
-    finally:
-        running.stop()
 
 
 def grpc_processes(running: Microservice) -> list[psutil.Process]:
@@ -85,15 +89,15 @@ def grpc_processes(running: Microservice) -> list[psutil.Process]:
 
 
 def _listens(process: psutil.Process, port: int) -> bool:
-    return any(c.status == psutil.CONN_LISTEN and c.laddr.port == port for c in process.net_connections("tcp"))
+    try:
+        return any(c.status == psutil.CONN_LISTEN and c.laddr.port == port for c in process.net_connections("tcp"))
+    except psutil.NoSuchProcess:
+        return False
 
 
 @pytest.mark.slow
 def test_grpc_processes_that_are_killed_are_followed_by_others(registered_rootfs: Path) -> None:
-    running = Microservice(registered_rootfs, workers=1, threads=1)
-    running.environment["GRPC_WORKERS"] = "2"
-    try:
-        running.start()
+    with started(registered_rootfs, GRPC_WORKERS="2") as running:
         until(lambda: len(grpc_processes(running)) == 3, "both processes listen")
         before = grpc_processes(running)
         for process in before[:2]:
@@ -103,8 +107,6 @@ def test_grpc_processes_that_are_killed_are_followed_by_others(registered_rootfs
         assert grpc_processes(running)[-1] == before[-1]
         answers = grpc_client.call(f"127.0.0.1:{running.grpc}", *[("Predict", IMAGE)] * 20)
         assert [answer["meta"]["tags"]["model_version"] for answer in answers] == ["3"] * 20
-    finally:
-        running.stop()
 
 
 def metrics_processes(running: Microservice) -> list[psutil.Process]:
@@ -127,10 +129,7 @@ def metrics_processes(running: Microservice) -> list[psutil.Process]:
 def test_a_container_ends_without_one_of_its_servers(
     registered_rootfs: Path, killed: Callable[[Microservice], list[psutil.Process]], grpc_workers: int
 ) -> None:
-    running = Microservice(registered_rootfs, workers=1, threads=1)
-    running.environment["GRPC_WORKERS"] = str(grpc_workers)
-    try:
-        running.start()
+    with started(registered_rootfs, GRPC_WORKERS=str(grpc_workers)) as running:
         until(lambda: len(grpc_processes(running)) == grpc_workers + 1, "gRPC listens")
         until(lambda: len(metrics_processes(running)) == 2, "the metrics server listens")
         assert running.process is not None
@@ -140,21 +139,15 @@ def test_a_container_ends_without_one_of_its_servers(
         assert running.process.wait(timeout=20) == 1
         assert "server's first process has ended" in running.log.read_text()
         assert not psutil.wait_procs(family, timeout=15)[1]
-    finally:
-        running.stop()
 
 
 @pytest.mark.slow
 def test_a_client_of_the_metrics_server_that_asks_nothing_keeps_no_container(registered_rootfs: Path) -> None:
-    running = Microservice(registered_rootfs, workers=1, threads=1)
-    try:
-        running.start()
+    with started(registered_rootfs) as running:
         assert running.process is not None
         with socket.create_connection((HOST, running.metrics), timeout=10):
             running.process.terminate()
             assert running.process.wait(timeout=20) == 0
-    finally:
-        running.stop()
 
 
 def test_a_damaged_model_stops_the_start_with_the_reason(registered_rootfs: Path) -> None:
