@@ -212,11 +212,6 @@ def digest() -> str:
     return hashlib.sha256(contents).hexdigest()[:16]
 
 
-def _newest(folder: Path) -> Path:
-    """The checkpoint of the newest registered version, downloaded."""
-    return fetch("fashion-classifier", None, folder).artifact.directory.parent
-
-
 def _rotated(names: Sequence[str], number: int) -> list[str]:
     start = number * 3 % len(names)
     return [*names[start:], *names[:start]]

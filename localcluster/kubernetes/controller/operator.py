@@ -116,8 +116,13 @@ def _ports(predictor: Object, numbers: dict[str, int]) -> tuple[int, int]:
     return _container_ports(root, numbers)
 
 
+def _declared(container: Object) -> dict[str | None, int]:
+    """The numbers of a container's ports, by their names."""
+    return {port.get("name"): port["containerPort"] for port in container.get("ports") or []}
+
+
 def _container_ports(container: Object, numbers: dict[str, int]) -> tuple[int, int]:
-    declared = {port.get("name"): port["containerPort"] for port in container.get("ports") or []}
+    declared = _declared(container)
     number = numbers[container["name"]]
     return declared.get("http", FIRST_HTTP_PORT + number), declared.get("grpc", FIRST_GRPC_PORT + number)
 
@@ -129,7 +134,7 @@ def _metrics_ports(item: Object) -> dict[tuple[str, str], int]:
     for predictor in item["spec"]["predictors"]:
         node = predictor["graph"]["name"]
         for container in (each for each in _containers(predictor) if each["name"] == node):
-            declared = {port.get("name"): port["containerPort"] for port in container.get("ports") or []}
+            declared = _declared(container)
             found[predictor["name"], container["name"]] = declared.get("metrics", following)
             following += "metrics" not in declared
     return found
@@ -218,8 +223,7 @@ def _equip(
 ) -> None:
     """Give a node's container its ports, probe and environment."""
     http, grpc = _container_ports(container, numbers)
-    ports = container.setdefault("ports", [])
-    declared = {port.get("name"): port["containerPort"] for port in ports}
+    ports, declared = container.setdefault("ports", []), _declared(container)
     scraped = metrics[predictor["name"], container["name"]]
     for name, number in (("http", http), ("grpc", grpc), ("metrics", scraped)):
         if name not in declared:

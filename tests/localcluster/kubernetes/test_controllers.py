@@ -7,7 +7,6 @@ import os
 import signal
 import sys
 import threading
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -173,14 +172,13 @@ def test_a_container_that_ends_is_noticed_before_the_next_round(
 ) -> None:
     """Until it is, the ingress goes on sending requests to it."""
     first = running(machine)
-    rounds: list[Store] = []
-    monkeypatch.setattr(garbage, "collect", rounds.append)
+    begun = threading.Event()
+    monkeypatch.setattr(garbage, "collect", lambda _: begun.set())
     monkeypatch.setattr(manager, "ROUND_SECONDS", 3600.0)
 
     def asleep() -> bool:
-        before = len(rounds)
-        time.sleep(0.5)
-        return len(rounds) == before
+        begun.clear()
+        return not begun.wait(0.5)
 
     until(asleep, "no round has begun for half a second")
     os.kill(first, signal.SIGKILL)
